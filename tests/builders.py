@@ -198,7 +198,7 @@ def holding(*lots: Lot, debt_micros: int = 0, **changed: Any) -> Account:
         debt_micros=debt_micros,
         lots=lots,
     )
-    return replace(account, **changed)
+    return account._replace(**changed)
 
 
 def rating(call_id: str, charge_micros: int, **changed: Any) -> Rating:

@@ -157,7 +157,7 @@ def with_plain_add() -> Iterator[None]:
 
     def adding(transaction: Transaction, now: Account) -> Account:
         change_micros = transaction.after.balance_micros - transaction.before.balance_micros
-        return replace(transaction.after, balance_micros=now.balance_micros + change_micros)
+        return transaction.after._replace(balance_micros=now.balance_micros + change_micros)
 
     with _unversioned(adding):
         yield
@@ -167,12 +167,11 @@ def with_plain_add() -> Iterator[None]:
 def _unversioned(write: Callable[[Transaction, Account], Account]) -> Iterator[None]:
     """Have an account written over whatever version is there."""
     with _committing(
-        lambda transaction, now: replace(
-            transaction,
-            before=(before := replace(transaction.before, version=now.version)),
+        lambda transaction, now: transaction._replace(
+            before=(before := transaction.before._replace(version=now.version)),
             after=before
             if transaction.after is transaction.before
-            else replace(write(transaction, now), version=now.version + 1),
+            else write(transaction, now)._replace(version=now.version + 1),
         )
     ):
         yield
@@ -551,8 +550,7 @@ def repricing_in_whole_minutes() -> Iterator[None]:
 
     def plain(price: Price, leg_type: LegType) -> RateCard:
         return as_card(
-            replace(
-                price,
+            price._replace(
                 initial_increment_seconds=SECONDS_PER_MINUTE,
                 increment_seconds=SECONDS_PER_MINUTE,
                 later_steps=(),
@@ -655,7 +653,7 @@ def skipping_corrections() -> Iterator[None]:
     ) -> Iterator[SpendCounter]:
         done = {one.key: one for one in corrected(credit, account, behind)}
         for one in behind:
-            yield replace(done.get(one.key, one), corrections=account.corrections)
+            yield done.get(one.key, one)._replace(corrections=account.corrections)
 
     with patch.object(spend_counters, "_corrected", to_the_last):
         yield

@@ -107,7 +107,7 @@ def publishing_hours_for_instants() -> Iterator[None]:
 
     def of_the_hour(document: Mapping[str, Any]) -> Notification:
         notification = notification_of(document)
-        return replace(notification, at=notification.at.replace(minute=0, second=0, microsecond=0))
+        return notification._replace(at=notification.at.replace(minute=0, second=0, microsecond=0))
 
     with patch.object(streams, "notification_of", of_the_hour):
         yield

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING
 from unittest.mock import patch
 
@@ -24,7 +23,7 @@ def naming_lots_after_their_purchases() -> Iterator[None]:
     open_lot = TransactionBuilder.open_lot
 
     def named(builder: TransactionBuilder, entry_type: EntryType, lot: Lot, cause: str) -> None:
-        open_lot(builder, entry_type, replace(lot, lot_id=lot.purchase_id), cause)
+        open_lot(builder, entry_type, lot._replace(lot_id=lot.purchase_id), cause)
 
     with patch.object(TransactionBuilder, "open_lot", named):
         yield

@@ -196,13 +196,13 @@ def test_a_pool_that_was_drawn_on_is_another_one(stores: Stores, organization: s
     day = ANSWERED.date()
 
     def draw(version: int, drawn: MinutePool) -> None:
-        before = replace(account, version=version)
-        after = replace(before, version=version + 1)
+        before = account._replace(version=version)
+        after = before._replace(version=version + 1)
         stores.credit.commit(Transaction(before=before, after=after, pools=(drawn,)))
 
-    draw(0, replace(pool, used_by_day={day: 2}))
+    draw(0, pool._replace(used_by_day={day: 2}))
     first = stores.books.pools(organization)
-    draw(1, replace(pool, used_by_day={day: 1, day + DAY: 1}))
+    draw(1, pool._replace(used_by_day={day: 1, day + DAY: 1}))
     second = stores.books.pools(organization)
     assert first[NOVEMBER].used == second[NOVEMBER].used == 2
     assert first != second
@@ -271,8 +271,8 @@ def test_a_reading_goes_on_with_what_was_kept_of_it(stores: Stores, organization
 def test_organizations_are_listed_page_by_page(stores: Stores, organization: str) -> None:
     names = {f"{organization}-{number}" for number in range(5)}
     for name in names:
-        account = replace(stores.credit.account(name), version=1)
-        stores.credit.commit(Transaction(before=replace(account, version=0), after=account))
+        account = stores.credit.account(name)._replace(version=1)
+        stores.credit.commit(Transaction(before=account._replace(version=0), after=account))
 
     def pages(size: int) -> list[Sequence[str]]:
         found, after = [], None
@@ -331,8 +331,8 @@ def test_who_has_an_unsettled_pool_is_found_until_it_is_settled(
     account = stores.credit.account(organization)
 
     def write(version: int, written: MinutePool) -> bool:
-        before = replace(account, version=version)
-        after = replace(before, version=version + 1)
+        before = account._replace(version=version)
+        after = before._replace(version=version + 1)
         stores.credit.commit(Transaction(before=before, after=after, pools=(written,)))
         return organization in stores.reratings.organizations_waiting()
 

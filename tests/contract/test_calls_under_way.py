@@ -79,7 +79,7 @@ def decided(account: Account, one: Call) -> Authorization:
 
 def post(account: Account, one: Authorization, before: Reservation | None = None) -> Transaction:
     assert one.transaction.before is account
-    return replace(one.transaction, authorized=Authorized(one.reservation, before))
+    return one.transaction._replace(authorized=Authorized(one.reservation, before))
 
 
 def funded(stores: Stores, organization: str) -> Account:
@@ -209,7 +209,7 @@ def test_what_is_reserved_and_spent_is_read_back_as_it_was_written(
     untold = SpendCounter(
         key=SpendKey(SpendKind.PREFIX, "49", ANSWERED), corrections=0, spent_micros=0
     )
-    after = replace(account, version=1)
+    after = account._replace(version=1)
     transaction = Transaction(
         before=account, after=after, pools=(pool,), spend_counters=(told, untold)
     )

@@ -253,7 +253,7 @@ def test_what_is_counted_is_sent_once(stores: Stores) -> None:
     assert digests.counted(scene.organization, list(groups)) == {stored.group: stored}
     assert not digests.count(scene.organization, (), (replace(stored, step=0),))
     assert digests.first_day(scene.organization) == day
-    other = stored.first._replace(notification=replace(stored.first.notification, id="other"))
+    other = stored.first._replace(notification=stored.first.notification._replace(id="other"))
     for stale in (replace(stored, step=2), replace(stored, first=other)):
         assert not digests.count(scene.organization, (), (stale,))
         assert not digests.send(scene.organization, (stale,), (stored.to_send(NEXT_DAY),))

@@ -51,7 +51,7 @@ MIDNIGHT = datetime(2026, 11, 3, tzinfo=UTC)
 
 
 def touched(account: Account) -> Account:
-    return replace(account, version=account.version + 1)
+    return account._replace(version=account.version + 1)
 
 
 def transaction(organization: str, **parts: object) -> Transaction:
@@ -163,8 +163,7 @@ def test_a_usage_that_is_rated_anew_takes_the_place_of_the_one_before(
     stores.credit.commit(first)
     (before,) = stores.calls.usages(organization, ["a", "unknown"])
     assert before == first.usages[0]
-    after = replace(
-        before,
+    after = before._replace(
         outcome=Outcome.POOLED,
         charge_micros=0,
         pool_minutes=10,
@@ -174,7 +173,7 @@ def test_a_usage_that_is_rated_anew_takes_the_place_of_the_one_before(
         lots=(),
     )
     read = stores.credit.account(organization)
-    corrected = replace(touched(read), entries=2)
+    corrected = touched(read)._replace(entries=2)
     correction = Transaction(before=read, after=corrected, rerated=(after,))
     stores.credit.commit(correction)
     assert list(stores.calls.usages(organization, ["a"])) == [after]
@@ -289,8 +288,8 @@ def test_one_re_rating_takes_the_place_of_others(stores: Stores, organization: s
 
 def test_pools_that_are_to_be_settled_are_named(stores: Stores, organization: str) -> None:
     settled = MinutePool(organization_id=organization, month=NOVEMBER)
-    unsettled = replace(
-        settled, month=DECEMBER, unsettled=SettlementCursor(DrawPosition(MIDNIGHT, ""))
+    unsettled = settled._replace(
+        month=DECEMBER, unsettled=SettlementCursor(DrawPosition(MIDNIGHT, ""))
     )
     assert list(stores.credit.unsettled_months(organization)) == []
     stores.credit.commit(transaction(organization, pools=(settled, unsettled)))
@@ -341,7 +340,7 @@ def test_seats_are_counted_only_if_all_facts_about_users_are_found(
     account = stores.credit.account(organization)
     assert account.user_facts == len(said[0][0].facts)
     if isinstance(stores.licensing, DynamoDBLicensingStore):
-        ahead = replace(account, user_facts=account.user_facts + 1)
+        ahead = account._replace(user_facts=account.user_facts + 1)
         with pytest.raises(Contended, match=r"of 3 facts about users of .* 2 were found"):
             stores.licensing.seats(ahead)
 
@@ -355,7 +354,7 @@ def test_an_organization_of_which_only_licenses_are_known_is_listed_and_not_due(
     assert organization in stores.credit.organizations()
     assert organization not in stores.credit.organizations(due_by=ANSWERED)
     known = stores.credit.account(organization)
-    after = replace(touched(known), lots=(lot("1", 5),), balance_micros=5)
+    after = touched(known)._replace(lots=(lot("1", 5),), balance_micros=5)
     stores.credit.commit(Transaction(before=known, after=after))
     assert after.due_at is not None
     change = LicensingChange(organization, None, (fact("dialOutPolicy", "none"),))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 from unittest.mock import patch
@@ -121,8 +120,7 @@ def test_old_repeats_are_folded_and_the_account_counts_what_is_left(
     timeline = known(stores, organization).users["adele"]
     assert timeline.facts == kept
     account = stores.credit.account(organization)
-    assert account == replace(
-        before,
+    assert account == before._replace(
         version=before.version + 1,
         licensing_version=before.licensing_version + 1,
         user_facts=len(kept),

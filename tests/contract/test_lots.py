@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -33,15 +32,15 @@ def further(number: int, micros: int = 5) -> Lot:
 def post(stores: Stores, organization: str, items: LotItems, **parts: object) -> None:
     """Commit lots beside the account's next version."""
     account = stores.credit.account(organization)
-    after = replace(account, version=account.version + 1)
+    after = account._replace(version=account.version + 1)
     transaction = Transaction(before=account, after=after, lots=items)
-    stores.credit.commit(replace(transaction, **parts))  # type: ignore[arg-type]
+    stores.credit.commit(transaction._replace(**parts))  # type: ignore[arg-type]
 
 
 def test_further_lots_come_in_the_order_in_which_they_pay(
     stores: Stores, organization: str
 ) -> None:
-    odd = replace(further(2), purchased_at=LONG_AGO + timedelta(seconds=1, microseconds=1))
+    odd = further(2)._replace(purchased_at=LONG_AGO + timedelta(seconds=1, microseconds=1))
     items = LotItems(stored=(further(3), odd, further(1)))
     post(stores, organization, items)
     assert stores.credit.further_lots(organization) == (further(1), odd, further(3))
@@ -54,9 +53,9 @@ def test_further_lots_change_and_go_with_the_account_or_not_at_all(
 ) -> None:
     post(stores, organization, LotItems(stored=(further(1), further(2))))
     stale = Account(organization_id=organization)
-    changed = replace(further(2, 3), warned=True)
+    changed = further(2, 3)._replace(warned=True)
     items = LotItems(stored=(changed,), removed=(further(1),))
-    lost = Transaction(before=stale, after=replace(stale, version=1), lots=items)
+    lost = Transaction(before=stale, after=stale._replace(version=1), lots=items)
     with pytest.raises(AccountChanged):
         stores.credit.commit(lost)
     assert stores.credit.further_lots(organization) == (further(1), further(2))
@@ -80,8 +79,7 @@ def test_an_account_remembers_what_it_knows_of_lots_elsewhere(
     stores: Stores, organization: str
 ) -> None:
     account = stores.credit.account(organization)
-    after = replace(
-        account,
+    after = account._replace(
         version=1,
         further=FurtherLots.of([further(1), further(2, 7)]),
         forfeited_at=ANSWERED,
@@ -97,7 +95,7 @@ def test_expired_lots_are_found_by_their_expiry(stores: Stores, organization: st
     just_before = ANSWERED - timedelta(microseconds=1)
     assert stores.credit.expired_lots(organization, since=just_before) == (first, second)
     assert stores.credit.expired_lots(organization, since=ANSWERED) == (second,)
-    left = replace(second, remaining_micros=1)
+    left = second._replace(remaining_micros=1)
     post(stores, organization, LotItems(forfeited=(left,)))
     assert stores.credit.expired_lots(organization, since=ANSWERED) == (left,)
 
@@ -120,7 +118,7 @@ def test_a_purchase_is_known_with_what_became_of_it(stores: Stores, organization
     known = BoughtCredit("po-1", "000000000001", 50)
     assert stores.credit.bought(organization, "po-1") == known
     assert stores.credit.bought(organization, "po-2") is None
-    forfeited = replace(opened, remaining_micros=30)
+    forfeited = opened._replace(remaining_micros=30)
     chargeback = Chargeback("po-1", 8)
     post(stores, organization, LotItems(forfeited=(forfeited,)), chargeback=chargeback)
     assert stores.credit.bought(organization, "po-1") == known._replace(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -36,12 +35,12 @@ def test_changes_are_read_from_one_number_to_another(stores: Stores, organizatio
         for number in (1, 2, 10)
     }
     for number, changes in written.items():
-        after = replace(account, version=account.version + 1, corrections=number)
+        after = account._replace(version=account.version + 1, corrections=number)
         transaction = Transaction(before=account, after=after, corrected=changes)
         stores.credit.commit(transaction)
         account = after
-    moved = replace(account, version=1, corrections=11)
-    lost = Transaction(before=moved, after=replace(moved, version=2), corrected=written[1])
+    moved = account._replace(version=1, corrections=11)
+    lost = Transaction(before=moved, after=moved._replace(version=2), corrected=written[1])
     with pytest.raises(AccountChanged):
         stores.credit.commit(lost)
 
@@ -58,12 +57,12 @@ def test_changes_are_read_from_one_number_to_another(stores: Stores, organizatio
 def test_a_record_that_is_being_counted_says_how_far(stores: Stores, organization: str) -> None:
     """Also with an account that stays as it is, whose version is checked all the same."""
     account = holding(organization_id=organization, version=0, prefixes_from=7)
-    after = replace(account, version=1)
+    after = account._replace(version=1)
     stores.credit.commit(Transaction(before=account, after=after))
     assert stores.credit.account(organization).prefixes_from == 7
     piece = SpendCounter(key=OF_MONTH, spent_micros=5, corrections=7, counted_before=DAY)
     stale = Transaction(
-        before=account, after=account, spend_counters=(replace(piece, spent_micros=6),)
+        before=account, after=account, spend_counters=(piece._replace(spent_micros=6),)
     )
     with pytest.raises(AccountChanged):
         stores.credit.commit(stale)
@@ -71,6 +70,6 @@ def test_a_record_that_is_being_counted_says_how_far(stores: Stores, organizatio
     stores.credit.commit(transaction)
     assert stores.credit.spend_counters(organization, [OF_MONTH, OF_HOUR]) == {OF_MONTH: piece}
     assert stores.credit.account(organization) == after
-    further = replace(piece, part=PartOfDay("calls#2026-11-02T09:10:00.000000+00:00#1", 9, 5))
-    stores.credit.commit(replace(transaction, spend_counters=(further,)))
+    further = piece._replace(part=PartOfDay("calls#2026-11-02T09:10:00.000000+00:00#1", 9, 5))
+    stores.credit.commit(transaction._replace(spend_counters=(further,)))
     assert stores.credit.spend_counters(organization, [OF_MONTH]) == {OF_MONTH: further}

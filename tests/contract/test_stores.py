@@ -79,7 +79,7 @@ def buy(account: Account, receipt_: ProcessedEvent) -> Transaction:
         expires_at=twelve_months_after(LONG_AGO),
     )
     booked = booking.purchase(account, bought, at=ANSWERED, cause="purchase#po-1")
-    return replace(booked, processed_events=(receipt_,))
+    return booked._replace(processed_events=(receipt_,))
 
 
 def change(
@@ -106,8 +106,7 @@ def test_a_posting_is_read_back_as_it_was_written(stores: Stores, organization: 
         low_balance_thresholds_micros=(5, 10**20),
         auto_recharge=AutoRecharge(trigger_micros=1, recharge_micros=2, monthly_limit_micros=None),
     )
-    account = replace(
-        empty(organization),
+    account = empty(organization)._replace(
         version=1,
         entries=12,
         balance_micros=-(10**21),
@@ -220,9 +219,9 @@ def test_a_usage_comes_back_whole_whatever_is_empty_in_it(
     ]
     rated = [rate_call(one, context) for one in calls]
     transaction = charge(empty(organization), *rated)
-    waits = replace(transaction.usages[2], notifications_held=True)
+    waits = transaction.usages[2]._replace(notifications_held=True)
     usages = (*transaction.usages[:2], waits, *transaction.usages[3:])
-    transaction = replace(transaction, usages=usages)
+    transaction = transaction._replace(usages=usages)
     stores.credit.commit(transaction)
     again = charge(stores.credit.account(organization), *rated)
     with refuses(AlreadyExists({usage.call.call_id: usage for usage in transaction.usages})):
@@ -364,8 +363,8 @@ def test_facts_gather_on_their_timelines_and_the_account_moves_on(
     licensing = stores.licensing.licensing(organization, ["adele", "alex"])
     assert licensing.organization == Timeline(changes[1][0].facts)
     assert licensing.users["adele"] == Timeline([*changes[0][0].facts, *changes[2][0].facts])
-    assert stores.credit.account(organization) == replace(
-        empty(organization), version=2, licensing_version=2, user_facts=2
+    assert stores.credit.account(organization) == empty(organization)._replace(
+        version=2, licensing_version=2, user_facts=2
     )
 
 
@@ -394,8 +393,8 @@ def test_licensing_leaves_the_credit_as_it_is(stores: Stores, organization: str)
     )
     before = stores.credit.account(organization)
     stores.licensing.record(organization, [change(organization, "adele", "1")])
-    assert stores.credit.account(organization) == replace(
-        before, version=before.version + 1, licensing_version=1, user_facts=1
+    assert stores.credit.account(organization) == before._replace(
+        version=before.version + 1, licensing_version=1, user_facts=1
     )
 
 
@@ -447,7 +446,7 @@ def test_the_books_are_read_back_as_they_were_written(stores: Stores, organizati
     account = empty(organization)
     bought = buy(account, processed_event(organization, organization_id=organization))
     sender = Producer("123456789012", "perminute.billing")
-    bought = replace(bought, entries=tuple(replace(one, producer=sender) for one in bought.entries))
+    bought = bought._replace(entries=tuple(one._replace(producer=sender) for one in bought.entries))
     stores.credit.commit(bought)
     free = rating("free", 0, organization_id=organization)
     charged = charge(bought.after, *ratings(organization, "a", "b"), free)
@@ -493,7 +492,7 @@ def test_an_account_is_found_while_nobody_answers_its_recharge_even_if_it_is_not
     request = RechargeRequest(
         recharge_id="r-1", amount_micros=2, requested_at=ANSWERED, attempted_at=ANSWERED
     )
-    account = replace(empty(organization), version=1, recharge=RechargeState(open=request))
+    account = empty(organization)._replace(version=1, recharge=RechargeState(open=request))
     stores.credit.commit(Transaction(before=empty(organization), after=account))
     assert account.due_at is None
 
@@ -538,7 +537,7 @@ def test_what_waits_names_the_events_that_it_was_written_for(
         for one in (phone_call(organization_id=organization, call_id=call) for call in ("a", "b"))
     ]
     causes = Causes(("e-1", "e-2"), {"a": "e-1", "b": "e-2"})
-    transaction = replace(charge(account, *unpaid), causes=causes)
+    transaction = charge(account, *unpaid)._replace(causes=causes)
     stores.credit.commit(transaction)
     waiting = [json.loads(document) for document in stores.outbox(organization)]
     assert {one["callId"]: one["correlationId"] for one in waiting} == causes.of_calls

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -151,7 +150,7 @@ def test_a_record_that_exists_outweighs_a_collision_beside_it(
     answer["CancellationReasons"][0]["Item"] = row
     script.answers.extend([answer] * 3)
     with refuses(AlreadyExists(processed_events={proof.key: ProcessedEvent(proof.key, "{}")})):
-        DynamoDBCreditStore(schema).commit(replace(POSTING, processed_events=(proof,)))
+        DynamoDBCreditStore(schema).commit(POSTING._replace(processed_events=(proof,)))
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ class Nights:
 
     def add(self, name: str, check: BooksCheck | None = None) -> None:
         account = Account(organization_id=name)
-        self.credit.commit(Transaction(before=account, after=replace(account, version=1)))
+        self.credit.commit(Transaction(before=account, after=account._replace(version=1)))
         if check is not None:
             assert self.checks.store(check)
 

@@ -115,8 +115,7 @@ def books(draw: st.DrawFn) -> Books:
     account = Account(organization_id="contoso", entries=len(entries))
     made = Books(account, tuple(entries), tuple(costs))
     standing = made.until(len(entries))
-    account = replace(
-        made.account,
+    account = made.account._replace(
         balance_micros=balance_micros,
         debt_micros=standing.debt_micros,
         lots=tuple(lot(lot_id, micros) for lot_id, micros in sorted(standing.lots.items())),
@@ -137,10 +136,10 @@ def spoilt(draw: st.DrawFn) -> Books:
                 del entries[place]
             case 1 if entries:
                 one = entries[place]
-                entries[place] = replace(one, balance_after_micros=one.balance_after_micros + more)
+                entries[place] = one._replace(balance_after_micros=one.balance_after_micros + more)
             case 2 if entries:
                 one = entries[place]
-                entries[place] = replace(one, amount_micros=one.amount_micros + more)
+                entries[place] = one._replace(amount_micros=one.amount_micros + more)
             case 3 if costs:
                 place %= len(costs)
                 ((name, micros),) = costs[place].movements
@@ -151,9 +150,9 @@ def spoilt(draw: st.DrawFn) -> Books:
                 other = draw(st.sampled_from([None, entry_id(1), entry_id(2)]))
                 costs[place] = costs[place]._replace(movements=((other, micros),))
             case 5:
-                account = replace(account, balance_micros=account.balance_micros + more)
+                account = account._replace(balance_micros=account.balance_micros + more)
             case _:
-                account = replace(account, debt_micros=account.debt_micros + more)
+                account = account._replace(debt_micros=account.debt_micros + more)
     return Books(account, tuple(entries), tuple(costs))
 
 

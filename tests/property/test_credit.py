@@ -97,7 +97,7 @@ class World:
     def __post_init__(self) -> None:
         self.store.record(ORGANIZATION, entitled_changes())
         # An adjustment is refused before any currency is known, and histories begin with any step.
-        account = replace(self.store.account(ORGANIZATION), currency="USD")
+        account = self.store.account(ORGANIZATION)._replace(currency="USD")
         self.store.accounts[ORGANIZATION] = account
         licensing = LicensingCache(self.store)
         self.charge = ChargeCalls(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, get_args
 
@@ -82,7 +81,7 @@ LOW_BALANCE = notification(LOW, organization_id=GUID, at=ANSWERED, cause="c")
 
 @given(decided=ANY, at=VALUES["datetime"])
 def test_the_outbox_has_all_that_was_decided(decided: Notification, at: datetime) -> None:
-    decided = replace(decided, at=at)
+    decided = decided._replace(at=at)
     assert notification_of(facts_of(decided, "e-1")) == decided
 
 
@@ -94,8 +93,8 @@ def test_of_a_subject_the_name_is_cut_and_never_what_happened(
     decided: Notification, organization_id: str, name: str | None
 ) -> None:
     """SNS takes fewer than 100 characters, of ASCII, no control characters and no space first."""
-    _, _, what = text_of(replace(decided, organization_id="x")).subject.partition(": ")
-    subject = text_of(replace(decided, organization_id=organization_id), name).subject
+    _, _, what = text_of(decided._replace(organization_id="x")).subject.partition(": ")
+    subject = text_of(decided._replace(organization_id=organization_id), name).subject
     assert subject.endswith(f": {what}")
     assert len(subject) < 100
     assert subject.isascii()
@@ -108,7 +107,7 @@ def test_of_a_subject_the_name_is_cut_and_never_what_happened(
 def test_no_name_begins_a_line_of_a_text(
     decided: Notification, organization_id: str, name: str | None
 ) -> None:
-    text = text_of(replace(decided, organization_id=organization_id), name).body
+    text = text_of(decided._replace(organization_id=organization_id), name).body
     assert len(text.split("\n")) == 4
     assert all(line.isprintable() for line in text.split("\n"))
 

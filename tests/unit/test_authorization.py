@@ -176,7 +176,7 @@ def test_what_was_reported_is_due_at_the_first_quarter_of_a_day_after_usage_may_
     assert second.reservation.charge_at == scene.account.reserved.charge_due_at == due_at
     third = scene.release(second, 100, due_at - timedelta(hours=LATE_USAGE_HOURS))
     assert third.reservation.charge_at == due_at
-    assert replace(scene.account, lots=()).due_at == due_at
+    assert scene.account._replace(lots=()).due_at == due_at
 
 
 def test_nothing_is_due_while_the_call_may_go_on() -> None:
@@ -194,7 +194,7 @@ def test_a_call_that_reports_nothing_is_never_due() -> None:
     scene = Scene()
     released = scene.release(scene.authorize(asks(300)), 0, ANSWERED + MINUTE)
     assert released.reservation.charge_at is None
-    assert replace(scene.account, lots=()).due_at is None
+    assert scene.account._replace(lots=()).due_at is None
 
 
 def test_the_leg_that_a_bridge_describes_ends_with_its_last_report() -> None:
@@ -271,7 +271,7 @@ def test_a_lot_that_expires_before_one_that_pays_first_is_no_cover_for_long() ->
     assert scene.authorize(asks(60), call_id="b").answer.granted_seconds == 60
     assert scene.account.available_micros(ANSWERED) == 8 * RATE
     longer = scene.account.reserved.with_added(Hold(ANSWERED + 14 * MINUTE, 0, 1))
-    assert replace(scene.account, reserved=longer).available_micros(ANSWERED) == -RATE
+    assert scene.account._replace(reserved=longer).available_micros(ANSWERED) == -RATE
 
 
 def used_beside(second: Lot) -> int:

@@ -95,8 +95,8 @@ class World:
         """Have no more credit than this."""
         account = self.store.account(ORGANIZATION)
         (one,) = account.lots
-        lots = (replace(one, remaining_micros=micros),)
-        self.store.accounts[ORGANIZATION] = replace(account, lots=lots, balance_micros=micros)
+        lots = (one._replace(remaining_micros=micros),)
+        self.store.accounts[ORGANIZATION] = account._replace(lots=lots, balance_micros=micros)
 
     def authorize(self, call_id: str, at: datetime = ANSWERED, **changed: Any) -> Answer:
         one = phone_call(call_id=call_id, answered_at=at, ended_at=at)
@@ -201,7 +201,7 @@ def test_an_end_of_a_call_whose_reservation_was_not_looked_for_finds_it_all_the_
     world.authorize("a")
     account = world.store.account(ORGANIZATION)
     lapsed = account.reserved.lapsed(ANSWERED + timedelta(days=1))
-    world.store.accounts[ORGANIZATION] = replace(account, reserved=lapsed)
+    world.store.accounts[ORGANIZATION] = account._replace(reserved=lapsed)
     world.end("a")
     assert world.store.account(ORGANIZATION).balance_micros == MICROS - PAID
     assert world.store.under_way == {}

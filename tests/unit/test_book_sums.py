@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -52,7 +51,7 @@ def books(charges: int = 3, bought_micros: int = 100) -> Books:
         organization_id=WHO,
         entries=len(entries),
         balance_micros=left,
-        lots=(replace(LOT, remaining_micros=left),),
+        lots=(LOT._replace(remaining_micros=left),),
     )
     return AccountTotals.of(account, ()), entries, costs
 
@@ -133,8 +132,8 @@ def test_two_wrong_balances_that_make_up_for_each_other_are_seen() -> None:
     standing, entries, costs = books()
     wrong = [
         entries[0],
-        replace(entries[1], balance_after_micros=entries[1].balance_after_micros + 1),
-        replace(entries[2], balance_after_micros=entries[2].balance_after_micros - 1),
+        entries[1]._replace(balance_after_micros=entries[1].balance_after_micros + 1),
+        entries[2]._replace(balance_after_micros=entries[2].balance_after_micros - 1),
         entries[3],
     ]
     told = messages(found(standing, wrong, costs))

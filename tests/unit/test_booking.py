@@ -182,7 +182,7 @@ def test_a_purchase_pays_the_debt_first_and_its_lot_keeps_the_rest() -> None:
 
 def test_a_purchase_that_the_debt_swallows_leaves_no_lot() -> None:
     booking = buy(holding(debt_micros=80), bought(50))
-    assert booking.after == replace(holding(debt_micros=30), version=8, entries=10, as_of=ANSWERED)
+    assert booking.after == holding(debt_micros=30)._replace(version=8, entries=10, as_of=ANSWERED)
     assert booking.entries[0].lots == ()
 
 
@@ -238,8 +238,7 @@ def test_a_batch_is_charged_in_one_entry_that_its_paid_usages_name() -> None:
     booking = charge(
         account, [rating("a", 4), rating("b", 0), rating("c", 6), rating("d", 1)], at=ANSWERED
     )
-    assert booking.after == replace(
-        account,
+    assert booking.after == account._replace(
         balance_micros=-1,
         debt_micros=1,
         lots=(),
@@ -747,8 +746,8 @@ def test_stale_settings_and_a_strange_failure_ask_for_nothing() -> None:
 
 def replace_time(account: Account, other: Account) -> Account:
     """The same credit, but for when it was set up and written."""
-    return replace(
-        account, version=other.version, credits_set_up_at=other.credits_set_up_at, as_of=other.as_of
+    return account._replace(
+        version=other.version, credits_set_up_at=other.credits_set_up_at, as_of=other.as_of
     )
 
 
@@ -883,7 +882,7 @@ def test_ten_requests_are_sent_in_a_day_and_then_none_until_the_next() -> None:
 
 def test_the_limit_of_a_day_is_told_once_a_day_though_the_balance_was_back_up() -> None:
     account, _ = answered(below(trigger=500, amount=1).after, 10)
-    used_up = replace(account, lots=(), further=None, balance_micros=0)
+    used_up = account._replace(lots=(), further=None, balance_micros=0)
     up = buy(used_up, bought(1_000, "by-hand"))
     down = charge(up.after, [rating("b", 900)], at=ANSWERED)
     assert (news(up), news(down)) == ([], [])

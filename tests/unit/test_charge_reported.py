@@ -360,7 +360,7 @@ def test_an_event_that_says_the_same_confirms_what_was_reported(world: World) ->
     world.report()
     (reported,) = world.run()
     assert isinstance(world.end(), Accepted)
-    assert world.usage() == replace(reported, flags=())
+    assert world.usage() == reported._replace(flags=())
     assert world.balance == MICROS - 6 * RATE
     assert world.end() == Duplicate()
 
@@ -453,7 +453,7 @@ def test_one_organization_that_cannot_be_charged_does_not_hold_up_the_others(
 ) -> None:
     world.report()
     account = world.store.account(ORGANIZATION)
-    world.store.accounts["damaged"] = replace(account, organization_id="damaged")
+    world.store.accounts["damaged"] = account._replace(organization_id="damaged")
     world.store.listed.add("damaged")
     reservations = world.store.reservations
 
@@ -558,7 +558,7 @@ def test_it_costs_the_same_whether_the_event_was_before_or_after(
         world.run()
         world.end(**told)
         world.settle()
-        one = replace(world.usage(), flags=(), adjustments=(), lots=(), entry_id=None)
+        one = world.usage()._replace(flags=(), adjustments=(), lots=(), entry_id=None)
         stands.append((one, pooled(world), world.balance))
     assert stands[0] == stands[1]
 

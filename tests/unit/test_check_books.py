@@ -90,7 +90,7 @@ class World:
     def add_to_balance(self, micros: int) -> None:
         account = self.store.account(ORGANIZATION)
         balance_micros = account.balance_micros + micros
-        self.store.accounts[ORGANIZATION] = replace(account, balance_micros=balance_micros)
+        self.store.accounts[ORGANIZATION] = account._replace(balance_micros=balance_micros)
 
 
 def for_pieces(number: int) -> Deadline:
@@ -268,9 +268,8 @@ def test_a_call_that_is_listed_twice_is_added_once(monkeypatch: pytest.MonkeyPat
         lots=(LotShare(account.lots[0].lot_id, "po-1", -2),),
     )
     first, *others = account.lots
-    left = replace(first, remaining_micros=first.remaining_micros - 2)
-    world.store.accounts[ORGANIZATION] = replace(
-        account,
+    left = first._replace(remaining_micros=first.remaining_micros - 2)
+    world.store.accounts[ORGANIZATION] = account._replace(
         entries=4,
         balance_micros=charged.balance_after_micros,
         lots=(left, *others),

@@ -300,8 +300,8 @@ def test_minutes_that_a_call_had_reserved_are_given_back_when_it_ceases_to_draw(
     world.charge(world.call("reserved", ANSWERED, organizer_id=SUBSCRIBER))
     store, november = twin(world), Month(2026, 11)
     pool, usage = store.minute_pools["contoso", november], store.usages["contoso", "reserved"]
-    store.usages["contoso", "reserved"] = replace(usage, reserved_minutes=10)
-    store.minute_pools["contoso", november] = replace(pool, reserved_by_day=pool.used_by_day)
+    store.usages["contoso", "reserved"] = usage._replace(reserved_minutes=10)
+    store.minute_pools["contoso", november] = pool._replace(reserved_by_day=pool.used_by_day)
     world.cards.publish(version("right", "dialOut,49,AF,USD,0.3,,"))
     world.book()
     world.settle()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import count
 from typing import TYPE_CHECKING
@@ -86,7 +86,7 @@ def test_a_run_that_takes_a_day_for_over_says_so_to_each_organization_that_is_du
     world = World(organizations=4)
     due_at = ANSWERED + timedelta(hours=9)
     for name, account in world.store.accounts.items():
-        world.store.accounts[name] = replace(account, digests_due_at=due_at)
+        world.store.accounts[name] = account._replace(digests_due_at=due_at)
     listing = ListOrganizations(world.store, world.queue, only_due=True, page_size=3)
     for until in (None, due_at - timedelta(seconds=1)):
         assert listing(RunPage(ANSWERED, days_until=until)).organizations == 0

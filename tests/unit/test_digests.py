@@ -46,9 +46,9 @@ DAY = ANSWERED.date()
 def called(name: str = "b", micros: int | None = 150_000, **changed: Any) -> Usage:
     """A call of an organizer without a license."""
     (usage,) = charge(holding(), [rating(name, 0)], at=ENDED).usages
-    price = replace(usage.price, retail_micros=micros, currency="USD")
+    price = usage.price._replace(retail_micros=micros, currency="USD")
     changed = {"outcome": Outcome.NOT_ENTITLED, "reason": NotEntitled.NO_LICENSE} | changed
-    return replace(usage, price=price, **changed)
+    return usage._replace(price=price, **changed)
 
 
 def told(usage: Usage, **changed: Any) -> CallToNotify:
@@ -66,7 +66,7 @@ def told(usage: Usage, **changed: Any) -> CallToNotify:
         cause=usage.call.call_id,
         counted_on=DAY,
     )
-    return CallToNotify(replace(one, **changed), "event-1")
+    return CallToNotify(one._replace(**changed), "event-1")
 
 
 GROUP = CallGroup(DAY, "adele", "CallNotEntitled", "noLicense")
@@ -96,7 +96,7 @@ def test_the_first_call_is_not_counted_nor_one_that_is_no_longer_recorded() -> N
 )
 def test_a_call_that_became_something_else_is_left_out(changed: dict[str, Any]) -> None:
     calls = [called("b"), called("c")]
-    now = {"b": calls[0], "c": replace(calls[1], **changed)}
+    now = {"b": calls[0], "c": calls[1]._replace(**changed)}
     assert counted(*calls, now=now).calls == 1
 
 
@@ -111,7 +111,7 @@ def test_a_call_that_came_back_is_counted_by_its_latest_notification_only() -> N
 
 def test_a_call_costs_what_it_costs_now_and_only_costs_of_one_currency_are_added_up() -> None:
     calls = [called("b"), called("c"), called("d", None)]
-    in_euros = replace(called("e"), price=replace(called("e").price, currency="EUR"))
+    in_euros = called("e")._replace(price=called("e").price._replace(currency="EUR"))
     now = {one.call.call_id: one for one in [called("b", 1), called("c", 2), calls[2], in_euros]}
     digest = counted(*calls, in_euros, now=now)
     assert (digest.calls, digest.retail_cost_micros, digest.currency) == (4, 3, "USD")
@@ -127,7 +127,7 @@ def test_without_a_currency_of_the_credit_that_of_the_first_cost_counts() -> Non
 def test_a_digest_names_the_ten_calls_that_were_answered_first() -> None:
     usages = [called(f"call-{n:02d}") for n in range(12)]
     late = [
-        replace(u, call=replace(u.call, answered_at=ANSWERED - timedelta(minutes=n)))
+        u._replace(call=replace(u.call, answered_at=ANSWERED - timedelta(minutes=n)))
         for n, u in enumerate(usages)
     ]
     digest = counted(*late)
@@ -174,7 +174,7 @@ def test_a_digest_names_the_currency_of_rates_if_there_is_one() -> None:
 def test_what_is_about_no_call_or_published_in_any_case_is_of_no_group() -> None:
     low = LowBalance(threshold_micros=1, balance_micros=0, currency="USD")
     one = notification(low, organization_id=ORGANIZATION, at=ENDED, cause="x", counted_on=DAY)
-    for wrong in (one, replace(told(called("b")).notification, counted_on=None)):
+    for wrong in (one, told(called("b")).notification._replace(counted_on=None)):
         with pytest.raises(ValueError, match="is about no call that a digest could count"):
             CallGroup.of(wrong)
 
@@ -237,4 +237,4 @@ def _organized_by(organizer_id: str, call: CallToNotify) -> CallToNotify:
     news = call.notification.body
     assert isinstance(news, CallNotEntitled)
     by_organizer = news._replace(organizer_id=organizer_id)
-    return call._replace(notification=replace(call.notification, body=by_organizer))
+    return call._replace(notification=call.notification._replace(body=by_organizer))

@@ -126,7 +126,7 @@ RERATINGS = tuple(
 CHANGE = SpendChange(day_of(ANSWERED), ANSWERED.date(), -5)
 USER = fact("license:MCOMEETADV", value=True)
 USAGES = charge(holding(), [rating("a", 3), rating("b", 4)], at=ENDED).usages
-LATER = replace(USAGES[1], call=replace(USAGES[1].call, ended_at=ENDED + HOUR))
+LATER = USAGES[1]._replace(call=replace(USAGES[1].call, ended_at=ENDED + HOUR))
 LISTS = [next(iter(call_list_items([one]))) for one in (USAGES[0], LATER)]
 MOVEMENTS = [
     LedgerEntry(

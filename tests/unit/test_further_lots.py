@@ -66,7 +66,7 @@ def with_further(lots: list[Lot], first: int = MAX_LOTS_IN_ACCOUNT) -> Account:
     account = holding(*lots[:first], as_of=LONG_AGO)
     further = FurtherLots.of(lots[first:])
     balance_micros = total_micros(lots)
-    return replace(account, further=further, balance_micros=balance_micros)
+    return account._replace(further=further, balance_micros=balance_micros)
 
 
 def bought(purchased_at: datetime = ANSWERED) -> Purchase:
@@ -86,7 +86,7 @@ def test_drawing_ends_at_the_first_lot_with_something_left() -> None:
         (lots[0].lot_id, -CENT),
         (lots[1].lot_id, -1),
     ]
-    assert left == (replace(lots[1], remaining_micros=CENT - 1), *lots[2:])
+    assert left == (lots[1]._replace(remaining_micros=CENT - 1), *lots[2:])
     assert all(one is other for one, other in zip(left[1:], lots[2:], strict=True))
     assert unpaid_micros == 0
 
@@ -156,7 +156,7 @@ def test_further_lots_are_warned_of_and_expire_as_any_other() -> None:
     year_later = twelve_months_after(LONG_AGO)
     due = due_changes(account, year_later - timedelta(days=29), further=lots[8:])
     assert [one.warned for one in due.lots.stored] == [True, True]
-    stored = [replace(one, warned=True) for one in lots]
+    stored = [one._replace(warned=True) for one in lots]
     expired = due_changes(due.after, year_later + timedelta(days=1), further=stored[8:])
     assert expired.after.lots == ()
     assert expired.after.further is None

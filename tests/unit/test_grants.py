@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -118,7 +117,7 @@ def test_a_limit_that_is_lowered_in_mid_call_frees_nothing_that_may_still_be_use
 ) -> None:
     scene = Scene()
     first = scene.authorize(asks(600))
-    scene.account = replace(scene.account, settings=configured(**limits))
+    scene.account = scene.account._replace(settings=configured(**limits))
     second = scene.update(first, used(60, 1), ANSWERED + MINUTE)
     assert (second.answer.decision, second.answer.limit) == (Decision.DENY, LimitName.DAILY_SPEND)
     assert scene.reserved(ANSWERED + MINUTE) == 10 * RATE
@@ -278,7 +277,7 @@ def test_a_fraud_limit_acts_when_the_bridge_reports_next() -> None:
     scene = Scene(holding(lot("1", 1_000 * MICROS)))
     first = scene.authorize(asks(MAX_CALL_SECONDS))
     settings = configured(prefix_hourly_spend_limit_micros=RATE)
-    scene.account = replace(scene.account, settings=settings)
+    scene.account = scene.account._replace(settings=settings)
     second = scene.update(first, used(1_798, 1), ANSWERED + 1_798 * SECOND)
     assert second.answer.reason == Denied.FRAUD_SUSPECTED
 
@@ -565,7 +564,7 @@ PRECEDENCE = (
 
 @pytest.mark.parametrize("case", PRECEDENCE, ids=lambda case: case.limit or case.reason)
 def test_of_all_reasons_the_first_is_named(case: Case) -> None:
-    account = replace(case.credit, settings=configured(**case.limits))
+    account = case.credit._replace(settings=configured(**case.limits))
     answer = Scene(account, case.user).authorize(**case.call).answer
     denied = (answer.decision, answer.reason, answer.limit)
     assert denied == (Decision.DENY, case.reason, case.limit)
@@ -574,7 +573,7 @@ def test_of_all_reasons_the_first_is_named(case: Case) -> None:
 def test_a_call_that_has_lasted_a_day_is_denied_for_that_before_its_credit() -> None:
     scene = Scene(holding(lot("1", 10_000 * MICROS)))
     decided = scene.authorize(asks(60))
-    scene.account = replace(scene.account, lots=(), balance_micros=0)
+    scene.account = scene.account._replace(lots=(), balance_micros=0)
     last = used(MAX_CALL_SECONDS, 1)
     answer = scene.update(decided, last, ANSWERED + timedelta(days=1)).answer
     assert answer.reason == Denied.CALL_TOO_LONG

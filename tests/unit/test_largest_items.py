@@ -290,8 +290,7 @@ def test_a_call_that_was_corrected_a_thousand_times_fits_its_item() -> None:
     charge = ChargeCalls(store, InMemoryCalls(store), licensing, cards, WITHOUT_WAITING)
     (result,) = charge([replace(ended(), call=phone_call(**named, meeting_id=longest()))])
     assert isinstance(result, Accepted)
-    usage = replace(
-        result.result,
+    usage = result.result._replace(
         flags=USAGE_FLAGS,
         lots=SHARES,
         adjustments=tuple(Adjusted(f"{n:012}", -(10**9)) for n in range(1_000)),

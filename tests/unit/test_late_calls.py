@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -78,7 +77,7 @@ def test_the_lot_of_its_time_pays_and_its_expiry_is_taken_back_in_part() -> None
     assert paid.lots == booking.usages[0].lots == (LotShare("1", "po-1", -3, late=True),)
     assert booking.after.balance_micros == 20
     assert booking.after.lots == (NEW,)
-    assert booking.lots.forfeited == (replace(OLD, remaining_micros=7),)
+    assert booking.lots.forfeited == (OLD._replace(remaining_micros=7),)
 
 
 def test_what_it_does_not_hold_is_paid_by_the_next() -> None:
@@ -93,11 +92,11 @@ def test_what_it_does_not_hold_is_paid_by_the_next() -> None:
         LotShare("2", "po-2", -5),
     )
     assert booking.after.balance_micros == 15
-    assert booking.lots.forfeited == (replace(OLD, remaining_micros=0),)
+    assert booking.lots.forfeited == (OLD._replace(remaining_micros=0),)
 
 
 def test_lots_pay_in_the_order_of_their_purchase_whether_they_have_expired_or_not() -> None:
-    first = replace(NEW, lot_id="0", purchase_id="po-0", purchased_at=LONG_AGO - timedelta(1))
+    first = NEW._replace(lot_id="0", purchase_id="po-0", purchased_at=LONG_AGO - timedelta(1))
     booking = report(expired(first, OLD), 25)
     assert booking.usages[0].lots == (
         LotShare("0", "po-0", -20),
@@ -128,7 +127,7 @@ def test_a_lot_pays_no_call_that_ended_when_it_had_expired_or_was_not_bought_yet
     assert moved(report(account, 3, ended_at=EXPIRED)) == [("charge", -3, None)]
     just_before = EXPIRED - timedelta(microseconds=1)
     assert len(report(account, 3, ended_at=just_before).entries) == 2
-    later = replace(OLD, purchased_at=ENDED + timedelta(seconds=1))
+    later = OLD._replace(purchased_at=ENDED + timedelta(seconds=1))
     assert moved(report(account, 3, forfeited=(later,))) == [("charge", -3, None)]
 
 
@@ -147,7 +146,7 @@ def test_expiry_says_until_when_it_still_pays() -> None:
 
 
 def test_a_call_that_is_paid_from_an_expired_lot_while_there_is_debt_is_overdrawn() -> None:
-    account = replace(expired(OLD), balance_micros=-5, debt_micros=5)
+    account = expired(OLD)._replace(balance_micros=-5, debt_micros=5)
     booking = report(account, 3)
     assert booking.after.balance_micros == -5
     assert booking.usages[0].flags == (Flag.OVERDRAWN,)
@@ -155,12 +154,12 @@ def test_a_call_that_is_paid_from_an_expired_lot_while_there_is_debt_is_overdraw
 
 
 def test_further_lots_that_were_bought_before_pay_before_an_expired_one() -> None:
-    late = replace(OLD, purchased_at=LONG_AGO + timedelta(days=20))
-    further = [replace(NEW, lot_id="3", purchased_at=LONG_AGO + timedelta(days=10))]
-    account = replace(expired(NEW), further=FurtherLots.of(further), balance_micros=40)
+    late = OLD._replace(purchased_at=LONG_AGO + timedelta(days=20))
+    further = [NEW._replace(lot_id="3", purchased_at=LONG_AGO + timedelta(days=10))]
+    account = expired(NEW)._replace(further=FurtherLots.of(further), balance_micros=40)
     with pytest.raises(FurtherLotsNeeded):
         report(account, 21, forfeited=(late,))
-    moved_up = replace(account, lots=(NEW, *further), further=None)
+    moved_up = account._replace(lots=(NEW, *further), further=None)
     shares = report(moved_up, 45, forfeited=(late,)).usages[0].lots
     assert [(share.lot_id, share.amount_micros) for share in shares] == [
         ("2", -20),
@@ -171,7 +170,7 @@ def test_further_lots_that_were_bought_before_pay_before_an_expired_one() -> Non
 
 def test_lots_that_are_used_up_do_not_hide_others_that_expired_later() -> None:
     lots = [
-        replace(OLD, lot_id=f"{n:03d}", purchase_id=f"po-{n}", remaining_micros=n % 2)
+        OLD._replace(lot_id=f"{n:03d}", purchase_id=f"po-{n}", remaining_micros=n % 2)
         for n in range(200)
     ]
     account = holding(forfeited_at=EXPIRED)
@@ -188,7 +187,7 @@ def test_what_came_back_to_pay_a_call_is_forfeited_again_when_the_call_costs_les
     charged = report(expired(OLD, NEW), 9)
     (usage,) = charged.usages
     left = charged.lots.forfeited
-    cheaper = replace(usage, charge_micros=2, price=replace(usage.price, retail_micros=2))
+    cheaper = usage._replace(charge_micros=2, price=usage.price._replace(retail_micros=2))
     corrected = rerate(
         charged.after,
         [ReratedCall(usage, cheaper)],
@@ -202,7 +201,7 @@ def test_what_came_back_to_pay_a_call_is_forfeited_again_when_the_call_costs_les
     assert corrected.entries[1].cause == f"entry#{corrected.entries[0].entry_id}"
     assert corrected.after.balance_micros == 20
     assert corrected.after.lots == (NEW,)
-    assert corrected.lots.forfeited == (replace(OLD, remaining_micros=8),)
+    assert corrected.lots.forfeited == (OLD._replace(remaining_micros=8),)
     assert corrected.rerated[0].lots == (LotShare("1", "po-1", -2, late=True),)
 
 
@@ -210,13 +209,13 @@ def test_what_a_lot_had_paid_before_it_expired_goes_into_the_lot_of_the_month() 
     before = report(holding(OLD, NEW), 9, at=EXPIRED - timedelta(minutes=1), forfeited=())
     (usage,) = before.usages
     account = due_changes(before.after, EXPIRED).after
-    cheaper = replace(usage, charge_micros=2, price=replace(usage.price, retail_micros=2))
+    cheaper = usage._replace(charge_micros=2, price=usage.price._replace(retail_micros=2))
     corrected = rerate(
         account,
         [ReratedCall(usage, cheaper)],
         pools=MinutePools({}, Licensing()),
         opened={"1": OLD},
-        expired=(replace(OLD, remaining_micros=1),),
+        expired=(OLD._replace(remaining_micros=1),),
         at=EXPIRED + timedelta(hours=2),
         cause="rerating#late",
     )

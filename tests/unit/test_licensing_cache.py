@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from builders import ORGANIZATION, entitled_changes, holds
@@ -46,10 +46,10 @@ def test_a_timeline_is_read_once_for_each_licensing_version() -> None:
         licensing = remembered.for_account(account, users)
     assert licensing.users["adele"] == ADELE
     assert watched.asked == [(ORGANIZATION, ["adele"]), (ORGANIZATION, ["alex"])]
-    moved_on = replace(account, version=9, balance_micros=5)
+    moved_on = account._replace(version=9, balance_micros=5)
     assert remembered.for_account(moved_on, ["adele"]).users["adele"] == ADELE
     assert len(watched.asked) == 2
-    relicensed = replace(account, licensing_version=account.licensing_version + 1)
+    relicensed = account._replace(licensing_version=account.licensing_version + 1)
     remembered.for_account(relicensed, ["adele"])
     assert watched.asked[2:] == [(ORGANIZATION, ["adele"])]
 

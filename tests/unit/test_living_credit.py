@@ -64,8 +64,8 @@ def store_with(*lots_micros: int, expires_at: datetime = EXPIRES) -> InMemorySto
         lot(f"{n:012d}", micros, expires_at=expires_at + timedelta(days=n), warned=True)
         for n, micros in enumerate(lots_micros)
     ]
-    store.accounts[ORGANIZATION] = replace(
-        holding(*lots), version=1, licensing_version=1, entries=0
+    store.accounts[ORGANIZATION] = holding(*lots)._replace(
+        version=1, licensing_version=1, entries=0
     )
     store.listed.add(ORGANIZATION)
     return store
@@ -147,7 +147,7 @@ class Raced(InMemoryStore):
         if self.times:
             self.times -= 1
             account = self.account(ORGANIZATION)
-            self.accounts[ORGANIZATION] = replace(account, version=account.version + 1)
+            self.accounts[ORGANIZATION] = account._replace(version=account.version + 1)
         super().commit(transaction)
 
 
@@ -176,7 +176,7 @@ class Stubborn(InMemoryStore):
 def test_one_account_that_cannot_be_brought_up_to_date_does_not_hold_up_the_others() -> None:
     store = Stubborn(**vars(store_with(5 * PAID)))
     stuck = holding(lot("1", 5, expires_at=EXPIRES))
-    store.accounts["stuck"] = replace(stuck, organization_id="stuck")
+    store.accounts["stuck"] = stuck._replace(organization_id="stuck")
     store.listed.add("stuck")
     run = Expiry(store)(EXPIRES)
     assert booked(store) == [(EntryType.EXPIRY, -5 * PAID)]
@@ -210,7 +210,7 @@ def recharging() -> InMemoryStore:
     settings = CreditSettings(
         configured_at=LONG_AGO, event_id="e", currency="USD", auto_recharge=auto
     )
-    store.accounts[ORGANIZATION] = replace(store.account(ORGANIZATION), settings=settings)
+    store.accounts[ORGANIZATION] = store.account(ORGANIZATION)._replace(settings=settings)
     charging(store)([call("a", ANSWERED)])
     assert store.account(ORGANIZATION).recharge.waits_for(REQUESTED)
     return store
@@ -295,7 +295,7 @@ def test_when_an_event_was_heard_of_reaches_what_follows_from_it() -> None:
     settings = CreditSettings(
         configured_at=LONG_AGO, event_id="e", currency="USD", auto_recharge=auto
     )
-    account = replace(store.account(ORGANIZATION), settings=settings, entries=1)
+    account = store.account(ORGANIZATION)._replace(settings=settings, entries=1)
     store.accounts[ORGANIZATION] = account
     charging(store)([replace(call("a", ANSWERED), heard_at=heard_at), call("b", ANSWERED)])
     first = store.account(ORGANIZATION).recharge.open
@@ -379,7 +379,7 @@ def test_it_is_named_even_if_calls_send_it_again_or_auto_recharge_is_off(
         account = store.account(ORGANIZATION)
         assert account.settings is not None
         settings = replace(account.settings, auto_recharge=None)
-        store.accounts[ORGANIZATION] = replace(account, settings=settings)
+        store.accounts[ORGANIZATION] = account._replace(settings=settings)
     for days in range(1, 4):
         charging(store)([call(f"c-{days}", ANSWERED + timedelta(days=days, minutes=days))])
     night = ANSWERED.replace(hour=0, minute=5) + timedelta(days=4)
@@ -415,7 +415,7 @@ def test_books_that_are_just_being_written_are_read_again_before_a_difference_is
 def test_a_difference_that_stays_is_told_and_nothing_is_changed() -> None:
     store = InMemoryStore()
     BookCredit(store, WITHOUT_WAITING)([purchase()])
-    wrong = replace(store.account(ORGANIZATION), balance_micros=49 * MICROS)
+    wrong = store.account(ORGANIZATION)._replace(balance_micros=49 * MICROS)
     store.accounts[ORGANIZATION] = wrong
     (books,) = ReconcileBooks(store, WITHOUT_WAITING)([ORGANIZATION])
     assert books.differences == (

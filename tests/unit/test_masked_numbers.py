@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -146,10 +145,9 @@ def test_a_number_without_a_price_may_hide_one() -> None:
 def test_a_call_that_may_have_another_price_is_priced_as_it_is_and_flagged() -> None:
     plain, uncertain = rated(BASE).usage(), rated(BASE, DEARER).usage()
     assert plain.flags == ()
-    assert uncertain == replace(
-        plain,
+    assert uncertain == plain._replace(
         flags=(Flag.PREFIX_UNCERTAIN,),
-        price=replace(plain.price, is_prefix_uncertain=True),
+        price=plain.price._replace(is_prefix_uncertain=True),
     )
     assert (uncertain.outcome, uncertain.charge_micros) == (Outcome.CHARGED, 3_200_000)
 

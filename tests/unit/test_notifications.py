@@ -177,7 +177,7 @@ def document(news: NotificationBody, cause: str = "cause") -> dict[str, Any]:
 
 def announcement(identity: str = "n-1", **changed: Any) -> Announcement:
     known = {name: changed.pop(name) for name in ("correlation_id",) if name in changed}
-    one = replace(decided(EVERY_NEWS[0]), id=identity, **changed)
+    one = decided(EVERY_NEWS[0])._replace(id=identity, **changed)
     return announced(one, **known)
 
 
@@ -677,7 +677,7 @@ def to_count(name: str, organizer: str = "adele") -> Announcement:
     news = CallFlagged(
         reason=Flag.REPORTED_BY_BRIDGE, **CALL | {"call_id": name, "organizer_id": organizer}
     )
-    return announced(replace(decided(news), id=name, counted_on=ANSWERED.date()))
+    return announced(decided(news)._replace(id=name, counted_on=ANSWERED.date()))
 
 
 def test_of_calls_that_are_counted_the_first_of_each_organizer_is_claimed_and_none_published() -> (
@@ -691,7 +691,7 @@ def test_of_calls_that_are_counted_the_first_of_each_organizer_is_claimed_and_no
     assert claims.asked == [["a", "c"], ["e"]]
     assert [one.id for one in topic.announced] == ["n-1"]
     assert published.announced == 1
-    first = [replace(one.notification, counted_on=None) for one in (calls[0], calls[2])]
+    first = [one.notification._replace(counted_on=None) for one in (calls[0], calls[2])]
     assert store.outbox[:2] == first
     publish([calls])
     assert [one.id for one in store.outbox] == ["a", "c", "e"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -63,8 +62,7 @@ def test_calls_draw_until_the_pool_ends_and_the_one_that_straddles_it_gets_the_r
         pool, minutes = draw_one(pool, one, wanted, licensing)
         taken.append(minutes)
     assert taken == [5, 5, 2, 0]
-    assert pool == replace(
-        POOL,
+    assert pool == POOL._replace(
         used_by_day={date(2026, 11, 2): 12},
         drawn_until=DrawPosition(ANSWERED + 2 * MINUTE, "c-2"),
     )
@@ -126,7 +124,7 @@ def test_fewer_licenses_after_the_last_call_that_drew_take_nothing_from_a_late_o
 def test_who_finds_a_pool_unsettled_makes_it_no_more_settled() -> None:
     licensing = licensed((100, LONG_AGO))
     cursor = SettlementCursor(DrawPosition(ANSWERED + 5 * MINUTE, "x"), 3)
-    unsettled = replace(POOL, unsettled=cursor)
+    unsettled = POOL._replace(unsettled=cursor)
     assert draw(unsettled, licensing, ("after", 6, 1)).unsettled == cursor
     before = draw(unsettled, licensing, ("before", 4, 1)).unsettled
     assert before == SettlementCursor(DrawPosition.start_of(ANSWERED.date()))
@@ -137,7 +135,7 @@ def test_who_finds_a_pool_unsettled_makes_it_no_more_settled() -> None:
 
 def test_what_was_read_of_an_unsettled_pool_holds_up_to_where_others_have_drawn_since() -> None:
     licensing = licensed((100, LONG_AGO))
-    read = replace(POOL, unsettled=SettlementCursor(DrawPosition.start_of(ANSWERED.date())))
+    read = POOL._replace(unsettled=SettlementCursor(DrawPosition.start_of(ANSWERED.date())))
     last = DrawPosition(ANSWERED + 5 * MINUTE, "e")
     for later in (read, draw(read, licensing, ("f", 5, 1), ("g", 9, 1))):
         assert later.is_at_step_of(read)
@@ -146,14 +144,14 @@ def test_what_was_read_of_an_unsettled_pool_holds_up_to_where_others_have_drawn_
     assert between.is_at_step_of(read)
     assert between.was_drawn_on_before(last)
     # Read again, with all that has drawn by then, it holds again; what was read before does not.
-    again = replace(between.at_next_step(), drawn_from=None)
+    again = between.at_next_step()._replace(drawn_from=None)
     assert not again.was_drawn_on_before(last)
     assert not again.is_at_step_of(read)
     assert not draw(read, licensing, ("early", -999, 1)).is_at_step_of(read)
 
 
 def test_a_call_that_begins_to_draw_is_heard_of_though_its_pool_is_unsettled_already() -> None:
-    read = replace(POOL, unsettled=SettlementCursor(DrawPosition.start_of(ANSWERED.date())))
+    read = POOL._replace(unsettled=SettlementCursor(DrawPosition.start_of(ANSWERED.date())))
     pools = MinutePools({NOVEMBER: read}, licensed())
     pools.unsettle(call("b", ANSWERED))
     (pool,) = pools.touched
@@ -171,8 +169,7 @@ def settle(
 def test_settling_gives_each_call_what_is_left_by_those_before() -> None:
     day = ANSWERED.date()
     start = SettlementCursor(DrawPosition.start_of(day))
-    pool = replace(
-        POOL,
+    pool = POOL._replace(
         used_by_day={day - timedelta(days=1): 2, day: 12},
         drawn_until=DrawPosition(ANSWERED + 9 * MINUTE, "z"),
         unsettled=start,
@@ -180,8 +177,7 @@ def test_settling_gives_each_call_what_is_left_by_those_before() -> None:
     a, b, c = (call(name, ANSWERED + n * MINUTE) for n, name in enumerate("abc"))
     settled, taken = settle(pool, licensed((10, LONG_AGO)), (a, 0, 5), (b, 12, 12), (c, 0, 1))
     assert taken == (5, 3, 0)
-    assert settled == replace(
-        pool,
+    assert settled == pool._replace(
         used_by_day={day - timedelta(days=1): 2, day: 8},
         drawn_until=DrawPosition.of(b),
         unsettled=SettlementCursor(DrawPosition.of(c), 8),
@@ -192,8 +188,8 @@ def test_settling_gives_each_call_what_is_left_by_those_before() -> None:
 def test_settling_goes_on_where_it_stopped_also_on_the_next_day() -> None:
     day = ANSWERED.date()
     licensing = licensed((10, LONG_AGO))
-    pool = replace(
-        POOL, used_by_day={day: 9}, unsettled=SettlementCursor(DrawPosition.start_of(day))
+    pool = POOL._replace(
+        used_by_day={day: 9}, unsettled=SettlementCursor(DrawPosition.start_of(day))
     )
     a, b = (call(name, ANSWERED + n * MINUTE) for n, name in enumerate("ab"))
     tomorrow = call("c", ANSWERED + timedelta(days=1))
@@ -207,7 +203,7 @@ def test_settling_goes_on_where_it_stopped_also_on_the_next_day() -> None:
 
 
 def test_a_pool_is_settled_when_no_day_is_left_on_which_its_calls_can_have_ended() -> None:
-    unsettled = replace(POOL, unsettled=SettlementCursor(DrawPosition.start_of(ANSWERED.date())))
+    unsettled = POOL._replace(unsettled=SettlementCursor(DrawPosition.start_of(ANSWERED.date())))
     assert NOVEMBER.last_day == date(2026, 12, 2)
     assert settled_until(unsettled, date(2026, 12, 2)).unsettled is not None
     assert settled_until(unsettled, date(2026, 12, 3)).unsettled is None
@@ -218,8 +214,7 @@ def test_a_pool_is_settled_when_no_day_is_left_on_which_its_calls_can_have_ended
 def test_nobody_after_the_bound_has_drawn_even_if_nobody_draws_any_more() -> None:
     """`drawn_until` lets a late call draw without another look: it must not be too low."""
     day = ANSWERED.date()
-    pool = replace(
-        POOL,
+    pool = POOL._replace(
         used_by_day={day: 5},
         drawn_until=DrawPosition(ANSWERED, "a"),
         unsettled=SettlementCursor(DrawPosition.start_of(day)),
@@ -248,7 +243,7 @@ def test_nobody_after_the_bound_has_drawn_even_if_nobody_draws_any_more() -> Non
 def test_thresholds_are_reached_at_exactly_their_percent(
     used: int, minutes: int, level: int
 ) -> None:
-    pool = replace(POOL, used_by_day={ANSWERED.date(): used})
+    pool = POOL._replace(used_by_day={ANSWERED.date(): used})
     assert pool.threshold_reached(minutes) == level
 
 
@@ -258,7 +253,7 @@ def reached(pools: MinutePools, at: datetime = ANSWERED) -> list[tuple[int, int]
 
 def test_a_threshold_is_told_once_and_again_after_more_licenses() -> None:
     def used(minutes: int, told: int) -> MinutePool:
-        return replace(POOL, used_by_day={ANSWERED.date(): minutes}, notified_percent=told)
+        return POOL._replace(used_by_day={ANSWERED.date(): minutes}, notified_percent=told)
 
     few, more = licensed((10, LONG_AGO)), licensed((20, LONG_AGO))
     for pool, licensing, expected, told in (
@@ -283,7 +278,7 @@ def test_minutes_used_before_the_cutover_count_for_thresholds() -> None:
     pools.put(draw(POOL, licensing, ("a", 1, 3), ("b", 2, 3)))
     assert pools[NOVEMBER].used == 4
     assert reached(pools) == [(80, 10), (100, 10)]
-    told = replace(POOL, used_by_day={ANSWERED.date(): 2}, notified_percent=80)
+    told = POOL._replace(used_by_day={ANSWERED.date(): 2}, notified_percent=80)
     pools = MinutePools({NOVEMBER: told}, licensing)
     pools.put(told)
     assert reached(pools) == []
@@ -291,7 +286,7 @@ def test_minutes_used_before_the_cutover_count_for_thresholds() -> None:
 
 def test_licenses_that_were_announced_ahead_arm_a_threshold_again() -> None:
     """100 % of 10 were told; from noon on there are 20, of which one call uses up the rest."""
-    before = replace(POOL, used_by_day={ANSWERED.date(): 10}, notified_percent=100)
+    before = POOL._replace(used_by_day={ANSWERED.date(): 10}, notified_percent=100)
     licensing = licensed((10, LONG_AGO), (20, ANSWERED))
     pools = MinutePools({NOVEMBER: before}, licensing)
     pools.put(draw(before, licensing, ("a", 1, 10)))
@@ -299,8 +294,8 @@ def test_licenses_that_were_announced_ahead_arm_a_threshold_again() -> None:
 
 
 def test_nothing_is_told_of_a_pool_that_is_unsettled_or_was_not_drawn_on() -> None:
-    full = replace(POOL, used_by_day={ANSWERED.date(): 10})
-    unsettled = replace(full, unsettled=SettlementCursor(DrawPosition(ANSWERED, "a")))
+    full = POOL._replace(used_by_day={ANSWERED.date(): 10})
+    unsettled = full._replace(unsettled=SettlementCursor(DrawPosition(ANSWERED, "a")))
     for pool in (full, unsettled):
         pools = MinutePools({NOVEMBER: pool}, licensed((10, LONG_AGO)))
         if pool is unsettled:
@@ -309,7 +304,7 @@ def test_nothing_is_told_of_a_pool_that_is_unsettled_or_was_not_drawn_on() -> No
 
 
 def test_what_is_told_of_a_month_that_is_over_goes_by_its_last_licenses() -> None:
-    pool = replace(POOL, used_by_day={ANSWERED.date(): 8})
+    pool = POOL._replace(used_by_day={ANSWERED.date(): 8})
     pools = MinutePools({NOVEMBER: pool}, licensed((10, LONG_AGO), (100, NOVEMBER.end)))
     pools.put(pool)
     assert reached(pools, NOVEMBER.end + timedelta(days=3)) == [(80, 10)]
@@ -414,6 +409,6 @@ def test_what_has_lapsed_is_no_longer_a_calls_own() -> None:
 
 def test_a_cursor_counts_what_was_reserved_up_to_it() -> None:
     day = date(2026, 11, 2)
-    pool = replace(POOL, reserved_by_day={day - timedelta(days=1): 3, day: 4})
+    pool = POOL._replace(reserved_by_day={day - timedelta(days=1): 3, day: 4})
     cursor = SettlementCursor(DrawPosition(ANSWERED, "a"), 9, 1)
     assert reserved_after(cursor, pool) == 3

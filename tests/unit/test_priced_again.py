@@ -144,7 +144,7 @@ def test_a_price_in_another_currency_is_stated_while_credit_does_not_have_to_pay
     assert (lost.outcome, lost.stated_price) == (Outcome.NOT_ENTITLED, IN_EUROS)
     licensed(world, value=True)
     after = world.usages()["two"]
-    assert replace(after, notified_again=()) == replace(before, flags=(Flag.RERATED,))
+    assert after._replace(notified_again=()) == before._replace(flags=(Flag.RERATED,))
     assert [one.reason for one in after.notified_again] == ["noLicense", "currencyMismatch"]
     assert world.balance_micros == 100 * MICROS - 6_600_000
 
@@ -159,8 +159,8 @@ def test_a_price_in_another_currency_that_is_stated_nowhere_differs_from_none(
     assert world.book(version="dearer").calls == 0
     assert world.usages()["two"].flags == ()
     licensed(world, value=False)
-    assert world.usages()["two"].stated_price == replace(
-        IN_EUROS, rate_card_version="dearer", rate_micros_per_minute=30_000, retail_micros=300_000
+    assert world.usages()["two"].stated_price == IN_EUROS._replace(
+        rate_card_version="dearer", rate_micros_per_minute=30_000, retail_micros=300_000
     )
 
 
@@ -185,6 +185,6 @@ def test_credits_that_turn_out_to_have_been_set_up_earlier_change_no_stated_pric
     world.charge(world.call("two", ANSWERED, remote_number="+442079460018"))
     licensed(world, value=False)
     after = world.usages()["two"]
-    before = replace(after, price=replace(after.price, unpriced=None))
+    before = after._replace(price=after.price._replace(unpriced=None))
     rerated = ReratedCall(before, after)
     assert (rerated.is_other, rerated.is_priced_alike) == (True, True)

@@ -298,10 +298,9 @@ def test_credit_bought_by_hand_meanwhile_asks_for_nothing_more() -> None:
     world = late_pool(credit=4, settings=settings)
     trigger = AutoRecharge(trigger_micros=60 * MICROS, recharge_micros=50 * MICROS)
     assert world.account.provisional is not None
-    world.store.accounts[ORGANIZATION] = replace(
-        world.account,
+    world.store.accounts[ORGANIZATION] = world.account._replace(
         settings=replace(settings, auto_recharge=trigger),
-        provisional=replace(world.account.provisional, balance_micros=MICROS),
+        provisional=world.account.provisional._replace(balance_micros=MICROS),
     )
     world.book(purchase("by-hand", amount=1, issued_at=LATE, heard_at=LATE))
     world.settle()
@@ -316,7 +315,7 @@ def late_pool_at_four(threshold_micros: int) -> World:
     settings = replace(
         unasked, auto_recharge=auto, low_balance_thresholds_micros=(threshold_micros,)
     )
-    world.store.accounts[ORGANIZATION] = replace(world.account, settings=settings)
+    world.store.accounts[ORGANIZATION] = world.account._replace(settings=settings)
     return world
 
 
@@ -384,12 +383,12 @@ def test_only_credit_that_is_bought_or_given_raises_what_the_balance_is_compared
     provisional = Provisional(
         months=frozenset({NOVEMBER}), since=ANSWERED, balance_micros=4 * MICROS
     )
-    before = replace(holding(lot("1", 5 * MICROS)), provisional=provisional)
+    before = holding(lot("1", 5 * MICROS))._replace(provisional=provisional)
     builder = TransactionBuilder(before, ANSWERED)
     for entry_type, amount, cause in entries:
         builder.enter(entry_type, amount * MICROS, (), cause)
     after = builder.build(may_ask=False).after
-    assert after.provisional == replace(provisional, balance_micros=compared_with * MICROS)
+    assert after.provisional == provisional._replace(balance_micros=compared_with * MICROS)
 
 
 @pytest.mark.parametrize("how", ["a charge", "a wake-up", "the daily run"])
@@ -447,7 +446,7 @@ def test_what_stays_as_it_was_is_told_once_that_is_known_and_is_not_rerated() ->
     assert before.notifications_held
     world.settle()
     after = world.usage("later")
-    assert replace(after, notified_again=()) == replace(before, notifications_held=False)
+    assert after._replace(notified_again=()) == before._replace(notifications_held=False)
     assert Flag.RERATED in world.usage("late").flags
     assert [news_of(one) for one in world.notified()] == ["first", "later"]
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -56,12 +55,12 @@ def test_a_covered_leg_is_charged_what_the_card_says() -> None:
         (
             {"answered_at": None},
             Free.NOT_ANSWERED,
-            replace(GERMANY, billed_seconds=0, retail_micros=0),
+            GERMANY._replace(billed_seconds=0, retail_micros=0),
         ),
         (
             {"billable_seconds": 0},
             Free.NOT_ANSWERED,
-            replace(GERMANY, billed_seconds=0, retail_micros=0),
+            GERMANY._replace(billed_seconds=0, retail_micros=0),
         ),
         ({"meeting_type": MeetingType.AD_HOC}, Free.AD_HOC_MEETING, GERMANY),
     ],
@@ -264,7 +263,7 @@ def test_before_the_credits_were_set_up_a_price_may_be_in_any_currency() -> None
     one = phone_call(remote_number="+33199001234")
     later = TERMS._replace(credits_set_up_at=ENDED)
     known = rate_call(one, later)
-    assert known.price == replace(IN_EUROS, unpriced=None)
+    assert known.price == IN_EUROS._replace(unpriced=None)
     assert known.usage().reason is NotEntitled.CREDITS_NOT_SET_UP
     assert rate_call(one, later._replace(currency=None, credits_set_up_at=None)) == known
 
@@ -311,4 +310,4 @@ def test_a_call_against_a_policy_is_charged_as_usual_and_flagged(
     policy = fact(*said)
     user = Timeline([*TERMS.licensing.users[ORGANIZER].facts, policy])
     context = TERMS._replace(licensing=Licensing(volume(), {ORGANIZER: user}))
-    assert rate_call(phone_call(**changed), context).usage() == replace(plain, flags=flags)
+    assert rate_call(phone_call(**changed), context).usage() == plain._replace(flags=flags)

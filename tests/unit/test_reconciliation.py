@@ -54,7 +54,7 @@ def calls(**micros: int) -> Callable[[Statement], Statement]:
 
 
 def account(**changed: object) -> Callable[[Statement], Statement]:
-    return lambda s: replace(s, account=replace(s.account, **changed))  # type: ignore[arg-type]
+    return lambda s: replace(s, account=s.account._replace(**changed))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_every_difference_is_told_with_the_entries_to_look_at(
 
 def test_a_ledger_that_is_gone_is_told_in_one_line_with_its_first_entries() -> None:
     lost = replace(statement(), entries=(), charges_micros={})
-    lost = replace(lost, account=replace(lost.account, entries=1_000))
+    lost = replace(lost, account=lost.account._replace(entries=1_000))
     first = reconcile(lost)[0]
     assert first.message == "1000 of 1000 entries of the ledger are missing"
     assert len(first.entry_ids) == MAX_NAMED

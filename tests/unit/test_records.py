@@ -74,8 +74,7 @@ def account(*lots: Lot) -> Account:
         attempted_at=AT + timedelta(days=11, microseconds=123_456),
         attempt=12,
     )
-    return replace(
-        holding(*lots),
+    return holding(*lots)._replace(
         organization_id="8a5b2b1e-5c2f-4d3a-9a6e-1b2c3d4e5f60",
         version=123_456,
         licensing_version=321,
@@ -116,7 +115,7 @@ def test_what_any_number_of_calls_has_reserved_takes_another_kilobyte() -> None:
         SpendCounter(key=day_of(AT + timedelta(days=n)), spent_micros=10**9, held=reserved)
         for n in range(3)
     )
-    busy = replace(one, reserved=reserved, days=days, corrections=12, call_limit_notified=True)
+    busy = one._replace(reserved=reserved, days=days, corrections=12, call_limit_notified=True)
     assert size_of(account_item(busy)) <= 2 * KILOBYTE
 
 
@@ -131,19 +130,19 @@ def used_for(span: timedelta) -> Holds:
 
 def test_what_waits_72_hours_to_be_charged_takes_no_kilobyte_of_its_own() -> None:
     full = account(*(bought(number, f"po-100{number}") for number in range(MAX_LOTS_IN_ACCOUNT)))
-    plain = replace(full, settings=None, recharge=RechargeState())
+    plain = full._replace(settings=None, recharge=RechargeState())
     waits = used_for(LATE_USAGE)
-    assert size_of(account_item(replace(full, reserved=waits))) < 2 * KILOBYTE
-    assert size_of(account_item(replace(plain, reserved=waits))) < KILOBYTE
+    assert size_of(account_item(full._replace(reserved=waits))) < 2 * KILOBYTE
+    assert size_of(account_item(plain._replace(reserved=waits))) < KILOBYTE
     # What is due stays for another day, until the daily run has charged it.
     longest = used_for(LATE_USAGE + timedelta(days=1))
-    assert size_of(account_item(replace(full, reserved=longest))) < 2 * KILOBYTE
+    assert size_of(account_item(full._replace(reserved=longest))) < 2 * KILOBYTE
 
 
 def test_an_account_with_any_number_of_lots_is_a_small_item() -> None:
     lots = [bought(number, f"po-100{number}") for number in range(MAX_LOTS_IN_ACCOUNT)]
     further = FurtherLots.of([bought(number, "po") for number in range(300)])
-    assert size_of(account_item(replace(account(*lots), further=further))) <= KILOBYTE
+    assert size_of(account_item(account(*lots)._replace(further=further))) <= KILOBYTE
 
 
 def test_a_limit_whose_calls_are_being_counted_takes_one_kilobyte() -> None:
@@ -253,7 +252,7 @@ def test_the_rate_of_most_calls_takes_no_more_room_for_its_steps() -> None:
 
 def test_a_call_with_a_rate_in_three_steps_takes_one_kilobyte() -> None:
     steps = Step(120, 1_234_567, 60), Step(3_600, 2_345_678, 60)
-    stepped = replace(PRICE, initial_increment_seconds=30, increment_seconds=6, later_steps=steps)
+    stepped = PRICE._replace(initial_increment_seconds=30, increment_seconds=6, later_steps=steps)
     assert size_of(usage_item(charged(stepped))) <= KILOBYTE
 
 

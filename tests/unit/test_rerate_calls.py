@@ -578,7 +578,7 @@ def test_the_nightly_run_wakes_whoever_still_has_something_waiting() -> None:
     store.minute_pools["has-unsettled", NOVEMBER] = pool.unsettled_from(
         DrawPosition.start_of(ANSWERED.date())
     )
-    store.minute_pools["settled", NOVEMBER] = replace(pool, organization_id="settled")
+    store.minute_pools["settled", NOVEMBER] = pool._replace(organization_id="settled")
     assert QueueMissed(store, rerating_requests)() == 2
     assert rerating_requests.sent == ["has-rerating", "has-unsettled"]
 

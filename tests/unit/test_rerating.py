@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -219,7 +218,7 @@ def test_what_a_purchase_paid_as_debt_goes_into_a_lot_for_such_refunds() -> None
         expires_at=twelve_months_after(LATER),
         remaining_micros=12,
     )
-    assert booking.entries[0].opens == replace(refund, remaining_micros=0)
+    assert booking.entries[0].opens == refund._replace(remaining_micros=0)
 
 
 def test_an_expired_lot_gets_nothing_back_and_nobody_loses_it_for_that() -> None:
@@ -248,7 +247,7 @@ def test_what_is_taken_asks_for_a_recharge_and_what_is_given_does_not() -> None:
         configured_at=LONG_AGO, event_id="s", currency="USD", auto_recharge=auto
     )
     account, (a,) = charged(holding(lot("1", 5)), costs("a", 2))
-    account = replace(account, settings=settings)
+    account = account._replace(settings=settings)
     assert rerated(account, (a, costs("a", 3))).after.recharge.requests == 1
     assert rerated(account, (a, costs("a", 1))).after.recharge.requests == 0
 
@@ -256,7 +255,7 @@ def test_what_is_taken_asks_for_a_recharge_and_what_is_given_does_not() -> None:
 def test_a_call_of_which_nothing_but_the_price_changes_is_not_notified_again() -> None:
     account, (a,) = charged(holding(lot("1", 5)), not_entitled("a"))
     cheaper = not_entitled("a")
-    cheaper = cheaper._replace(price=replace(cheaper.price, retail_micros=1))
+    cheaper = cheaper._replace(price=cheaper.price._replace(retail_micros=1))
     assert rerated(account, (a, cheaper)).notifications == ()
 
 
@@ -294,7 +293,7 @@ def test_pools_are_written_and_told_with_what_they_change() -> None:
     account = holding(lot("1", 5))
     booking = rerated(account, pools=pools)
     check(account, booking)
-    assert booking.pools == (replace(pool, notified_percent=80),)
+    assert booking.pools == (pool._replace(notified_percent=80),)
     assert [type(one.body).__name__ for one in booking.notifications] == ["MinutePoolThreshold"]
 
 

@@ -476,7 +476,7 @@ def test_what_a_call_had_reserved_stays_its_own() -> None:
     context = RatingContext(licensing, CARD, "USD", LONG_AGO)
     calls = (dear("late", NOON - 2 * HOUR, LATE).call, call("first", NOON, NOON).call)
     late, first = (rate_call(call, context) for call in calls)
-    reserved = replace(late.usage(0, 60), authorized_at=NOON - 3 * HOUR)
+    reserved = late.usage(0, 60)._replace(authorized_at=NOON - 3 * HOUR)
     pool = MinutePool(organization_id=ORGANIZATION, month=NOVEMBER)
     pool = pool.with_drawn(DrawPosition.of(first.call), 60).with_drawn(
         DrawPosition.of(late.call), 0, 60
@@ -485,7 +485,7 @@ def test_what_a_call_had_reserved_stays_its_own() -> None:
     settlement = settling.settle_at_once(
         pool, [(reserved, late)], [(first.usage(60), first)], licensing, LATE
     )
-    assert settlement.charged == (replace(late.usage(60, 60), authorized_at=NOON - 3 * HOUR),)
+    assert settlement.charged == (late.usage(60, 60)._replace(authorized_at=NOON - 3 * HOUR),)
     assert (settlement.pool.unsettled, settlement.pool.used) == (None, 60)
     assert [one.after.pool_minutes for one in settlement.corrected] == [0]
 

@@ -156,16 +156,14 @@ class World:
         """Have the first call cost a micro-unit less, so many times."""
         account, key = self.store.account(ORGANIZATION), (ORGANIZATION, "call-00")
         entries, usage = range(account.entries + 1, account.entries + times + 1), self.store.usages
-        usage[key] = replace(
-            usage[key],
+        usage[key] = usage[key]._replace(
             charge_micros=usage[key].charge_micros - times,
             adjustments=tuple(Adjusted(entry_id(number), -1) for number in entries),
         )
         change = SpendChange(OF_MONTH, FIRST.date(), -1)
         for number in range(account.corrections + 1, account.corrections + times + 1):
             self.store.corrected[ORGANIZATION, number] = (change,)
-        self.store.accounts[ORGANIZATION] = replace(
-            account,
+        self.store.accounts[ORGANIZATION] = account._replace(
             version=account.version + 1,
             entries=account.entries + times,
             corrections=account.corrections + times,
@@ -298,7 +296,7 @@ def test_what_is_counted_stays_counted_though_the_account_moves() -> None:
     def moving(read: int) -> None:
         if read % 8 == 0:
             account = world.store.accounts[ORGANIZATION]
-            world.store.accounts[ORGANIZATION] = replace(account, version=account.version + 1)
+            world.store.accounts[ORGANIZATION] = account._replace(version=account.version + 1)
 
     world.calls.seen = moving
     assert world.authorize("asks").granted_seconds == 600
@@ -358,7 +356,7 @@ def test_who_moves_the_account_without_end_has_others_told_so() -> None:
 
     def moving(_: int) -> None:
         account = world.store.accounts[ORGANIZATION]
-        world.store.accounts[ORGANIZATION] = replace(account, version=account.version + 1)
+        world.store.accounts[ORGANIZATION] = account._replace(version=account.version + 1)
 
     world.calls.seen = moving
     with pytest.raises(Contended):
@@ -430,7 +428,7 @@ def test_a_correction_leaves_a_record_that_lacks_the_one_before() -> None:
     counters.correct(changes, 5)
     assert not counters.touched
     counters.correct(changes, 6)
-    assert counters.touched == (replace(ready, spent_micros=7, corrections=6),)
+    assert counters.touched == (ready._replace(spent_micros=7, corrections=6),)
     assert (counters.is_counted(OF_MONTH), counters.is_counted(OF_HOUR)) == (True, False)
     assert counters.copy().is_counted(OF_HOUR) is False
 
@@ -455,17 +453,17 @@ def test_only_a_call_that_counts_or_is_listed_elsewhere_has_moved() -> None:
     settings = CreditSettings(
         configured_at=LONG_AGO, event_id="s", currency="USD", prefix_hourly_spend_limit_micros=1
     )
-    dearer = replace(usage, charge_micros=PAID + 1)
-    elsewhere = replace(usage, price=replace(usage.price, prefix="4930"))
-    longer = replace(
-        usage, call=replace(usage.call, ended_at=usage.call.ended_at + timedelta(hours=20))
+    dearer = usage._replace(charge_micros=PAID + 1)
+    elsewhere = usage._replace(price=usage.price._replace(prefix="4930"))
+    longer = usage._replace(
+        call=replace(usage.call, ended_at=usage.call.ended_at + timedelta(hours=20))
     )
 
     def changes_of(after: Usage) -> list[tuple[str, date, int, bool]]:
         changes = spend_changes([(usage, after)], licensing, settings)
         return [(one.key.subject, one.ended_on, one.micros, one.moved) for one in changes]
 
-    relisted = replace(usage, call=replace(usage.call, ended_at=usage.call.ended_at + MINUTE))
+    relisted = usage._replace(call=replace(usage.call, ended_at=usage.call.ended_at + MINUTE))
     day, next_day = FIRST.date(), FIRST.date() + timedelta(days=1)
     assert changes_of(dearer) == [("", day, 1, False), ("49", day, 1, False)]
     assert changes_of(relisted) == [("49", day, 0, True)]

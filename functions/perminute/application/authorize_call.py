@@ -8,7 +8,7 @@ call has changed meanwhile, both are read and decided on again.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -154,8 +154,7 @@ class AuthorizeCall:
             if not self.under_way.store(authorized):
                 raise AccountChanged
             return
-        transaction = replace(
-            authorization.transaction,
+        transaction = authorization.transaction._replace(
             notifications=_notifications(authorization, account, at),
             authorized=authorized,
             causes=causes(),

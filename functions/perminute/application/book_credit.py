@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, assert_never
 
@@ -126,8 +126,7 @@ class BookCredit:
             # A chargeback that was booked before leaves no more to take back: it is no refusal.
             self._check_not_recorded(event, refused)
             raise
-        return replace(
-            transaction,
+        return transaction._replace(
             entries=sent_by(event.producer, _cause(event), transaction.entries),
             processed_events=_processed_events(event, transaction),
             reratings=_reratings(account, transaction.after, event),

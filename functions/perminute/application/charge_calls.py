@@ -11,7 +11,7 @@ and charges them (`_transaction`), and commits (`_commit`).
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -266,7 +266,7 @@ class _OrganizationCharge:
             )
             # The causes of these calls only: `_decide` may have left out others of the batch.
             with _caused_by(ended):
-                return replace(transaction, causes=causes())
+                return transaction._replace(causes=causes())
 
         transaction = build()
         settlement = settle_with_charge(

@@ -8,7 +8,7 @@ run that was interrupted is repeated, and finds only what is left.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from functools import partial
 from itertools import takewhile
 from typing import TYPE_CHECKING, NamedTuple
@@ -150,8 +150,7 @@ def _again(usage: Usage, rating: Rating) -> Usage:
         return again
     # Settling rates a call by the version that its record names. So a call that moves is recorded
     # with its new price at once; its place in the pool stays as it is until the pool is settled.
-    return replace(
-        again,
+    return again._replace(
         draws_on_pool=usage.draws_on_pool,
         reserved_minutes=usage.reserved_minutes,
         notifications_held=True,

@@ -196,7 +196,7 @@ class RerateCalls:
         for month in months:
             start = DrawPosition.start_of(max(since, month.start).date())
             # To the end of the month: the minutes of all its calls may be others.
-            pools.put(replace(pools[month].unsettled_from(start), scope=None))
+            pools.put(pools[month].unsettled_from(start)._replace(scope=None))
         return rerate(account, (), pools=pools, opened={}, at=at, cause=cause)
 
     def _correct(
@@ -214,7 +214,7 @@ class RerateCalls:
         if booking is None:
             return None
         entries = sent_by(rerating.producer, rerating.cause, booking.entries)
-        return replace(booking, entries=entries)
+        return booking._replace(entries=entries)
 
 
 def _cause_of(rerating: Rerating) -> str:

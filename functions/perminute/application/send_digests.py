@@ -8,7 +8,7 @@ transaction that removes what was counted for it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -90,7 +90,7 @@ class SendDigests:
                 done.goes_on = True
                 return
         due_at = None if day is None else end_of(day)
-        after = replace(account, version=account.version + 1, digests_due_at=due_at)
+        after = account._replace(version=account.version + 1, digests_due_at=due_at)
         self.credit.commit(Transaction(before=account, after=after))
 
     # Both return 0 if there is nothing to do, or another writer was faster.

@@ -134,7 +134,7 @@ def _step(
     if pool.was_drawn_on_before(last):
         # From this step on it is known what has drawn since the calls were read.
         licensing = recorded.licensing.for_account(account, ())
-        pool = replace(pool.at_next_step(), drawn_from=None)
+        pool = pool.at_next_step()._replace(drawn_from=None)
     else:
         rated, licensing = recorded.rated_again(account, calls)
         if read.day > since:

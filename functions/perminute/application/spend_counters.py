@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, date, datetime, time
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -116,8 +115,7 @@ def _begun(key: SpendKey, counter: SpendCounter | None, account: Account) -> Spe
     is_void_before = account.prefixes_from if key.kind is SpendKind.PREFIX else 0
     if counter is not None and counter.corrections >= is_void_before:
         return counter
-    return replace(
-        counter or SpendCounter(key=key),
+    return (counter or SpendCounter(key=key))._replace(
         spent_micros=0,
         corrections=account.corrections,
         counted_before=key.since.date(),
@@ -200,12 +198,12 @@ def _with_piece(
             of_day[day] += _micros_by(usage, entries_then if is_begun else entries)
     spent_micros = counter.spent_micros + of_day.total()
     if stopped_at is None:
-        return replace(counter, spent_micros=spent_micros, counted_before=None, part=None)
+        return counter._replace(spent_micros=spent_micros, counted_before=None, part=None)
     day = stopped_at.day
     part = counter.part if day == counter.counted_before else None
     part = part or PartOfDay(after="", entries=entries, micros=0)
     part = part._replace(after=stopped_at.key, micros=part.micros + of_day[day])
-    return replace(counter, spent_micros=spent_micros, counted_before=day, part=part)
+    return counter._replace(spent_micros=spent_micros, counted_before=day, part=part)
 
 
 def _micros_by(usage: Usage, entries: int) -> int:

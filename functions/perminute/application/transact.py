@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from perminute.application.correlation import causes
@@ -65,7 +64,7 @@ def commit(store: CreditStore, transaction: Transaction) -> None:
     """Write a transaction. Raises `AccountChanged` and `AlreadyExists`."""
     # If it does not name its causes, they are those of what is processed now.
     if transaction.causes is NO_CAUSES:
-        transaction = replace(transaction, causes=causes())
+        transaction = transaction._replace(causes=causes())
     store.commit(transaction)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.utilities.idempotency import (
@@ -66,5 +65,5 @@ def _charge(use_case: ChargeCalls, one: EndedCall) -> Usage:
     )
     transaction = booking
     # Put over what may stand there: no condition, and no list by which the call is found again.
-    use_case.credit.commit(replace(transaction, usages=(), rerated=transaction.usages))
+    use_case.credit.commit(transaction._replace(usages=(), rerated=transaction.usages))
     return booking.usages[0]

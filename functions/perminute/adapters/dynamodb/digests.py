@@ -176,5 +176,5 @@ def digest_items(organization_id: str, sent: Sequence[CallToNotify]) -> Iterator
 
 
 def first_call_item(organization_id: str, group: CallGroup, call: CallToNotify) -> Item:
-    published = facts_of(replace(call.notification, counted_on=None), call.correlation_id)
+    published = facts_of(call.notification._replace(counted_on=None), call.correlation_id)
     return documents_item(organization_id, f"{FIRST_CALL}{group.day}#{_hashed(group)}", [published])

@@ -100,6 +100,6 @@ class InMemoryDigests:
         )
 
     def _publish(self, call: CallToNotify) -> None:
-        published = replace(call.notification, counted_on=None)
+        published = call.notification._replace(counted_on=None)
         self.store.outbox.append(published)
         self.store.causes[published.id] = Causes((call.correlation_id,))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from perminute.adapters.memory.records import Records
@@ -72,8 +71,7 @@ class LicensingRecords(Records):
     def _next_version(self, organization_id: str, of_users: int) -> None:
         account = self._account(organization_id)
         self.listed.add(organization_id)
-        self.accounts[organization_id] = replace(
-            account,
+        self.accounts[organization_id] = account._replace(
             version=account.version + 1,
             licensing_version=account.licensing_version + 1,
             user_facts=account.user_facts + of_users,

@@ -7,7 +7,6 @@ the whole call costs if it ends with the grant, so no credit is granted twice.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -383,12 +382,12 @@ def book_reservation(
         else grant.call_limit_notified
     )
     calls = before.reserved.calls_at(at) if notified and not before.call_limit_notified else None
-    account = replace(
-        before, reserved=reserved, call_limit_notified=notified, days=spend_counters.days(at)
+    account = before._replace(
+        reserved=reserved, call_limit_notified=notified, days=spend_counters.days(at)
     )
     pools = () if pool is None or pool is context.pool else (pool,)
     is_changed = account != before or pools or spend_counters.touched
-    after = replace(account, version=before.version + 1) if is_changed else before
+    after = account._replace(version=before.version + 1) if is_changed else before
     transaction = Transaction(
         before=before, after=after, pools=pools, spend_counters=spend_counters.touched
     )

@@ -238,7 +238,7 @@ def _with_given_back(context: AuthorizationContext, before: Reservation) -> Auth
             pool = pool.without_held(held.pool)
         for key in before.limit_keys:
             context.spend_counters.release(key, held.credit)
-    return context._replace(account=replace(context.account, reserved=reserved), pool=pool)
+    return context._replace(account=context.account._replace(reserved=reserved), pool=pool)
 
 
 def _pool_minutes_left(

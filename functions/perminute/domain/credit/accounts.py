@@ -7,9 +7,8 @@ movements are ledger entries, and a lot that is used up is removed. `booking`, `
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from perminute.domain.credit.credit_settings import LATE_USAGE, MAX_GRANT_SECONDS, FailureHandling
 from perminute.domain.credit.holds import CHARGED_WITHIN, NOTHING_HELD, Holds
@@ -28,8 +27,7 @@ if TYPE_CHECKING:
 _NOTHING_ASKED = RechargeState()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Account:
+class Account(NamedTuple):
     """The credit of one organization.
 
     A transaction commits only for the version that it was decided on, so it misses neither another
@@ -194,8 +192,7 @@ PROVISIONAL_FOR = timedelta(minutes=15)
 """How long notifications and recharges wait (docs/notifications.md#while-a-pool-is-settled)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Provisional:
+class Provisional(NamedTuple):
     """Which pools are unsettled, and what waits for them, since the balance may still change.
 
     A late call is charged as if its pool had nothing left, and gets the money back once the pool is
@@ -220,4 +217,4 @@ class Provisional:
         """Compare with the balance after credit was bought or given, if it is higher."""
         if self.balance_micros is None or self.balance_micros >= balance_micros:
             return self
-        return replace(self, balance_micros=balance_micros)
+        return self._replace(balance_micros=balance_micros)

@@ -6,7 +6,7 @@ Before something is booked at an instant, everything that is due by then must be
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from perminute.domain.credit.ledger import EntryType
@@ -276,7 +276,7 @@ def charge_back(  # noqa: PLR0913 - the parts of a booking
     shares = _take(builder, bought, amount_micros, cause)
     builder.enter(EntryType.ADJUSTMENT, -amount_micros, merged(shares), cause)
     chargeback = Chargeback(bought.purchase_id, charged_back_micros)
-    return replace(builder.build(), chargeback=chargeback)
+    return builder.build()._replace(chargeback=chargeback)
 
 
 def _refused(bought: BoughtCredit, amount_micros: int) -> Refused:

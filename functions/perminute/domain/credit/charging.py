@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -90,8 +89,7 @@ def charge(  # noqa: PLR0913 - the parts of a charge
         day = (days or {}).get(usage.call.call_id, builder.at.date())
         notify_of_call(builder, usage, notifications_of_call(usage), day)
     booking = builder.build(may_ask=total_micros > 0, as_it_stands=bool(rerated))
-    return replace(
-        booking,
+    return booking._replace(
         usages=usages,
         rerated=rerated,
         pools=pools.touched,
@@ -164,11 +162,11 @@ def hold_notifications(builder: TransactionBuilder, usage: Usage, pools: MinuteP
     is_notified = usage.outcome in {Outcome.NOT_ENTITLED, Outcome.UNRATED}
     may_draw = usage.draws_on_pool or usage.notifications_held
     if not (is_notified and builder.waits and may_draw and pools.may_change(usage.call)):
-        return replace(usage, notifications_held=False) if usage.notifications_held else usage
+        return usage._replace(notifications_held=False) if usage.notifications_held else usage
     builder.hold_notifications()
     # Settling must reach the call, though its minutes may stay as they are.
     pools.extend_scope_to(usage.call)
-    return replace(usage, notifications_held=True)
+    return usage._replace(notifications_held=True)
 
 
 def _paid(
@@ -198,11 +196,11 @@ def _paid(
         builder.enter_late({usage.call.call_id: late})
         balance_micros -= usage.charge_micros + sum(share.amount_micros for share in late)
         flags = (*usage.flags, Flag.OVERDRAWN) if balance_micros < 0 else usage.flags
-        paid[usage.call.call_id] = replace(usage, lots=shares, flags=flags)
+        paid[usage.call.call_id] = usage._replace(lots=shares, flags=flags)
     total_micros = sum(usage.charge_micros for usage in in_order)
     shares = merged(chain.from_iterable(part.shares for part in drawn))
     entry = builder.enter(EntryType.CHARGE, -total_micros, shares, cause=None)
-    paid = {name: replace(usage, entry_id=entry.entry_id) for name, usage in paid.items()}
+    paid = {name: usage._replace(entry_id=entry.entry_id) for name, usage in paid.items()}
     return tuple(paid.get(usage.call.call_id, usage) for usage in usages)
 
 
@@ -239,7 +237,7 @@ def _drawn(
         _release_minutes(reservation, pools, now)
     usages = (rating.usage(*drawn.get(rating.call.call_id, (0, 0))) for rating in ratings)
     return tuple(
-        replace(usage, authorized_at=authorized[usage.call.call_id].call.rated_at)
+        usage._replace(authorized_at=authorized[usage.call.call_id].call.rated_at)
         if usage.call.call_id in authorized
         else usage
         for usage in usages

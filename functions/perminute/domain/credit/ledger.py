@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -32,8 +31,7 @@ class Producer(NamedTuple):
     source: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LedgerEntry:
+class LedgerEntry(NamedTuple):
     """One movement of the balance; signed micro-units, never changed once written."""
 
     organization_id: str
@@ -70,7 +68,7 @@ def sent_by(
 ) -> tuple[LedgerEntry, ...]:
     """Return the entries with the producer of a cause; entries of other causes have none."""
     return tuple(
-        replace(entry, producer=producer) if entry.cause == cause else entry for entry in entries
+        entry._replace(producer=producer) if entry.cause == cause else entry for entry in entries
     )
 
 

@@ -9,7 +9,6 @@ further one is an item of its own (docs/adr/0017-an-account-has-any-number-of-lo
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
@@ -41,8 +40,7 @@ MAX_LOTS_GIVEN_BACK = 12
 """Lots outside the account item to which one correction gives back: each is an item of its own."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lot:
+class Lot(NamedTuple):
     """Credit that came in at once and expires at once; it never pays from `expires_at` on."""
 
     lot_id: str  # the id of the ledger entry that opened it
@@ -64,7 +62,7 @@ class Lot:
 
     def with_change(self, amount_micros: int) -> Lot:
         """Return the lot with an amount more, or less if it is negative."""
-        return replace(self, remaining_micros=self.remaining_micros + amount_micros)
+        return self._replace(remaining_micros=self.remaining_micros + amount_micros)
 
     def share(self, amount_micros: int) -> LotShare:
         """Return the part of a movement that this lot gives, or takes if it is negative."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
@@ -95,8 +94,7 @@ class Authorized(NamedTuple):
     before: Reservation | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Transaction:
+class Transaction(NamedTuple):
     """All that is written for an organization at once, unless its account has changed since."""
 
     before: Account
@@ -107,7 +105,7 @@ class Transaction:
     rerated: tuple[Usage, ...] = ()  # replace the recorded ones
     relisted: tuple[Usage, ...] = ()  # of these, calls that lists contain with other times
     pools: tuple[MinutePool, ...] = ()
-    steps: Mapping[Month, PoolStep] = field(default_factory=dict)  # pools to settle further
+    steps: Mapping[Month, PoolStep] = MappingProxyType({})  # pools to settle further
     spend_counters: tuple[SpendCounter, ...] = ()
     # What `rerated` changes in records of limits, under the number `after.corrections`.
     corrected: tuple[SpendChange, ...] = ()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
@@ -85,7 +84,7 @@ class TransactionBuilder:
 
     def set(self, **changed: object) -> None:
         """Change fields of the account."""
-        self.account = replace(self.account, **changed)  # type: ignore[arg-type] # its own fields
+        self.account = self.account._replace(**changed)  # type: ignore[arg-type] # its own fields
 
     def set_up(self, currency: str, at: datetime) -> None:
         """Set the credits up from an instant on; raises `Refused` in another currency."""
@@ -136,7 +135,7 @@ class TransactionBuilder:
         if not months:
             self.set(provisional=None)
         elif known is not None:
-            self.set(provisional=replace(known, months=frozenset(months)))
+            self.set(provisional=known._replace(months=frozenset(months)))
         else:
             before = self._before.balance_micros
             begun = Provisional(months=frozenset(months), since=self.now, balance_micros=before)
@@ -145,7 +144,7 @@ class TransactionBuilder:
     def hold_notifications(self) -> None:
         """Record that notifications of single calls wait for pools to be settled."""
         if self.account.provisional is not None:
-            self.set(provisional=replace(self.account.provisional, notifications_held=True))
+            self.set(provisional=self.account.provisional._replace(notifications_held=True))
 
     @property
     def waits(self) -> bool:
@@ -192,7 +191,7 @@ class TransactionBuilder:
             self.enter(entry_type, lot.remaining_micros, _given(lot), cause, opens=lot)
             self.expire(lot, not_before=self.at)
             return
-        left = replace(lot, remaining_micros=self.pay_debt(lot.remaining_micros))
+        left = lot._replace(remaining_micros=self.pay_debt(lot.remaining_micros))
         self.enter(entry_type, lot.remaining_micros, _given(left), cause, opens=left)
         if left.remaining_micros and left.expires_at <= self.now:
             self.expire(left)
@@ -261,7 +260,7 @@ class TransactionBuilder:
 
     def warn(self, lot: Lot) -> None:
         """Notify, once, that a lot is going to expire."""
-        self.lots.put(replace(lot, warned=True))
+        self.lots.put(lot._replace(warned=True))
         expiring = CreditExpiring(
             purchase_id=lot.purchase_id,
             remaining_micros=lot.remaining_micros,
@@ -280,7 +279,7 @@ class TransactionBuilder:
         self.set(lots=self.lots.first, further=self.lots.further)
         crossed = self._check_balance(may_ask=may_ask, as_it_stands=as_it_stands)
         changed = self._touched or self.account != self._before
-        after = replace(self.account, version=self._before.version + 1, as_of=self.now)
+        after = self.account._replace(version=self._before.version + 1, as_of=self.now)
         return Transaction(
             before=self._before,
             after=after if changed else self._before,
@@ -300,7 +299,7 @@ class TransactionBuilder:
         asks_anyway = may_ask and micros >= before_micros
         if provisional is not None and self.waits:
             if asks_anyway:
-                provisional = replace(provisional, may_ask=True)
+                provisional = provisional._replace(may_ask=True)
             # Only new credit counts: what settling gives back only undoes an earlier fall.
             if micros > before_micros and any(entry.adds_credit for entry in self._entries):
                 provisional = provisional.with_added_credit(micros)
@@ -308,7 +307,7 @@ class TransactionBuilder:
             return ()
         if provisional is not None:
             # Nothing waits again until all of these pools have been settled.
-            self.set(provisional=replace(provisional, balance_micros=None, may_ask=False))
+            self.set(provisional=provisional._replace(balance_micros=None, may_ask=False))
         number = entry_id(self.account.entries)
         now = BalanceNow(self.account.organization_id, micros, self.now, number)
         if waited is None or waited.balance_micros is None:

@@ -14,7 +14,6 @@ next: so a correction never has calls counted again.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
@@ -73,8 +72,7 @@ class PartOfDay(NamedTuple):
     micros: int  # what the day adds to what was spent
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SpendCounter:
+class SpendCounter(NamedTuple):
     """What calls of a period cost, and what those under way have reserved."""
 
     key: SpendKey
@@ -100,7 +98,7 @@ class SpendCounter:
             return self
         if part is not None and self._is_part(ended_on):
             part = part._replace(micros=part.micros + micros)
-        return replace(self, spent_micros=self.spent_micros + micros, part=part)
+        return self._replace(spent_micros=self.spent_micros + micros, part=part)
 
     def with_changes(self, changes: Iterable[SpendChange], corrections: int) -> SpendCounter:
         """Take in what has changed until a number of corrections."""
@@ -110,12 +108,12 @@ class SpendCounter:
                 # Nobody knows whether the lists that were read contain it: the day starts over.
                 counter = counter.without_part()
             counter = counter.plus(change.micros, change.ended_on)
-        return replace(counter, corrections=corrections)
+        return counter._replace(corrections=corrections)
 
     def without_part(self) -> SpendCounter:
         """Return the counter as it was before the day was begun that is counted in part."""
         micros = 0 if self.part is None else self.part.micros
-        return replace(self, spent_micros=self.spent_micros - micros, part=None)
+        return self._replace(spent_micros=self.spent_micros - micros, part=None)
 
     def _is_part(self, ended_on: date) -> bool:
         return self.part is not None and ended_on == self.counted_before
@@ -272,19 +270,19 @@ class SpendCounters:
 
     def hold(self, key: SpendKey, hold: Hold, at: datetime) -> None:
         """Count what a call under way has reserved; forget what has lapsed by then."""
-        self._put(replace(self[key], held=self[key].held.lapsed(at).with_added(hold)))
+        self._put(self[key]._replace(held=self[key].held.lapsed(at).with_added(hold)))
 
     def release(self, key: SpendKey, hold: Hold) -> None:
         """Release what a call has reserved, if it is still held."""
         if key in self._records and self[key].held.keeps(hold):
-            self._put(replace(self[key], held=self[key].held.without(hold)))
+            self._put(self[key]._replace(held=self[key].held.without(hold)))
 
     def notify_once(self, limit: Limit, now: datetime) -> bool:
         """Note that a limit is notified as reached; return whether it was surely not before."""
         is_stored = limit.key.kind is not SpendKind.DAY or _is_near(limit.key, now)
         if not is_stored or self[limit.key].notified_micros == limit.micros:
             return False
-        self._put(replace(self[limit.key], notified_micros=limit.micros))
+        self._put(self[limit.key]._replace(notified_micros=limit.micros))
         return True
 
     def days(self, now: datetime) -> tuple[SpendCounter, ...]:

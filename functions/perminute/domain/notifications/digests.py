@@ -85,7 +85,7 @@ class CountedCalls:
         first = self.first.notification
         if isinstance(first.body, CallNotRated) and body.rate_currency != first.body.rate_currency:
             # The rates are in several currencies, so none is stated.
-            first = replace(first, body=first.body._replace(rate_currency=None))
+            first = first._replace(body=first.body._replace(rate_currency=None))
         call = NamedCall(body.answered_at or at, body.call_id or "")
         return replace(
             self,
@@ -100,7 +100,7 @@ class CountedCalls:
         """Return the digest; of a single call, the notification of that call under its own id."""
         first, body = self.first.notification, self.first.notification.body
         if self.calls == 1 or not isinstance(body, CallNotification):
-            return self.first._replace(notification=replace(first, counted_on=None))
+            return self.first._replace(notification=first._replace(counted_on=None))
         digest = body._replace(
             call_id=None,
             leg_type=None,
@@ -138,7 +138,7 @@ def count(
             continue
         body = as_it_is_now(decided, usage)
         if body is not None:
-            first = call._replace(notification=replace(decided, body=body))
+            first = call._replace(notification=decided._replace(body=body))
             before = changed.get(group) or counted.get(group)
             before = before or CountedCalls(first=first, currency=currency)
             changed[group] = before.with_call(body, decided.at)

@@ -6,7 +6,6 @@ of once, and again only after the balance has risen above the threshold.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -99,4 +98,4 @@ def notify_again(
     for body in bodies:
         again[body.reason.value] = NotifiedAgain(body.reason.value, version)
         builder.notify(body, cause=cause, day=builder.at.date())
-    return replace(usage, notified_again=tuple(again.values()))
+    return usage._replace(notified_again=tuple(again.values()))

@@ -16,7 +16,6 @@ from what is left beside them.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from types import MappingProxyType
@@ -119,16 +118,15 @@ class Month(NamedTuple):
         return (self.end + LONGEST_CALL).date()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MinutePool:
+class MinutePool(NamedTuple):
     """What calls have drawn from the pool of one month."""
 
     organization_id: str
     month: Month
     # Minutes drawn, by the day on which the calls ended.
-    used_by_day: Mapping[date, int] = field(default_factory=lambda: _NOTHING_USED)
+    used_by_day: Mapping[date, int] = _NOTHING_USED
     # Those of them that the calls had reserved.
-    reserved_by_day: Mapping[date, int] = field(default_factory=lambda: _NOTHING_USED)
+    reserved_by_day: Mapping[date, int] = _NOTHING_USED
     held: Holds = NOTHING_HELD  # minutes that calls under way have reserved
     drawn_until: DrawPosition | None = None  # no call after this place has drawn any minutes
     # After this place calls may have more or fewer minutes than are theirs; None, none has.
@@ -172,7 +170,7 @@ class MinutePool:
             is_next = position > max(until, self.unsettled.position, last or until)
             if is_next and taken == self._share(wanted, reserved or 0, minutes + more, now):
                 # Settling will give it as many: it need not go further than before.
-                return replace(pool, drawn_from=min(self.drawn_from or position, position)), taken
+                return pool._replace(drawn_from=min(self.drawn_from or position, position)), taken
         return pool.unsettled_from(position, taken), taken
 
     def _share(self, wanted: int, reserved: int, minutes: int, now: datetime) -> int:
@@ -188,8 +186,7 @@ class MinutePool:
             drawn_until = max(drawn_until or position, position)
             if scope is not None:
                 scope = scope._replace(drawn_until=max(scope.drawn_until or position, position))
-        return replace(
-            self,
+        return self._replace(
             scope=scope,
             used_by_day=added(self.used_by_day, {position.day: minutes}),
             reserved_by_day=added(self.reserved_by_day, {position.day: reserved}),
@@ -198,11 +195,11 @@ class MinutePool:
 
     def with_held(self, hold: Hold, at: datetime) -> MinutePool:
         """Reserve minutes for a call under way; forget what has lapsed by then."""
-        return replace(self, held=self.held.lapsed(at).with_added(hold))
+        return self._replace(held=self.held.lapsed(at).with_added(hold))
 
     def without_held(self, hold: Hold) -> MinutePool:
         """Release what a call has reserved."""
-        return replace(self, held=self.held.without(hold))
+        return self._replace(held=self.held.without(hold))
 
     def unsettled_from(self, position: DrawPosition, more: int = 0) -> MinutePool:
         """Mark that calls from the start of a day on may not have the minutes that are theirs."""
@@ -211,19 +208,19 @@ class MinutePool:
         if self.unsettled is not None:
             if self.unsettled.position < position:
                 # A settlement may have read this call before it began to draw.
-                return replace(pool, drawn_from=min(self.drawn_from or position, position))
+                return pool._replace(drawn_from=min(self.drawn_from or position, position))
             # Calls up to where it was settled have got other minutes than before.
             pool = pool.with_scope_to(self.unsettled.position)
-        return replace(pool, unsettled=SettlementCursor(DrawPosition.start_of(position.day)))
+        return pool._replace(unsettled=SettlementCursor(DrawPosition.start_of(position.day)))
 
     def with_scope_to(self, position: DrawPosition, more: int = 0) -> MinutePool:
         """Have the pool settled at least up to a call, which has drawn `more` minutes."""
         if self.unsettled is None:
-            return replace(self, scope=SettlementScope(position, more, self.drawn_until))
+            return self._replace(scope=SettlementScope(position, more, self.drawn_until))
         if self.scope is None:
             return self
         until, before, last = self.scope
-        return replace(self, scope=SettlementScope(max(until, position), before + more, last))
+        return self._replace(scope=SettlementScope(max(until, position), before + more, last))
 
     def _is_ample(self, position: DrawPosition, wanted: int, licensing: Licensing) -> bool:
         # Every later call has had enough as well. None was answered more than a call's length
@@ -235,7 +232,7 @@ class MinutePool:
 
     def at_next_step(self) -> MinutePool:
         """Note that it was settled further: what others have read to do so is out of date."""
-        return replace(self, step_count=self.step_count + 1)
+        return self._replace(step_count=self.step_count + 1)
 
     def is_at_step_of(self, read: MinutePool) -> bool:
         """Whether it has been settled no further since it was read."""
@@ -338,7 +335,7 @@ class MinutePools:
             reached = pool.threshold_reached(minutes, used_before)
             before = self._before[month].threshold_reached(minutes, used_before)
             notified = min(pool.notified_percent, before)
-            self._pools[month] = replace(pool, notified_percent=reached)
+            self._pools[month] = pool._replace(notified_percent=reached)
             for percent in THRESHOLDS:
                 if notified < percent <= reached:
                     yield pool, percent, minutes

@@ -9,7 +9,7 @@ another number of minutes (`settled_where_rest_stays`, `past_ample_days`).
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -74,8 +74,7 @@ def settle_next(
         used_of_day, reserved_of_day = used_of_day + allotted, reserved_of_day + own
         used[last.day] += allotted - claim.drawn
         reserved[last.day] += own - claim.reserved
-    settled = replace(
-        pool,
+    settled = pool._replace(
         used_by_day=added(pool.used_by_day, used),
         reserved_by_day=added(pool.reserved_by_day, reserved),
         drawn_until=drawn_until,
@@ -117,18 +116,18 @@ def settled_past(pool: MinutePool, position: DrawPosition) -> MinutePool:
     """Move the cursor on within its day, past calls that have turned out to end elsewhere."""
     if pool.unsettled is None or pool.unsettled.position >= position:
         return pool
-    return replace(pool, unsettled=pool.unsettled._replace(position=position))
+    return pool._replace(unsettled=pool.unsettled._replace(position=position))
 
 
 def settled_until(pool: MinutePool, day: date) -> MinutePool:
     """Move the cursor to the start of a day, before which no call is left; or finish."""
     if day > pool.month.last_day:
         return _finished(pool)
-    return replace(pool.at_next_step(), unsettled=SettlementCursor(DrawPosition.start_of(day)))
+    return pool.at_next_step()._replace(unsettled=SettlementCursor(DrawPosition.start_of(day)))
 
 
 def _finished(pool: MinutePool) -> MinutePool:
-    return replace(pool.at_next_step(), unsettled=None, scope=None, drawn_from=None)
+    return pool.at_next_step()._replace(unsettled=None, scope=None, drawn_from=None)
 
 
 def settled_where_rest_stays(pool: MinutePool) -> MinutePool:
@@ -179,7 +178,7 @@ def _with_bound_of_rest(pool: MinutePool) -> MinutePool:
     last = pool.scope.drawn_until if pool.scope is not None else None
     if last is None or (pool.unsettled is not None and last <= pool.unsettled.position):
         return pool
-    return replace(pool, drawn_until=last)
+    return pool._replace(drawn_until=last)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,7 +235,7 @@ def settle_at_once(
         pool=settled_until(pool, pool.month.last_day + _DAY),
         licensing=licensing,
         charged=tuple(
-            replace(settled(usage, rating), authorized_at=usage.authorized_at)
+            settled(usage, rating)._replace(authorized_at=usage.authorized_at)
             for usage, rating in charged
         ),
         corrected=tuple(call for call in rerated if call.differs),

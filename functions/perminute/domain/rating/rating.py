@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, assert_never
 
 from perminute.domain.licensing.licensing import Cover, Entitlement, Licensing, NotEntitled
@@ -138,7 +137,7 @@ def _price(call: Call, context: RatingContext) -> tuple[Price, Rate | None]:
         return Price(rate_card_version=card.version, retail_micros=0), None
     price, rate = _price_by_card(call, number, context)
     if number.endswith(MASK) and card.is_uncertain(call.leg_type, number, call.rated_at):
-        price = replace(price, is_prefix_uncertain=True)
+        price = price._replace(is_prefix_uncertain=True)
     return price, rate
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -54,8 +53,7 @@ class Flag(StrEnum):
 POLICY_FLAGS = (Flag.DIAL_OUT_NOT_ALLOWED, Flag.TOLL_FREE_NOT_ALLOWED)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Price:
+class Price(NamedTuple):
     """The price of a call by the rate card, whoever pays; money in micro-units of `currency`."""
 
     # It contains the row that priced the call, so that the call can be priced again, and its price
@@ -128,8 +126,7 @@ class Adjusted(NamedTuple):
     amount_micros: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
+class Usage(NamedTuple):
     """The record of one call: what was reported, what was decided, what pool and credit paid."""
 
     call: Call

@@ -9,7 +9,7 @@ back for that call alone.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from perminute.domain.credit.charging import hold_notifications, notifications_of_call, write_pools
@@ -70,15 +70,14 @@ class ReratedCall(NamedTuple):
         # Steps that a call did not reach, or that bill as many seconds, price it alike. So does the
         # currency of the credit, as long as credit does not have to pay the call.
         after = self.after.price
-        renamed = replace(
-            self.before.price,
+        renamed = self.before.price._replace(
             rate_card_version=after.rate_card_version,
             initial_increment_seconds=after.initial_increment_seconds,
             increment_seconds=after.increment_seconds,
             later_steps=after.later_steps,
             unpriced=after.unpriced,
         )
-        return _result(replace(self.before, price=renamed)) == _result(self.after)
+        return _result(self.before._replace(price=renamed)) == _result(self.after)
 
     @property
     def change_micros(self) -> int:
@@ -130,8 +129,7 @@ def rerate(  # noqa: PLR0913 - all that one decision rests on
     both = zip((call.before for call in rerated), usages, strict=True)
     spend_counters = SpendCounters(account.days, {})
     corrected = count_corrected(builder, both, spend_counters, pools.licensing)
-    return replace(
-        builder.build(may_ask=sum(call.change_micros for call in rerated) > 0),
+    return builder.build(may_ask=sum(call.change_micros for call in rerated) > 0)._replace(
         rerated=usages,
         relisted=tuple(
             call.after for call in rerated if call.before.call.listing != call.after.call.listing
@@ -249,7 +247,7 @@ class _Refunds:
             return None
         used_up = self.opened.get(lot_id)
         if lot is None and used_up and used_up.expires_at > self.builder.at:
-            return replace(used_up, remaining_micros=0, warned=False)
+            return used_up._replace(remaining_micros=0, warned=False)
         return lot
 
     def _common_lot(self) -> Lot:
@@ -273,7 +271,7 @@ def _corrected(
 ) -> Usage:
     before, after, ended = rerated
     if not rerated.is_other:
-        return replace(before, notifications_held=after.notifications_held)
+        return before._replace(notifications_held=after.notifications_held)
     adjustments = before.adjustments
     if lots is not None:
         adjustments = (*adjustments, Adjusted(entry_id, rerated.change_micros))
@@ -287,8 +285,7 @@ def _corrected(
     has_changed = before.call != after.call or not rerated.is_priced_alike
     if has_changed or Flag.RERATED in before.flags:
         flags = (*flags, Flag.RERATED)
-    return replace(
-        after,
+    return after._replace(
         authorized_at=before.authorized_at,
         notified_again=before.notified_again,
         flags=flags,
@@ -363,10 +360,10 @@ def release_held_notifications(
 ) -> Transaction:
     """Notify of calls whose pool has not been settled in time; `is_last`: of no others later."""
     builder = TransactionBuilder(account, at)
-    released = [replace(usage, notifications_held=False) for usage in usages]
+    released = [usage._replace(notifications_held=False) for usage in usages]
     notified = tuple(notify_again(builder, u, notifications_of_call(u)) for u in released)
     if is_last and account.provisional is not None:
-        builder.set(provisional=replace(account.provisional, notifications_held=False))
+        builder.set(provisional=account.provisional._replace(notifications_held=False))
     if notified:
         builder.touch()
-    return replace(builder.build(may_ask=False), rerated=notified)
+    return builder.build(may_ask=False)._replace(rerated=notified)

@@ -160,7 +160,7 @@ class Twins:
         accounts = self._shared.store.accounts
         account = accounts[organization_id]
         balance_micros = account.balance_micros + micros
-        accounts[organization_id] = replace(account, balance_micros=balance_micros)
+        accounts[organization_id] = account._replace(balance_micros=balance_micros)
 
     def _through(self, adapter: P) -> P:
         return cast("P", _Requests(self, adapter))

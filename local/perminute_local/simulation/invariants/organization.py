@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import replace
 from datetime import timedelta
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
@@ -208,7 +207,7 @@ def _rated(usage: Usage) -> tuple[object, ...]:
     price = usage.price
     if usage.outcome is Outcome.FREE:
         # No list names it, so it is not rated again when the credit gets a currency.
-        price = replace(price, unpriced=None)
+        price = price._replace(unpriced=None)
     return (
         usage.outcome.value,
         usage.reason and usage.reason.value,
