@@ -8,6 +8,7 @@ from typing import Any
 
 from translated import translate
 
+from perminute.application.charge_calls import CALLS_PER_BATCH
 from perminute.domain.licensing.timelines import RERATING_HORIZON
 from perminute.domain.reconciliation.book_checks import WHOLE_WITHIN_DAYS
 from perminute.settings import TableNames
@@ -163,6 +164,10 @@ def test_no_property_of_an_event_is_misspelt(template: Template) -> None:
         name: {"MaximumConcurrency": {"Ref": f"{name.removesuffix('Function')}Concurrency"}}
         for name in mappings(template)
     }
+
+
+def test_a_batch_of_calls_is_what_one_transaction_charges(template: Template) -> None:
+    assert mappings(template)["ChargeCallsFunction"]["BatchSize"] == CALLS_PER_BATCH
 
 
 def test_how_much_runs_at_once_is_within_what_lambda_takes(template: Template) -> None:

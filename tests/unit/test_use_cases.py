@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from builders import (
     ANSWERED,
     MICROS,
     ORGANIZATION,
+    ORGANIZER,
     WITHOUT_WAITING,
     card,
     ended,
@@ -22,21 +23,20 @@ from builders import (
 from perminute.adapters.memory import InMemoryCalls, InMemoryStore, PublishedRateCards
 from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
 from perminute.application.book_credit import BookCredit
-from perminute.application.charge_calls import ChargeCalls
+from perminute.application.charge_calls import CALLS_PER_BATCH, ChargeCalls
 from perminute.application.licensing_cache import LicensingCache
 from perminute.application.results import Accepted, Duplicate
 from perminute.application.retry import Deadline, RetryPolicy
 from perminute.domain.credit.booking import Adjustment
 from perminute.domain.credit.transaction import AccountChanged, IdentityKind, TimelineFull
 from perminute.domain.errors import Contended, Refused, Unavailable, Unwritable
-from perminute.domain.licensing.attributes import license_attribute
+from perminute.domain.licensing.attributes import MONTHLY_SPEND_LIMIT, license_attribute
 from perminute.domain.licensing.licensing import LicensingChange
 from perminute.domain.licensing.timelines import MAX_FACTS
 from perminute.domain.rating.usage_record import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
-    from datetime import datetime
 
     from perminute.domain.credit.accounts import Account
     from perminute.domain.credit.transaction import ProcessedEvent, Transaction
@@ -91,6 +91,27 @@ class Counting(InMemoryStore):
 def test_a_copy_in_the_same_batch_costs_no_transaction() -> None:
     store = Counting()
     charging(store)([ended(), ended(), ended(call_id="b"), ended()])
+    assert store.transactions == 1
+
+
+def test_a_full_batch_of_one_organization_is_one_transaction_also_at_the_end_of_a_month() -> None:
+    store = Counting()
+    store.record(ORGANIZATION, entitled_changes())
+    limit = LicensingChange(ORGANIZATION, ORGANIZER, (fact(MONTHLY_SPEND_LIMIT, 10**12),))
+    store.record(ORGANIZATION, [(limit, processed_event("limit"))])
+    BookCredit(store, WITHOUT_WAITING)([purchase()])
+    store.transactions = 0
+    midnight = datetime(2026, 12, 1, tzinfo=UTC)
+    calls = [
+        ended(call_id=f"c-{n}", answered_at=at - timedelta(minutes=2), ended_at=at)
+        for n in range(CALLS_PER_BATCH)
+        for at in [midnight + timedelta(minutes=n - CALLS_PER_BATCH // 2)]
+    ]
+    results = charging(store)(calls)
+    assert {result.result.outcome for result in results if isinstance(result, Accepted)} == {
+        Outcome.CHARGED
+    }
+    assert len(store.spending) == 2
     assert store.transactions == 1
 
 

@@ -54,6 +54,10 @@ if TYPE_CHECKING:
 
 _CALLS = MAX_ITEMS_PER_TRANSACTION - 2  # calls that fit beside the account and the outbox item
 _ALWAYS_FIT = _CALLS // 3  # the same if each call also needs a list and a pool of its own
+# Messages of a batch (template.yaml): one transaction if all are of one organization, also
+# at the end of a month, with lists of two days and pools of two months; four items are left for
+# limits, late calls, expired lots and further notifications.
+CALLS_PER_BATCH = _CALLS - 2 - 2 - 4
 
 
 @dataclass(frozen=True, slots=True)
