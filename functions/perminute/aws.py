@@ -44,6 +44,9 @@ class AwsResources:
         self.connection: Connection = connect(
             read_timeout_seconds=read_timeout_seconds(environment)
         )
+        # pynamodb makes a session for each thread that asks; the one of this thread has loaded its
+        # models already.
+        self._session = self.connection.session
         self.tables = Tables.bind(self.connection, TableNames.from_environment(environment))
         self.credit = DynamoDBCreditStore(self.tables)
         self.licensing = DynamoDBLicensingStore(self.tables)
@@ -62,4 +65,4 @@ class AwsResources:
 
     def client(self, service: str) -> Any:  # noqa: ANN401 - botocore's clients are made at run time
         """Make a client on the connection's own session, whose models are loaded already."""
-        return self.connection.session.create_client(service, config=_CLIENT_CONFIG)
+        return self._session.create_client(service, config=_CLIENT_CONFIG)

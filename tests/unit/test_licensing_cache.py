@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from builders import ORGANIZATION, entitled_changes, holds
@@ -8,14 +10,13 @@ from builders import ORGANIZATION, entitled_changes, holds
 from perminute.adapters.memory import InMemoryStore
 from perminute.application import licensing_cache
 from perminute.application.licensing_cache import LicensingCache
+from perminute.domain.licensing.licensing import Licensing
 from perminute.domain.licensing.timelines import Timeline
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     import pytest
-
-    from perminute.domain.licensing.licensing import Licensing
 
 ADELE = Timeline(holds("payPerMinute", "communicationsCredits").facts)
 
@@ -73,3 +74,28 @@ def test_beyond_the_limit_it_starts_afresh(monkeypatch: pytest.MonkeyPatch) -> N
     remembered.for_account(watched.account("fabrikam"), ["d", "e"])
     remembered.for_account(account, ["a"])
     assert watched.asked[-1] == (ORGANIZATION, ["a"])
+
+
+class ChangedByOne(dict[str, tuple[int, Licensing]]):
+    """A mapping that takes its time, in which nobody else may change it."""
+
+    def __init__(self) -> None:
+        self.changing = 0
+
+    def __setitem__(self, organization_id: str, known: tuple[int, Licensing]) -> None:
+        self.changing += 1
+        time.sleep(0.002)
+        super().__setitem__(organization_id, known)
+        assert self.changing == 1
+        self.changing -= 1
+
+
+def test_threads_that_share_it_change_what_is_remembered_one_after_the_other() -> None:
+    watched, changed = store(), ChangedByOne()
+    remembered = LicensingCache(watched, changed)
+    account = watched.account(ORGANIZATION)
+    accounts = [replace(account, organization_id=f"organization-{n}") for n in range(16)]
+    with ThreadPoolExecutor(8) as threads:
+        read = list(threads.map(lambda one: remembered.for_account(one, ["adele"]), accounts))
+    assert [remembered.for_account(one, ["adele"]) for one in accounts] == read
+    assert len(watched.asked) == len(accounts)

@@ -4,8 +4,9 @@ The permanent identity of a call is the key of its usage record, which is writte
 that charges it. An event that is delivered again finds the record and changes nothing, however much
 later it arrives.
 
-For each organization of a batch, `_OrganizationCharge` divides the calls into transactions, rates
-and charges them (`_transaction`), and commits (`_commit`).
+The organizations of a batch are charged side by side, and each of them strictly serially: its
+`_OrganizationCharge` divides the calls into transactions, rates and charges them (`_transaction`),
+and commits (`_commit`).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from perminute.application.recorded_calls import RecordedCalls
 from perminute.application.results import Accepted, Duplicate, Result, against_recorded_call
 from perminute.application.retry import NEVER, Deadline, RetryPolicy
 from perminute.application.settle_pools import MAX_SETTLED_AT_ONCE, settle_with_charge
+from perminute.application.side_by_side import RunAll, in_order
 from perminute.application.spend_counters import spend_counters_so_far
 from perminute.application.transact import transact
 from perminute.domain.credit.charging import charge
@@ -104,6 +106,7 @@ class ChargeCalls:
     # A late call settles its pool in its own transaction if at most so many recorded calls may
     # change; else the pool is settled afterwards.
     settles_at_once: int = MAX_SETTLED_AT_ONCE
+    run_all: RunAll = in_order  # how the organizations of a batch are charged
 
     def __call__(
         self, ended: Sequence[EndedCall], deadline: Deadline = NEVER
@@ -119,10 +122,11 @@ class ChargeCalls:
         by_organization: defaultdict[str, dict[int, EndedCall]] = defaultdict(dict)
         for position, end in enumerate(ended):
             by_organization[end.call.organization_id][position] = end
-        results: dict[int, Result[Usage]] = {}
-        for organization_id, calls in by_organization.items():
-            charging = _OrganizationCharge(self, organization_id, rate_card, deadline)
-            results |= charging.charge_all(calls)
+        charges = [
+            partial(_OrganizationCharge(self, name, rate_card, deadline).charge_all, calls)
+            for name, calls in by_organization.items()
+        ]
+        results = {n: result for part in self.run_all(charges) for n, result in part.items()}
         return [results[position] for position in range(len(ended))]
 
 
@@ -204,9 +208,7 @@ class _OrganizationCharge:
         # Correct calls that were charged by the reports of their bridge before their `Call Ended`.
         by_reports = {call_id for call_id, usage in recorded.items() if usage.reported_by_bridge}
         ended_after_all = [
-            ended
-            for ended in pending.values()
-            if ended.reservation is None and ended.call_id in by_reports
+            end for end in pending.values() if not end.reservation and end.call_id in by_reports
         ]
         with _caused_by(ended_after_all):
             usages = self._recorded.replace_reported(
@@ -287,11 +289,8 @@ class _OrganizationCharge:
         # The account may no longer contain a reservation that has lapsed. If the record of that
         # call still exists, it stops the transaction, which is then repeated with the reservation.
         call_ids = [end.call_id for end in ended]
-        found = {
-            call: self.unread_reservations[call]
-            for call in call_ids
-            if call in self.unread_reservations
-        }
+        unread = self.unread_reservations
+        found = {call: unread[call] for call in call_ids if call in unread}
         if account.reserved:
             found |= self.use_case.credit.reservations(self.organization_id, call_ids)
         # A call that is charged by its bridge's reports is charged by those that were read. If its
@@ -375,8 +374,7 @@ def _heard_at(ended: Iterable[EndedCall]) -> datetime | None:
 def _accepted(
     pending: Mapping[int, EndedCall], usages: Mapping[str, Usage]
 ) -> dict[int, Result[Usage]]:
-    by_position = {n: usages.get(ended.call_id) for n, ended in pending.items()}
-    return {n: Accepted(usage) for n, usage in by_position.items() if usage is not None}
+    return {n: Accepted(usages[e.call_id]) for n, e in pending.items() if e.call_id in usages}
 
 
 def _result_of_existing(ended: EndedCall, existing: AlreadyExists) -> Result[Usage] | None:

@@ -9,6 +9,7 @@ again for each batch, nor when only the balance has changed.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from perminute.domain.licensing.licensing import Licensing, counts_seats
@@ -26,11 +27,16 @@ MAX_TIMELINES = 10_000
 
 @dataclass(slots=True)
 class LicensingCache:
-    """A licensing store, asked only for what it has not returned yet of a licensing version."""
+    """A licensing store, asked only for what it has not returned yet of a licensing version.
+
+    Threads may share it, if only one of them at a time asks for an organization.
+    """
 
     store: LicensingStore
     _cached: dict[str, tuple[int, Licensing]] = field(default_factory=dict)
     _timelines: int = 0
+    # Held while both are changed, and never during a request.
+    _lock: Lock = field(default_factory=Lock)
 
     def for_account(self, account: Account, user_ids: Collection[str]) -> Licensing:
         """Return the licensing of an account that was read before. Raises `Unavailable`."""
@@ -44,11 +50,12 @@ class LicensingCache:
             licensing = replace(known, users={**known.users, **read.users})
         else:
             return known
-        self._timelines += len(read.users)
-        if self._timelines > MAX_TIMELINES:
-            self._cached.clear()
-            self._timelines = len(read.users)
-        self._cached[account.organization_id] = account.licensing_version, licensing
+        with self._lock:
+            self._timelines += len(read.users)
+            if self._timelines > MAX_TIMELINES:
+                self._cached.clear()
+                self._timelines = len(read.users)
+            self._cached[account.organization_id] = account.licensing_version, licensing
         return licensing
 
     def _read(self, account: Account, user_ids: Collection[str]) -> Licensing:
