@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import gc
 import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from perminute.api.bootstrap import charging_api
 from perminute.api.http import (
     http_response,
     invocation_response,
@@ -18,22 +16,19 @@ from perminute.api.http import (
 )
 from perminute.application.correlation import caused_by
 from perminute.application.retry import Deadline
-from perminute.observability import logger, metrics, named_run
+from perminute.aws import AwsResources
+from perminute.bootstrap.authorize_calls import charging_api
+from perminute.observability import lambda_handler, named_run
 from perminute.settings import TokenSettings
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-api = charging_api(os.environ)
+api = charging_api(AwsResources(os.environ))
 tokens = TokenSettings.from_environment(os.environ)
-# Collection was off while modules were imported (`__init__.py`). What exists by now stays until the
-# instance ends, so no later collection needs to look at it.
-gc.freeze()
-gc.enable()
 
 
-@logger.inject_lambda_context
-@metrics.log_metrics
+@lambda_handler
 @named_run
 def handler(event: Any, context: LambdaContext) -> dict[str, Any]:  # noqa: ANN401 - whatever JSON can say
     """Answer a request that came over HTTP, or an invocation by its operation."""

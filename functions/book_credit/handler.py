@@ -2,15 +2,17 @@
 
 import os
 
-from perminute.bootstrap import Application
+from perminute.aws import AwsResources
+from perminute.bootstrap.book_credit import book_credit
+from perminute.bootstrap.queues import rejections
 from perminute.events.billing import parse_credit_event
 from perminute.reports import report_batch
 from perminute.sqs import sqs_handler
 
-application = Application(os.environ)
+aws = AwsResources(os.environ)
 handler = sqs_handler(
     parse=parse_credit_event,
-    use_case=application.book_credit(),
-    rejections=application.rejections(),
+    use_case=book_credit(aws),
+    rejections=rejections(aws),
     report=report_batch,
 )

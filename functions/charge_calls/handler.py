@@ -2,15 +2,17 @@
 
 import os
 
-from perminute.bootstrap import Application
+from perminute.aws import AwsResources
+from perminute.bootstrap.charge_calls import charge_calls
+from perminute.bootstrap.queues import rejections
 from perminute.events.telephony import parse_ended_call
 from perminute.reports import report_charged
 from perminute.sqs import sqs_handler
 
-application = Application(os.environ)
+aws = AwsResources(os.environ)
 handler = sqs_handler(
     parse=parse_ended_call,
-    use_case=application.charge_calls(),
-    rejections=application.rejections(),
+    use_case=charge_calls(aws),
+    rejections=rejections(aws),
     report=report_charged,
 )

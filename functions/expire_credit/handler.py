@@ -2,11 +2,11 @@
 
 import os
 
-from perminute.bootstrap import Application
+from perminute.aws import AwsResources
+from perminute.bootstrap.expire_credit import daily_expiry
+from perminute.bootstrap.queues import rejections
 from perminute.daily_runs import daily_run_handler
 from perminute.reports import report_updated_accounts
 
-application = Application(os.environ)
-handler = daily_run_handler(
-    application.daily_expiry(), application.rejections(), report_updated_accounts
-)
+aws = AwsResources(os.environ)
+handler = daily_run_handler(daily_expiry(aws), rejections(aws), report_updated_accounts)

@@ -6,7 +6,8 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from perminute.adapters.dynamodb.streams import pass_over_heartbeats, read_outbox
-from perminute.bootstrap import Application
+from perminute.aws import AwsResources
+from perminute.bootstrap import publish_notifications as bootstrap
 from perminute.observability import lambda_handler
 from perminute.reports import report_published
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from perminute.sqs import BatchResponse
 
-publish_notifications = Application(os.environ).publish_notifications()
+publish_notifications = bootstrap.publish_notifications(AwsResources(os.environ))
 
 
 @pass_over_heartbeats

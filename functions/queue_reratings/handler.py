@@ -6,7 +6,8 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from perminute.adapters.dynamodb.streams import pass_over_heartbeats, read_rerating
-from perminute.bootstrap import Application
+from perminute.aws import AwsResources
+from perminute.bootstrap import queue_reratings as bootstrap
 from perminute.observability import lambda_handler
 from perminute.reports import report_queued, report_run
 
@@ -15,9 +16,9 @@ if TYPE_CHECKING:
 
     from perminute.sqs import BatchResponse
 
-application = Application(os.environ)
-queue_reratings = application.queue_reratings()
-queue_missed = application.queue_missed()
+aws = AwsResources(os.environ)
+queue_reratings = bootstrap.queue_reratings(aws)
+queue_missed = bootstrap.queue_missed(aws)
 
 
 @pass_over_heartbeats

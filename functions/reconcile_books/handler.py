@@ -2,11 +2,11 @@
 
 import os
 
-from perminute.bootstrap import Application
+from perminute.aws import AwsResources
+from perminute.bootstrap.queues import rejections
+from perminute.bootstrap.reconcile_books import reconciliation
 from perminute.daily_runs import daily_run_handler
 from perminute.reports import report_reconciled
 
-application = Application(os.environ)
-handler = daily_run_handler(
-    application.reconciliation(), application.rejections(), report_reconciled
-)
+aws = AwsResources(os.environ)
+handler = daily_run_handler(reconciliation(aws), rejections(aws), report_reconciled)

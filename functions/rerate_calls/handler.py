@@ -2,15 +2,17 @@
 
 import os
 
-from perminute.bootstrap import Application
+from perminute.aws import AwsResources
+from perminute.bootstrap.queues import rejections
+from perminute.bootstrap.rerate_calls import rerate_calls
 from perminute.events.reratings import rerating_request_of
 from perminute.reports import report_rerated
 from perminute.sqs import sqs_handler
 
-application = Application(os.environ)
+aws = AwsResources(os.environ)
 handler = sqs_handler(
     parse=lambda body, received: rerating_request_of(body, received.heard_at),
-    use_case=application.rerate_calls(),
-    rejections=application.rejections(),
+    use_case=rerate_calls(aws),
+    rejections=rejections(aws),
     report=report_rerated,
 )

@@ -30,7 +30,6 @@ from perminute.adapters.dynamodb.outbox_items import documents_in
 from perminute.adapters.dynamodb.reratings import DynamoDBReratings
 from perminute.adapters.dynamodb.tables import Tables, connect
 from perminute.adapters.memory import PublishedRateCards
-from perminute.api.bootstrap import ATTEMPTS
 from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
 from perminute.application.authorize_call import AuthorizeCall, ReceivedRequest
 from perminute.application.book_credit import BookCredit, CreditEvent
@@ -40,6 +39,7 @@ from perminute.application.recorded_calls import RecordedCalls
 from perminute.application.rerate_calls import RerateCalls, ReratingRequest
 from perminute.application.results import Accepted
 from perminute.application.retry import RetryPolicy
+from perminute.bootstrap.authorize_calls import ATTEMPTS
 from perminute.domain.authorization.reservations import Answer, ChargingRequest, Decision, Operation
 from perminute.domain.credit.booking import Adjustment, Purchase
 from perminute.domain.credit.credit_settings import CreditSettings

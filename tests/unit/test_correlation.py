@@ -37,7 +37,6 @@ from perminute.application.publish_notifications import Published
 from perminute.application.recorded_calls import RecordedCalls
 from perminute.application.rerate_calls import RerateCalls, ReratingRequest
 from perminute.application.results import Accepted
-from perminute.bootstrap import Application
 from perminute.domain.credit.credit_settings import CreditSettings
 from perminute.domain.credit.recharge import AutoRecharge
 from perminute.domain.credit.transaction import MAX_CORRELATION_ID, NO_CAUSES, Causes
@@ -318,6 +317,6 @@ def test_what_a_batch_brings_that_no_event_says_goes_by_the_id_of_the_run(
         found.append(correlation_id())
         return []
 
-    monkeypatch.setattr(Application, use_case, lambda _: seen)
+    monkeypatch.setattr(f"perminute.bootstrap.{use_case}.{use_case}", lambda _: seen)
     assert Functions()[function].call({"Records": []}) == {"batchItemFailures": []}
     assert found == [f"{function}-1"]

@@ -1,4 +1,4 @@
-"""What the function that authorizes calls does when it starts, and what it must not do then."""
+"""What functions do when they start, and what they must not do then."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import random
 import subprocess
 import sys
 
-from perminute.application.retry import RetryPolicy
-from perminute_local.bench.imports import SETTINGS
+import pytest
 
-IMPORT = """
-import gc, random, socket, threading
+from perminute.application.retry import RetryPolicy
+from perminute_local.bench.imports import HANDLERS, SETTINGS
+
+START = """
+import gc, random, socket, sys, threading
 
 def refuse(*_, **__):
     raise AssertionError("a connection is opened when the function starts")
@@ -19,31 +21,46 @@ def refuse(*_, **__):
 socket.socket.connect = refuse
 random.seed(5)
 before = random.getstate()
-import authorize_calls.handler
+import {handler}
 assert random.getstate() == before, "chance is used when the function starts"
 assert threading.active_count() == 1, "a thread is started when the function starts"
 assert gc.isenabled() and gc.get_freeze_count(), "garbage is not looked for any more"
-import sys
-lazy = (
+print(*sys.modules)
+"""
+# No function has a use for them when it starts.
+NEVER = {"boto3", "pydantic"}
+AUTHORIZE_LATER = {
     "perminute.api.call_documents",
     "perminute.domain.credit.booking",
     "perminute.domain.rerating.rerating",
-)
-for unneeded in ("pydantic", "boto3", *lazy):
-    assert unneeded not in sys.modules, f"{unneeded} is not needed to authorize calls"
-"""
+}
 
 
-def test_nothing_that_differs_from_copy_to_copy_is_made_when_it_starts() -> None:
-    """A snapshot (SnapStart) is taken then, and every copy begins as it was."""
-    done = subprocess.run(  # noqa: S603 - our own interpreter and statement
-        [sys.executable, "-c", IMPORT],
+def modules_after(handler: str) -> set[str]:
+    done = subprocess.run(  # noqa: S603 - our own interpreter and statements
+        [sys.executable, "-c", START.format(handler=handler)],
         env={**os.environ, **SETTINGS},
         capture_output=True,
         text=True,
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize("handler", HANDLERS)
+def test_nothing_that_differs_from_copy_to_copy_is_made_when_a_function_starts(
+    handler: str,
+) -> None:
+    """A snapshot (SnapStart) is taken then, and every copy begins as it was."""
+    function = handler.removesuffix(".handler")
+    modules = modules_after(handler)
+    built = {name.removeprefix("perminute.bootstrap.") for name in modules if "bootstrap." in name}
+    others = {"charge_calls"} if function == "expire_credit" else set[str]()
+    assert built <= {function, "queues"} | others, "use cases of other functions are imported"
+    assert not modules & NEVER
+    if function == "authorize_calls":
+        assert not modules & AUTHORIZE_LATER
 
 
 def test_copies_of_a_snapshot_do_not_pause_as_long_as_each_other() -> None:

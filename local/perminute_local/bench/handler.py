@@ -11,6 +11,7 @@ from aws_lambda_powertools.utilities.batch import (
     process_partial_response,
 )
 
+from perminute.bootstrap.charge_calls import charge_calls
 from perminute.events.event import read_event
 from perminute.events.telephony import TELEPHONY, ended_call
 from perminute_local.bench.baseline import DESCRIPTION, charge_one_by_one
@@ -31,9 +32,9 @@ def main() -> None:
     """Measure both over an AWS that answers at once."""
     aws = InstantAws(RATE_CARD.read_bytes())
     with loaded("charge_calls") as module:
-        aws.answer_for(module.application.connection)
+        aws.answer_for(module.aws.connection)
         ours = measure(aws, module.handler, batch(BATCH))
-        naive = measure(aws, _naive_handler(module.application.charge_calls(), aws), batch(BATCH))
+        naive = measure(aws, _naive_handler(charge_calls(module.aws), aws), batch(BATCH))
     print_result(
         "handler",
         "at most 150 µs of CPU per charged call, batches of 100 messages of one organization",

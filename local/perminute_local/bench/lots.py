@@ -44,7 +44,7 @@ def _measured(number: int, lots_in_account: AbstractContextManager[Any]) -> dict
     aws = InstantAws(RATE_CARD.read_bytes(), account)
     event, size = batch(1), len(json.dumps(account))
     with loaded("charge_calls") as module:
-        aws.answer_for(module.application.connection)
+        aws.answer_for(module.aws.connection)
         module.handler(event, CONTEXT)
         microseconds = measure(aws, module.handler, event).microseconds
     return {

@@ -169,7 +169,7 @@ def measured() -> list[Measured]:
     """Charge batches of one organization through the function's own handler."""
     aws = MeteredAws(RATE_CARD.read_bytes())
     with loaded("charge_calls") as module:
-        aws.answer_for(module.application.connection)
+        aws.answer_for(module.aws.connection)
         return [_measure(aws, module.handler, size) for size in BATCHES]
 
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import pkgutil
+from contextlib import ExitStack, contextmanager
 from functools import partial
+from importlib import import_module
 from itertools import count
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from unittest.mock import patch
 
+from perminute import bootstrap
 from perminute.application.retry import Deadline
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from perminute.application.check_books import BooksReport, CheckBooks
     from perminute.application.correct_rates import RateCorrection
@@ -50,6 +55,17 @@ def in_pieces(check_books: CheckBooks) -> Callable[[RunOrganization, Deadline], 
         return check_books(work, Deadline(at=_PARTS_READ_AT_ONCE, clock=partial(next, count(1))))
 
     return piece
+
+
+@contextmanager
+def replaced_in_bootstrap(**replacements: Any) -> Iterator[None]:  # noqa: ANN401 - classes and functions
+    """Replace what use cases are made of, in each module of `bootstrap` that imports it."""
+    names = [module.name for module in pkgutil.iter_modules(bootstrap.__path__)]
+    with ExitStack() as patches:
+        for module in [import_module(f"{bootstrap.__name__}.{name}") for name in names]:
+            for name in replacements.keys() & vars(module).keys():
+                patches.enter_context(patch.object(module, name, replacements[name]))
+        yield
 
 
 class Snapshot(NamedTuple):

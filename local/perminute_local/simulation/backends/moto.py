@@ -25,7 +25,7 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.dynamodb.models import dynamodb_backends
 from moto.dynamodb.models.table import Table
 
-from perminute import aws, bootstrap
+from perminute import aws
 from perminute.adapters.dynamodb import licensing_store
 from perminute.adapters.dynamodb.account_items import ACCOUNT, event_key, event_of
 from perminute.adapters.dynamodb.books import DynamoDBBookChecks
@@ -43,7 +43,6 @@ from perminute.adapters.dynamodb.timelines import (
     timeline_of,
 )
 from perminute.adapters.s3_rate_cards import S3RateCards
-from perminute.api import bootstrap as api_bootstrap
 from perminute.application.check_books import CheckBooks
 from perminute.application.correct_rates import CorrectRates
 from perminute.application.licensing_cache import LicensingCache
@@ -68,6 +67,7 @@ from perminute_local.simulation.backends.backend import (
     WHOLE_WITHIN_DAYS,
     Snapshot,
     in_pieces,
+    replaced_in_bootstrap,
 )
 from perminute_local.simulation.faults import Fault, carry_out_unanswered
 from perminute_local.stack import BACKING_TYPES, create_stack
@@ -273,10 +273,8 @@ def over_moto(
         with (
             patch.object(BaseClient, "_make_api_call", _intercepting(backend, original)),
             patch.object(Table, "__deepcopy__", _snapshot, create=True),
-            patch.object(bootstrap, "RetryPolicy", patient),
-            patch.object(api_bootstrap, "RetryPolicy", patient),
+            replaced_in_bootstrap(RetryPolicy=patient, CheckBooks=_check_books),
             patch.object(aws, "S3RateCards", cards),
-            patch.object(bootstrap, "CheckBooks", _check_books),
             patch.object(licensing_store, "MAX_FACTS", MAX_FACTS),
             patch.object(aws, "connect", lambda **_: connection),
             patch.object(aws.AwsResources, "client", lambda _, service: client(service)),

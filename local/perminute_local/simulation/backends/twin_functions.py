@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from unittest.mock import patch
 
-from perminute import bootstrap
+from perminute import aws
 from perminute.adapters.memory import (
     AnnouncedNotifications,
     InMemoryBookChecks,
@@ -26,7 +26,6 @@ from perminute.adapters.memory import (
     SentWork,
     StoredRejections,
 )
-from perminute.api import bootstrap as api_bootstrap
 from perminute.application.charge_calls import ChargeCalls
 from perminute.application.check_books import CheckBooks
 from perminute.application.daily_runs import ListOrganizations
@@ -40,6 +39,7 @@ from perminute_local.simulation.backends.backend import (
     ORGANIZATIONS_PER_PAGE,
     WHOLE_WITHIN_DAYS,
     in_pieces,
+    replaced_in_bootstrap,
 )
 from perminute_local.stack import (
     Stack,
@@ -111,10 +111,6 @@ class _TwinResources:
         return self._cards
 
 
-class _TwinApplication(_TwinResources, bootstrap.Application):  # type: ignore[misc] # its adapters are twins
-    """The use cases of one function, put together with twins."""
-
-
 def recorded_calls(shared: SharedTwins) -> RecordedCalls:
     """Return what a correction of rates needs, which no function but a command does."""
     store = shared.through(shared.store)
@@ -143,32 +139,23 @@ def load_twin(function: Function, shared: SharedTwins) -> LoadedFunction:
 def _twins_for_adapters(shared: SharedTwins) -> Iterator[None]:
     """Replace the adapters, wherever `bootstrap` makes one, and the limits of use cases."""
     through, store = shared.through, shared.through(shared.store)
-    calls, digests = InMemoryCalls(shared.store), InMemoryDigests(shared.store)
-    api: dict[str, Any] = {
-        "AwsResources": partial(_TwinResources, shared),
-        "DynamoDBCalls": _always(through(calls)),
-        "DynamoDBCallsUnderWay": _always(store),
-        "RetryPolicy": _always(RETRY),
-    }
-    others: dict[str, Any] = {
-        "Application": partial(_TwinApplication, shared),
-        "ChargeCalls": partial(ChargeCalls, settles_at_once=MAX_SETTLED_AT_ONCE),
-        "CheckBooks": lambda **parts: in_pieces(CheckBooks(**parts)),
-        "ListOrganizations": partial(ListOrganizations, page_size=ORGANIZATIONS_PER_PAGE),
-        "DynamoDBBookChecks": _always(through(shared.checks)),
-        "DynamoDBBooks": _always(through(InMemoryBooks(shared.store))),
-        "DynamoDBDigests": _always(through(digests)),
-        "DynamoDBReratings": _always(store),
-        "SNSTopic": _always(through(shared.topic)),
-        "SQSRejections": lambda _, url: through(shared.refused[url]),
-        "SQSReratingQueue": _always(through(shared.rerating_requests)),
-        "SQSWork": lambda _, url: through(shared.work[url]),
-    }
-    same = {name: api[name] for name in api.keys() - {"AwsResources"}}
-    with (
-        patch.multiple(api_bootstrap, **api),
-        patch.multiple(bootstrap, **same, **others),
-    ):
+    twins = replaced_in_bootstrap(
+        DynamoDBBookChecks=_always(through(shared.checks)),
+        DynamoDBBooks=_always(through(InMemoryBooks(shared.store))),
+        DynamoDBCalls=_always(through(InMemoryCalls(shared.store))),
+        DynamoDBCallsUnderWay=_always(store),
+        DynamoDBDigests=_always(through(InMemoryDigests(shared.store))),
+        DynamoDBReratings=_always(store),
+        SNSTopic=_always(through(shared.topic)),
+        SQSRejections=lambda _, url: through(shared.refused[url]),
+        SQSReratingQueue=_always(through(shared.rerating_requests)),
+        SQSWork=lambda _, url: through(shared.work[url]),
+        ChargeCalls=partial(ChargeCalls, settles_at_once=MAX_SETTLED_AT_ONCE),
+        CheckBooks=lambda **parts: in_pieces(CheckBooks(**parts)),
+        ListOrganizations=partial(ListOrganizations, page_size=ORGANIZATIONS_PER_PAGE),
+        RetryPolicy=_always(RETRY),
+    )
+    with twins, patch.object(aws, "AwsResources", partial(_TwinResources, shared)):
         yield
 
 

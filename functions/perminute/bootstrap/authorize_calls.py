@@ -1,4 +1,4 @@
-"""Puts the charging API together with its real adapters, and imports nothing else (ADR 11)."""
+"""Build the charging API."""
 
 from __future__ import annotations
 
@@ -11,18 +11,16 @@ from perminute.application.authorize_call import AuthorizeCall
 from perminute.application.licensing_cache import LicensingCache
 from perminute.application.look_up_calls import LookUpCalls
 from perminute.application.retry import RetryPolicy
-from perminute.aws import AwsResources
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from perminute.aws import AwsResources
 
 ATTEMPTS = 24
 """As many callers of one organization may decide at the same instant, and each of them wins."""
 
 
-def charging_api(environment: Mapping[str, str]) -> ChargingApi:
+def charging_api(aws: AwsResources) -> ChargingApi:
     """Connect the API; its use cases share the cached rate card and licenses."""
-    aws = AwsResources(environment)
     rate_cards, licensing = aws.rate_cards(), LicensingCache(aws.licensing)
     under_way = DynamoDBCallsUnderWay(aws.tables)
     return ChargingApi(

@@ -1,0 +1,25 @@
+"""The queues that functions send messages to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from perminute.adapters.messaging import SQSRejections, SQSReratingQueue, SQSWork
+
+if TYPE_CHECKING:
+    from perminute.aws import AwsResources
+
+
+def rejections(aws: AwsResources) -> SQSRejections:
+    """Return the dead-letter queue to which refused messages are sent."""
+    return SQSRejections(lambda: aws.client("sqs"), aws.setting("DEAD_LETTER_QUEUE_URL"))
+
+
+def rerating_queue(aws: AwsResources) -> SQSReratingQueue:
+    """Return the queue of organizations that have waiting re-ratings."""
+    return SQSReratingQueue(lambda: aws.client("sqs"), aws.setting("RERATING_QUEUE_URL"))
+
+
+def work(aws: AwsResources) -> SQSWork:
+    """Return the queue of a daily run."""
+    return SQSWork(lambda: aws.client("sqs"), aws.setting("WORK_QUEUE_URL"))
