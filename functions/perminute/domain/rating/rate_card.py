@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from perminute.domain.rating.calls import PHONE_LEG_TYPES, LegType
@@ -17,7 +17,7 @@ from perminute.domain.reference.phone_numbers import MASK
 from perminute.domain.values.money import round_half_up
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
 SECONDS_PER_MINUTE = 60
@@ -83,14 +83,22 @@ class Rate:
     def billed_seconds(self, seconds: int) -> int:
         """Round connected time up to whole blocks."""
         # The first block is the initial increment. Every further block has the increment of the
-        # step in which it starts, and is billed in full once started.
+        # step in which it starts, and is billed in full once started: the floor of the negative
+        # difference is the ceiling of what is left.
         if seconds <= 0:
             return 0
         billed = self.initial_increment_seconds
+        if seconds <= billed:
+            return billed
+        if len(self.steps) == 1:
+            # Nearly every rate of a real price list: worth a path of its own (`make bench`).
+            block = self.steps[0].increment_seconds
+            return billed - (billed - seconds) // block * block
         for step, step_end in self._spans():
             end = min(seconds, step_end)
             if end > billed:
-                billed += _round_up(end - billed, step.increment_seconds)
+                block = step.increment_seconds
+                billed -= (billed - end) // block * block
         return billed
 
     def charge_micros(self, billed_seconds: int, from_second: int = 0) -> int:
@@ -100,7 +108,7 @@ class Rate:
         if billed_seconds <= from_second:
             return 0
         if len(self.steps) == 1:
-            sixtieths = (billed_seconds - from_second) * self.rate_micros_per_minute
+            sixtieths = (billed_seconds - from_second) * self.steps[0].rate_micros_per_minute
         else:
             parts = self.parts(billed_seconds, from_second)
             sixtieths = sum(seconds * step.rate_micros_per_minute for seconds, step in parts)
@@ -118,19 +126,12 @@ class Rate:
     def quote(self, seconds: int) -> Quote:
         """Price so many seconds of connected time, in the currency of this row."""
         billed_seconds = self.billed_seconds(seconds)
-        return Quote(self, billed_seconds, self.charge_micros(billed_seconds))
+        # `Quote(…)` passes through a function in Python, which takes a sixth of a look-up.
+        return _NEW(Quote, (self, billed_seconds, self.charge_micros(billed_seconds)))
 
     def _spans(self) -> Iterable[tuple[Step, int]]:
-        if len(self.steps) == 1:
-            # Nearly every rate of a real price list: worth a path of its own (`make bench`).
-            return ((self.steps[0], _NO_END),)
         ends = (*(step.from_second for step in self.steps[1:]), _NO_END)
         return zip(self.steps, ends, strict=True)
-
-
-def _round_up(seconds: int, block: int) -> int:
-    # The floor of the negative is the ceiling.
-    return -(-seconds // block) * block
 
 
 class Quote(NamedTuple):
@@ -139,6 +140,9 @@ class Quote(NamedTuple):
     rate: Rate
     billed_seconds: int
     charge_micros: int
+
+
+_NEW = tuple.__new__
 
 
 class Unpriced(StrEnum):
@@ -159,8 +163,12 @@ class NoQuote(NamedTuple):
 _NO_RATE = NoQuote(Unpriced.NO_RATE, None)
 
 
+Rates = dict[str, tuple[Rate, ...] | str]
+"""By prefix with `+`: its rates, one for each period, or the text that they are read from."""
+
+
 class RateCard:
-    """All rates under one version; an immutable value once built."""
+    """All rates under one version; its prices never change."""
 
     # Look-up is by dictionary, on the number cut to each prefix length that occurs among numbers
     # with the same first digits, longest first: a handful of look-ups in the widest real price
@@ -172,13 +180,42 @@ class RateCard:
         # Of a card that was read back from a usage: the whole card had other rates which the masked
         # digits of the number may have matched.
         self._is_uncertain = is_uncertain
-        self.rates = tuple(rates)
-        by_leg_type: dict[LegType, dict[str, tuple[Rate, ...]]] = {t: {} for t in PHONE_LEG_TYPES}
-        for rate in self.rates:
-            prefixes = by_leg_type[rate.leg_type]
+        by_leg_type: dict[LegType, Rates] = {}
+        for rate in rates:
+            prefixes = by_leg_type.setdefault(rate.leg_type, {})
             key = "+" + rate.prefix
             prefixes[key] = (*prefixes.get(key, ()), rate)
-        self._prefixes = {t: _PrefixIndex(prefixes) for t, prefixes in by_leg_type.items()}
+        self._prefixes = {
+            leg_type: _PrefixIndex(by_leg_type.get(leg_type, {})) for leg_type in PHONE_LEG_TYPES
+        }
+
+    @classmethod
+    def unread(
+        cls,
+        by_leg_type: Mapping[LegType, Rates],
+        read: Callable[[LegType, str, str], tuple[Rate, ...]],
+        *,
+        version: str,
+    ) -> RateCard:
+        """Return a card that reads the rates of a prefix when a number first has it.
+
+        `read` gets leg type, prefix with `+`, and text. A card of 300,000 prefixes is in use in a
+        fraction of a second, since hardly any of them is ever called.
+        """
+        card = cls((), version=version)
+        for leg_type, rates in by_leg_type.items():
+            card._prefixes[leg_type] = _PrefixIndex(rates, partial(read, leg_type))
+        return card
+
+    @property
+    def rates(self) -> tuple[Rate, ...]:
+        """All rates, by leg type."""
+        return tuple(rate for index in self._prefixes.values() for rate in index.rates())
+
+    @property
+    def prefixes(self) -> int:
+        """How many prefixes the card has, each counted by leg type."""
+        return sum(map(len, self._prefixes.values()))
 
     def quote(
         self,
@@ -227,36 +264,64 @@ class RateCard:
                     yield instant
 
 
-class _PrefixIndex:
-    _HEAD = 3  # "+" and two digits: enough to tell the lengths of most countries apart
+def _is_read(_: str, text: str) -> tuple[Rate, ...]:
+    raise AssertionError(text)
 
-    def __init__(self, by_prefix: dict[str, tuple[Rate, ...]]) -> None:
-        self._by_prefix = by_prefix
-        shorter = {len(prefix) for prefix in by_prefix if len(prefix) < self._HEAD}
+
+class _PrefixIndex:
+    _HEAD = 5  # "+" and four digits: enough to tell the prefix lengths of most countries apart
+
+    def __init__(
+        self, rates: Rates, read: Callable[[str, str], tuple[Rate, ...]] = _is_read
+    ) -> None:
+        self._by_prefix, self._read = rates, read
+        shorter = {length for length in map(len, rates) if length < self._HEAD}
         lengths: dict[str, set[int]] = {}
-        for prefix in by_prefix:
-            lengths.setdefault(prefix[: self._HEAD], set(shorter)).add(len(prefix))
+        for head, length in {(prefix[: self._HEAD], len(prefix)) for prefix in rates}:
+            if head not in lengths:
+                lengths[head] = {n for n in shorter if head[:n] in rates}
+            lengths[head].add(length)
         self._lengths = {head: tuple(sorted(ls, reverse=True)) for head, ls in lengths.items()}
         self._shorter = tuple(sorted(shorter, reverse=True))
+
+    def __len__(self) -> int:
+        return len(self._by_prefix)
+
+    def rates(self) -> Iterator[Rate]:
+        for prefix in self._by_prefix:
+            yield from self._of(prefix)
 
     def find(self, number: str, at: datetime) -> Rate | None:
         # Masked digits match no prefix.
         by_prefix = self._by_prefix
         for length in self._lengths.get(number[: self._HEAD], self._shorter):
-            for rate in by_prefix.get(number[:length], ()):
-                if rate.in_force(at):
+            rates = by_prefix.get(number[:length])
+            if rates is None:
+                continue
+            if isinstance(rates, str):
+                rates = self._of(number[:length])
+            for rate in rates:
+                since, until = rate.effective_from, rate.effective_to
+                if (since is None or since <= at) and (until is None or at < until):
                     return rate
         return None
 
     def matching(self, number: str) -> Iterator[Rate]:
         # Of all prefixes that a number has or may have, in force or not.
         for length in self._lengths.get(number[: self._HEAD], self._shorter):
-            yield from self._by_prefix.get(number[:length], ())
+            yield from self._of(number[:length])
         if number.endswith(MASK):
             shown = number.rstrip(MASK)
             for prefix in self._longer_than(shown):
                 if len(prefix) <= len(number):
-                    yield from self._by_prefix[prefix]
+                    yield from self._of(prefix)
+
+    def _of(self, prefix: str) -> tuple[Rate, ...]:
+        rates = self._by_prefix.get(prefix, ())
+        if isinstance(rates, str):
+            # Two threads may both read it: the same rates.
+            rates = self._by_prefix[prefix] = self._read(prefix, rates)
+        return rates
 
     def masked(self, number: str, at: datetime) -> Iterator[Rate | None]:
         # One for each range of numbers that a masked number may stand for.
@@ -272,7 +337,7 @@ class _PrefixIndex:
             return
         for digit in "0123456789":
             longer = shown + digit
-            in_force = (rate for rate in self._by_prefix.get(longer, ()) if rate.in_force(at))
+            in_force = (rate for rate in self._of(longer) if rate.in_force(at))
             yield from self._below(longer, hidden_digits - 1, next(in_force, rate), at)
 
     def _longer_than(self, prefix: str) -> Sequence[str]:
