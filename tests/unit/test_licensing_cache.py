@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from builders import ORGANIZATION, entitled_changes, holds
@@ -94,7 +94,7 @@ def test_threads_that_share_it_change_what_is_remembered_one_after_the_other() -
     watched, changed = store(), ChangedByOne()
     remembered = LicensingCache(watched, changed)
     account = watched.account(ORGANIZATION)
-    accounts = [replace(account, organization_id=f"organization-{n}") for n in range(16)]
+    accounts = [account._replace(organization_id=f"organization-{n}") for n in range(16)]
     with ThreadPoolExecutor(8) as threads:
         read = list(threads.map(lambda one: remembered.for_account(one, ["adele"]), accounts))
     assert [remembered.for_account(one, ["adele"]) for one in accounts] == read
