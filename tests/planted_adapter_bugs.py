@@ -11,7 +11,7 @@ from unittest.mock import patch
 from perminute.adapters.dynamodb import calls, tables, writes
 from perminute.adapters.dynamodb.account_items import CALLS
 from perminute.adapters.dynamodb.tables import Table
-from perminute.domain.errors import Contended
+from perminute.domain.errors import Contended, Throttled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -108,7 +108,7 @@ def taking_a_throttled_transaction_for_written() -> Iterator[None]:
     def only_conditions(error: TransactWriteError) -> dict[int, Item]:
         try:
             return failed(error)
-        except Contended:
+        except (Contended, Throttled):
             return {}
 
     with patch.object(writes, "_failed", only_conditions):

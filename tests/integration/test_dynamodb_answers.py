@@ -28,7 +28,7 @@ from perminute.domain.credit.transaction import (
     ProcessedEvent,
     Transaction,
 )
-from perminute.domain.errors import Contended, Unavailable, Unwritable
+from perminute.domain.errors import Contended, Throttled, Unavailable, Unwritable
 from perminute.domain.licensing.licensing import Licensing
 from perminute.domain.rerating.rerating import Rerating
 
@@ -58,23 +58,27 @@ def cancelled(*codes: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "answer",
+    ("answer", "raised"),
     [
-        cancelled("TransactionConflict"),
-        cancelled("ThrottlingError"),
-        cancelled("ProvisionedThroughputExceeded"),
-        cancelled("ConditionalCheckFailed"),
-        {"__type": "com.amazonaws.dynamodb.v20120810#TransactionInProgressException"},
+        (cancelled("TransactionConflict"), AccountChanged),
+        (cancelled("ConditionalCheckFailed"), AccountChanged),
+        (
+            {"__type": "com.amazonaws.dynamodb.v20120810#TransactionInProgressException"},
+            AccountChanged,
+        ),
+        (cancelled("ThrottlingError"), Throttled),
+        (cancelled("TransactionConflict", "ProvisionedThroughputExceeded"), Throttled),
     ],
 )
-def test_a_collision_is_no_failure_but_a_reason_to_decide_again(
-    scripted: tuple[Tables, Scripted], answer: dict[str, Any]
+def test_a_collision_or_a_lack_of_capacity_is_a_reason_to_decide_again(
+    scripted: tuple[Tables, Scripted], answer: dict[str, Any], raised: type[Unavailable]
 ) -> None:
     schema, script = scripted
     # The SDK itself repeats some of them before it gives up.
     script.answers.extend([answer] * 3)
-    with pytest.raises(AccountChanged):
+    with pytest.raises(raised) as error:
         DynamoDBCreditStore(schema).commit(POSTING)
+    assert type(error.value) is raised
 
 
 @pytest.mark.parametrize(
@@ -128,7 +132,12 @@ def test_timelines_are_read_in_one_transaction_as_long_as_they_fit(
 
 
 @pytest.mark.parametrize(
-    ("code", "raised"), [("TransactionConflict", Contended), ("AccessDenied", Unavailable)]
+    ("code", "raised"),
+    [
+        ("TransactionConflict", Contended),
+        ("ThrottlingError", Throttled),
+        ("AccessDenied", Unavailable),
+    ],
 )
 def test_timelines_that_are_just_being_changed_are_not_read_half(
     scripted: tuple[Tables, Scripted], code: str, raised: type[Unavailable]
@@ -170,7 +179,7 @@ def test_a_step_of_a_re_rating_that_collides_comes_again_and_is_not_taken_for_do
     waiting = Rerating(organization_id="contoso", rerating_id="event#e", at=ANSWERED)
     for step in (reratings.proceed, reratings.finish):
         script.answers += [answer] * 2
-        with pytest.raises(Contended):
+        with pytest.raises((Contended, Throttled)):
             step(waiting)
         script.answers.clear()
         script.answers.append(cancelled("ConditionalCheckFailed"))
@@ -188,7 +197,7 @@ RESERVATION = Reservation(
     ("code", "raised"),
     [
         ("com.amazonaws.dynamodb.v20120810#TransactionConflictException", Contended),
-        ("com.amazonaws.dynamodb.v20120810#ThrottlingException", Contended),
+        ("com.amazonaws.dynamodb.v20120810#ThrottlingException", Throttled),
         ("com.amazon.coral.service#AccessDeniedException", Unavailable),
     ],
 )
@@ -208,7 +217,7 @@ def test_a_reading_of_which_a_part_was_not_answered_is_made_anew(
     schema, script = scripted
     unread = {"usage": {"Keys": [{"organizationId": {"S": "contoso"}, "callId": {"S": "a"}}]}}
     script.answers.append({"Responses": {"credit": []}, "UnprocessedKeys": unread})
-    with pytest.raises(Contended, match="not all of it"):
+    with pytest.raises(Throttled, match="not all of it"):
         DynamoDBCallsUnderWay(schema).read("contoso", "a")
     for table in script.questions[0]["RequestItems"].values():
         assert table["ConsistentRead"] is True

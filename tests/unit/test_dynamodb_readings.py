@@ -53,7 +53,7 @@ from perminute.domain.authorization.reservations import (
 )
 from perminute.domain.credit.ledger import EntryType, LedgerEntry, entry_id
 from perminute.domain.credit.transaction import EventIdentity, IdentityKind
-from perminute.domain.errors import Contended, Unavailable
+from perminute.domain.errors import Throttled, Unavailable
 from perminute.domain.limits.spending import (
     SpendChange,
     SpendCounter,
@@ -583,7 +583,7 @@ def test_a_batch_of_which_a_part_was_throttled_is_not_taken_for_whole(
     left = {"Keys": [call_key(ORGANIZATION, "a")], "ConsistentRead": True}
     answered = {name: items[1:] for name, items in batch.items.items()}
     script.answers.append({"Responses": answered, "UnprocessedKeys": {table: left}})
-    with pytest.raises(Contended, match="not all of it"):
+    with pytest.raises(Throttled, match="not all of it"):
         batch.read(schema)
 
 

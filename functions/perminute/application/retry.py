@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from perminute.domain.errors import Contended, Unavailable
+from perminute.domain.errors import Contended, Throttled, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -81,16 +81,17 @@ class RetryPolicy:
             yield attempt
 
     def call(self, attempt: Callable[[], T], organization_id: str, deadline: Deadline = NEVER) -> T:
-        """Call `attempt` until it does not raise `Contended`, and return what it returns.
+        """Call `attempt` until it does not raise `Contended` or `Throttled`; return what it returns.
 
-        Raises `Contended` after the last attempt, and `Unavailable` if time runs out.
+        Raises what the last attempt raised, and `Unavailable` if time runs out.
         """
-        why = ""
+        last: Contended | Throttled = Contended()
         for _ in self.tries():
             deadline.check()
             try:
                 return attempt()
-            except Contended as error:
-                why = str(error)
-        msg = f"{organization_id}: {why}; it is tried again later"
-        raise Contended(msg)
+            except (Contended, Throttled) as error:
+                last = error
+        refusal = Throttled if isinstance(last, Throttled) else Contended
+        msg = f"{organization_id}: {last}; it is tried again later"
+        raise refusal(msg)

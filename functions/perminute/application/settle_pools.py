@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from perminute.application.recorded_calls import CALLS_PER_PIECE, CALLS_PER_TRANSACTION
 from perminute.domain.credit.ledger import RERATING
-from perminute.domain.errors import Contended, Unavailable
+from perminute.domain.errors import Contended, Throttled, Unavailable
 from perminute.domain.pools.pools import DrawPosition, MinutePool, MinutePools, Month
 from perminute.domain.pools.settling import (
     PoolClaim,
@@ -197,7 +197,7 @@ def settle_with_charge(  # noqa: PLR0913 - the parts of the charge
         rated, licensing = recorded.rated_again(account, listed)
         settlement = settle_at_once(unsettled[0], charged, rated, licensing, now)
         further, opened = recorded.lots_given_back(account, settlement.corrected)
-    except Contended:
+    except (Contended, Throttled):
         raise
     except Unavailable:
         return None

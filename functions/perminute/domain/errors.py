@@ -14,6 +14,7 @@
     └── Unavailable         something we depend on did not answer; trying again is right
         ├── Contended                  other writers of the same items were in the way
         │   └── AccountChanged         nothing was committed, see domain.credit.transaction
+        ├── Throttled                  the store has no capacity left for such requests
         ├── Unwritable                 the store does not accept such an item
         └── FormerRateCardUnavailable  a rate card that is no longer in force cannot be read
 """
@@ -89,7 +90,11 @@ class Unavailable(PerminuteError):  # noqa: N818 - a state of the world, not a b
 
 
 class Contended(Unavailable):
-    """Other writers of the same items were in the way."""
+    """Other writers of the same items were in the way, for some milliseconds."""
+
+
+class Throttled(Unavailable):
+    """The store has no capacity left for such requests, perhaps for minutes."""
 
 
 class Unwritable(Unavailable):

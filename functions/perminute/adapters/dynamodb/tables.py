@@ -19,10 +19,10 @@ from pynamodb.connection.base import MetaTable
 from pynamodb.constants import NUMBER, STRING
 from pynamodb.exceptions import PynamoDBException, TransactGetError
 
-from perminute.domain.errors import Contended, Unavailable
+from perminute.domain.errors import Contended, Throttled, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence, Set
 
     from pynamodb.exceptions import TransactWriteError
 
@@ -40,19 +40,20 @@ MAX_SNAPSHOT = 25
 MAX_TOGETHER = 100
 """Items that DynamoDB reads in one BatchGetItem."""
 
-COLLISIONS = frozenset(
+_CONFLICTS = frozenset(
+    {"TransactionConflict", "TransactionConflictException", "TransactionInProgressException"}
+)
+_THROTTLES = frozenset(
     {
         "ProvisionedThroughputExceeded",
         "ProvisionedThroughputExceededException",
         "RequestLimitExceeded",
         "ThrottlingError",
         "ThrottlingException",
-        "TransactionConflict",
-        "TransactionConflictException",
-        "TransactionInProgressException",
     }
 )
-"""Codes that say: another writer was faster, try again."""
+PASSING = _CONFLICTS | _THROTTLES
+"""Codes that say: try again."""
 
 _NAME = re.compile(r"#(\w+)")
 
@@ -133,7 +134,7 @@ class Table:
 
         A plain read may see one item of a transaction that is being applied before it, and
         another after it. `TransactGetItems` does not: it collides instead, and that is raised as
-        `Contended`. Items that do not exist are left out.
+        `Contended`; or `Throttled` is raised. Items that do not exist are left out.
         """
         items: list[Item] = []
         for start in range(0, len(keys), MAX_SNAPSHOT):
@@ -146,8 +147,9 @@ class Table:
         try:
             answer = self.connection.transact_get_items(gets)
         except TransactGetError as error:
+            refusal = passing_refusal(codes_of(error)) or Unavailable
             msg = f"reading {self.name}: {error.cause}"
-            raise (Contended(msg) if codes_of(error) & COLLISIONS else Unavailable(msg)) from error
+            raise refusal(msg) from error
         responses: list[dict[str, Item]] = answer["Responses"]
         return responses
 
@@ -338,9 +340,17 @@ def get_together(
             found[table] += items
         if answer.get("UnprocessedKeys"):
             msg = f"reading {', '.join(answer['UnprocessedKeys'])}: not all of it was answered"
-            raise Contended(msg)
+            raise Throttled(msg)
         left = left[MAX_TOGETHER:]
     return found
+
+
+def passing_refusal(codes: Set[str]) -> type[Contended | Throttled] | None:
+    """Return what DynamoDB's codes mean that a repetition may succeed after; None if nothing."""
+    # Without capacity it does not help that a conflict beside it passes.
+    if codes & _THROTTLES:
+        return Throttled
+    return Contended if codes & _CONFLICTS else None
 
 
 def codes_of(error: TransactWriteError | TransactGetError) -> set[str]:

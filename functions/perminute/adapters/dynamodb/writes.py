@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 from pynamodb.exceptions import TransactWriteError
 
-from perminute.adapters.dynamodb.tables import COLLISIONS, codes_of, unavailable
-from perminute.domain.errors import Contended, Unavailable, Unwritable
+from perminute.adapters.dynamodb.tables import PASSING, codes_of, passing_refusal, unavailable
+from perminute.domain.errors import Unavailable, Unwritable
 
 if TYPE_CHECKING:
     from pynamodb.connection import Connection
@@ -43,7 +43,7 @@ class WriteRequest:
         """Send it; if conditions failed, nothing is written and their operations are returned.
 
         With the item that is stored there, by position. Raises `Contended` if another transaction
-        or the throughput limit was in the way, and `Unwritable` if no repetition can succeed.
+        was in the way, `Throttled`, and `Unwritable` if no repetition can succeed.
         """
         with unavailable("writing a transaction"):
             try:
@@ -74,8 +74,8 @@ def _failed(error: TransactWriteError) -> dict[int, Item]:
     if failed:
         return failed
     codes = codes_of(error)
-    if codes & COLLISIONS:
-        raise Contended(", ".join(sorted(codes & COLLISIONS))) from error
+    if refusal := passing_refusal(codes):
+        raise refusal(", ".join(sorted(codes & PASSING))) from error
     msg = f"writing a transaction: {error.cause} {sorted(codes)}"
     raise (Unwritable(msg) if codes & _UNWRITABLE else Unavailable(msg)) from error
 
@@ -83,7 +83,7 @@ def _failed(error: TransactWriteError) -> dict[int, Item]:
 def put_alone(connection: Connection, operation: Operation) -> bool:
     """Put one item under its condition, outside of a transaction; returns whether it held.
 
-    Raises `Contended` if a transaction is just writing the item.
+    Raises `Contended` if a transaction is just writing the item, and `Throttled`.
     """
     client: Any = connection.client
     with unavailable(f"writing {operation['TableName']}"):
@@ -93,8 +93,8 @@ def put_alone(connection: Connection, operation: Operation) -> bool:
             code = error.response["Error"].get("Code", "")
             if code == "ConditionalCheckFailedException":
                 return False
-            if code in COLLISIONS:
+            if refusal := passing_refusal({code}):
                 msg = f"writing {operation['TableName']}: {code}"
-                raise Contended(msg) from error
+                raise refusal(msg) from error
             raise
     return True

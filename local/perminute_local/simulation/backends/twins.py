@@ -27,7 +27,7 @@ from perminute.adapters.memory import (
 from perminute.adapters.messaging import work_body
 from perminute.application.correct_rates import CorrectRates
 from perminute.domain.credit.transaction import AccountChanged, Transaction
-from perminute.domain.errors import Contended, Unavailable
+from perminute.domain.errors import Contended, Throttled, Unavailable
 from perminute.formats.rate_card_csv import read_rate_card
 from perminute_local.simulation.backends.backend import MAX_FACTS, Snapshot
 from perminute_local.simulation.backends.twin_functions import (
@@ -182,7 +182,7 @@ class Twins:
         """Return how a fault shows at a method, in the words of its port."""
         match fault:
             case Fault.THROTTLE:
-                return partial(_fail, _collision(adapter, name) or Unavailable)
+                return partial(_fail, Throttled if _collision(adapter, name) else Unavailable)
             case Fault.CONFLICT if collision := _collision(adapter, name):
                 return partial(_fail, collision)
             case Fault.TIMEOUT_BEFORE:
@@ -190,7 +190,7 @@ class Twins:
             case Fault.TIMEOUT_AFTER:
                 return partial(_unanswered, effect)
             case Fault.CUT if name in _READ_TOGETHER:
-                return partial(_fail, Contended)
+                return partial(_fail, Throttled)
             case Fault.CUT if name in _READ_FROM_AN_INDEX:
                 return lambda: iter(list(effect())[::2])
             case Fault.CUT if name == "listed_organizations":
