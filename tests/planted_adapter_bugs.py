@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
+    from botocore.exceptions import ClientError
     from pynamodb.connection import Connection
-    from pynamodb.exceptions import TransactWriteError
 
     from perminute.adapters.dynamodb.codec import Item
 
@@ -103,9 +103,9 @@ def _reading_together(
 @contextmanager
 def taking_a_throttled_transaction_for_written() -> Iterator[None]:
     """Of a canceled transaction only conditions that failed are looked at."""
-    failed: Callable[[TransactWriteError], dict[int, Item]] = writes._failed  # noqa: SLF001
+    failed: Callable[[ClientError], dict[int, Item]] = writes._failed  # noqa: SLF001
 
-    def only_conditions(error: TransactWriteError) -> dict[int, Item]:
+    def only_conditions(error: ClientError) -> dict[int, Item]:
         try:
             return failed(error)
         except (Contended, Throttled):

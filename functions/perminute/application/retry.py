@@ -81,7 +81,7 @@ class RetryPolicy:
             yield attempt
 
     def call(self, attempt: Callable[[], T], organization_id: str, deadline: Deadline = NEVER) -> T:
-        """Call `attempt` until it does not raise `Contended` or `Throttled`; return what it returns.
+        """Call `attempt` until it raises neither `Contended` nor `Throttled`; return its result.
 
         Raises what the last attempt raised, and `Unavailable` if time runs out.
         """

@@ -1,1 +1,1 @@
-"""The stores on DynamoDB, over one pynamodb connection and one botocore client."""
+"""The stores on DynamoDB, over one pynamodb connection and its botocore client."""

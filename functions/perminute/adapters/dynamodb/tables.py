@@ -1,4 +1,4 @@
-"""Tables over pynamodb's connection, and transactions across them.
+"""Tables over the client of one connection, and what is read of them.
 
 pynamodb's own models open a botocore session and client each. Our tables share one connection,
 hence one client: a third of a second less at a cold start.
@@ -15,16 +15,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 from pynamodb.connection import Connection
-from pynamodb.connection.base import MetaTable
-from pynamodb.constants import NUMBER, STRING
-from pynamodb.exceptions import PynamoDBException, TransactGetError
 
+from perminute.adapters.dynamodb.wire import simplify
 from perminute.domain.errors import Contended, Throttled, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence, Set
-
-    from pynamodb.exceptions import TransactWriteError
+    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from perminute.adapters.dynamodb.codec import Item
     from perminute.settings import TableNames
@@ -68,7 +65,7 @@ def connect(region: str | None = None, *, read_timeout_seconds: int | None = Non
         read_timeout_seconds=read_timeout_seconds or READ_TIMEOUT_SECONDS,
         retry_configuration={"mode": "standard", "total_max_attempts": SDK_ATTEMPTS},
     )
-    _ = connection.client
+    simplify(connection.client)
     return connection
 
 
@@ -77,7 +74,7 @@ def unavailable(doing: str) -> Iterator[None]:
     """Turn what the SDK raises into `Unavailable`, with the cause for the log."""
     try:
         yield
-    except (PynamoDBException, BotoCoreError, ClientError) as error:
+    except (BotoCoreError, ClientError) as error:
         msg = f"{doing}: {error}"
         raise Unavailable(msg) from error
 
@@ -114,18 +111,11 @@ class Table:
         """Take the table's name in the deployment, its hash key and, if it has one, range key."""
         self.connection, self.name, self.keys = connection, name, keys
         self.is_new = f"attribute_not_exists({keys[0]})"
-        # Else pynamodb asks DynamoDB for the keys.
-        try:
-            connection.get_meta_table(name)
-        except PynamoDBException:
-            connection.add_meta_table(_meta_table(name, keys))
 
     def get(self, key: Item) -> Item | None:
+        client: Any = self.connection.client
         with unavailable(f"reading {self.name}"):
-            hash_key, range_key = [*(key[name]["S"] for name in self.keys), None][:2]
-            answer = self.connection.get_item(
-                self.name, hash_key, range_key=range_key, consistent_read=True
-            )
+            answer = client.get_item(TableName=self.name, Key=key, ConsistentRead=True)
         item: Item | None = answer.get("Item")
         return item
 
@@ -143,13 +133,16 @@ class Table:
         return items
 
     def _snapshot(self, keys: Sequence[Item]) -> list[dict[str, Item]]:
-        gets = [{"TableName": self.name, "Key": key} for key in keys]
-        try:
-            answer = self.connection.transact_get_items(gets)
-        except TransactGetError as error:
-            refusal = passing_refusal(codes_of(error)) or Unavailable
-            msg = f"reading {self.name}: {error.cause}"
-            raise refusal(msg) from error
+        client: Any = self.connection.client
+        gets = [{"Get": {"TableName": self.name, "Key": key}} for key in keys]
+        with unavailable(f"reading {self.name}"):
+            try:
+                answer = client.transact_get_items(TransactItems=gets)
+            except ClientError as error:
+                if refusal := passing_refusal(codes_of(error)):
+                    msg = f"reading {self.name}: {error}"
+                    raise refusal(msg) from error
+                raise
         responses: list[dict[str, Item]] = answer["Responses"]
         return responses
 
@@ -190,11 +183,7 @@ class Table:
             options["ExclusiveStartKey"] = page.last_key
 
     def page(self, condition: str, values: Mapping[str, str], **options: Any) -> Page:  # noqa: ANN401 - boto's
-        """Read one page of the items that a key condition selects.
-
-        The client is asked directly: pynamodb's own query would want to know the table's indexes,
-        and make a model of each item.
-        """
+        """Read one page of the items that a key condition selects."""
         client: Any = self.connection.client
         with unavailable(f"reading {self.name}"):
             answer = client.query(
@@ -298,24 +287,11 @@ def _placeholders(values: Mapping[str, int | str | dict[str, Any]]) -> Item:
 def _attribute(value: int | str | dict[str, Any]) -> dict[str, Any]:
     match value:
         case str():
-            return {STRING: value}
+            return {"S": value}
         case int():
-            return {NUMBER: str(value)}
+            return {"N": str(value)}
         case stored:
             return stored
-
-
-def _meta_table(name: str, keys: Sequence[str]) -> MetaTable:
-    kinds = zip(keys, ("HASH", "RANGE"), strict=False)
-    return MetaTable(
-        {
-            "TableName": name,
-            "KeySchema": [{"AttributeName": key, "KeyType": kind} for key, kind in kinds],
-            "AttributeDefinitions": [
-                {"AttributeName": key, "AttributeType": STRING} for key in keys
-            ],
-        }
-    )
 
 
 def get_together(
@@ -324,7 +300,7 @@ def get_together(
     """Read items of several tables by their keys, as they are now, in one request for each 100.
 
     One may be older than another, if a transaction is just being applied. Those that do not exist
-    are left out. The client is asked directly: pynamodb reads from one table at a time.
+    are left out.
     """
     client: Any = connection.client
     found: dict[str, list[Item]] = {table: [] for table in keys}
@@ -345,7 +321,7 @@ def get_together(
     return found
 
 
-def passing_refusal(codes: Set[str]) -> type[Contended | Throttled] | None:
+def passing_refusal(codes: AbstractSet[str]) -> type[Contended | Throttled] | None:
     """Return what DynamoDB's codes mean that a repetition may succeed after; None if nothing."""
     # Without capacity it does not help that a conflict beside it passes.
     if codes & _THROTTLES:
@@ -353,12 +329,8 @@ def passing_refusal(codes: Set[str]) -> type[Contended | Throttled] | None:
     return Contended if codes & _CONFLICTS else None
 
 
-def codes_of(error: TransactWriteError | TransactGetError) -> set[str]:
-    """Collect DynamoDB's codes, of the reasons and of the error itself.
-
-    A time-out has none, and pynamodb's own property for the latter fails on it.
-    """
-    codes = {reason.code for reason in error.cancellation_reasons if reason is not None}
-    if isinstance(error.cause, ClientError):
-        codes.add(error.cause.response["Error"].get("Code", ""))
-    return codes
+def codes_of(error: ClientError) -> set[str]:
+    """Collect DynamoDB's codes: of the error, and of the reasons why a transaction was canceled."""
+    answer: Mapping[str, Any] = error.response
+    reasons = answer.get("CancellationReasons", ())
+    return {answer["Error"].get("Code", ""), *(reason["Code"] for reason in reasons)} - {"None"}

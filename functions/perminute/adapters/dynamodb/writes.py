@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
-from pynamodb.exceptions import TransactWriteError
 
 from perminute.adapters.dynamodb.tables import PASSING, codes_of, passing_refusal, unavailable
 from perminute.domain.errors import Unavailable, Unwritable
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pynamodb.connection import Connection
 
     from perminute.adapters.dynamodb.codec import Item
@@ -45,15 +46,17 @@ class WriteRequest:
         With the item that is stored there, by position. Raises `Contended` if another transaction
         was in the way, `Throttled`, and `Unwritable` if no repetition can succeed.
         """
+        client: Any = self.connection.client
+        operations = [
+            *({"ConditionCheck": check} for check in self.checks),
+            *({"Delete": delete} for delete in self.deletes),
+            *({"Put": put} for put in self.puts),
+            *({"Update": update} for update in self.updates),
+        ]
         with unavailable("writing a transaction"):
             try:
-                self.connection.transact_write_items(
-                    condition_check_items=self.checks,
-                    delete_items=self.deletes,
-                    put_items=self.puts,
-                    update_items=self.updates,
-                )
-            except TransactWriteError as error:
+                client.transact_write_items(TransactItems=operations)
+            except ClientError as error:
                 return _failed(error)
         return {}
 
@@ -61,22 +64,23 @@ class WriteRequest:
         return not self.write()
 
 
-def _failed(error: TransactWriteError) -> dict[int, Item]:
+def _failed(error: ClientError) -> dict[int, Item]:
     """Read the reasons of a canceled transaction, which are in the order of its operations.
 
     A failed condition outweighs a collision beside it: it will not go away by trying again.
     """
-    failed = {
-        position: reason.raw_item or {}
-        for position, reason in enumerate(error.cancellation_reasons)
-        if reason is not None and reason.code == "ConditionalCheckFailed"
+    answer: Mapping[str, Any] = error.response
+    failed: dict[int, Item] = {
+        position: reason.get("Item", {})
+        for position, reason in enumerate(answer.get("CancellationReasons", ()))
+        if reason["Code"] == "ConditionalCheckFailed"
     }
     if failed:
         return failed
     codes = codes_of(error)
     if refusal := passing_refusal(codes):
         raise refusal(", ".join(sorted(codes & PASSING))) from error
-    msg = f"writing a transaction: {error.cause} {sorted(codes)}"
+    msg = f"writing a transaction: {error} {sorted(codes)}"
     raise (Unwritable(msg) if codes & _UNWRITABLE else Unavailable(msg)) from error
 
 
@@ -90,11 +94,11 @@ def put_alone(connection: Connection, operation: Operation) -> bool:
         try:
             client.put_item(**operation)
         except ClientError as error:
-            code = error.response["Error"].get("Code", "")
-            if code == "ConditionalCheckFailedException":
+            codes = codes_of(error)
+            if "ConditionalCheckFailedException" in codes:
                 return False
-            if refusal := passing_refusal({code}):
-                msg = f"writing {operation['TableName']}: {code}"
+            if refusal := passing_refusal(codes):
+                msg = f"writing {operation['TableName']}: {error}"
                 raise refusal(msg) from error
             raise
     return True
