@@ -10,7 +10,7 @@ from perminute.domain.credit.lots import LotChanges
 from perminute.domain.credit.transaction_builder import TransactionBuilder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from perminute.domain.credit.ledger import EntryType
@@ -34,10 +34,8 @@ def storing_late_payments_like_others() -> Iterator[None]:
     """A call does not say that its lot had expired, so what it gets back is not forfeited again."""
     draw = LotChanges.draw
 
-    def unmarked(
-        changes: LotChanges, amount_micros: int, pays_late: Callable[[Lot], bool] | None = None
-    ) -> Drawn:
-        drawn = draw(changes, amount_micros, pays_late)
+    def unmarked(changes: LotChanges, amount_micros: int, expired: Sequence[Lot] = ()) -> Drawn:
+        drawn = draw(changes, amount_micros, expired)
         return drawn._replace(shares=tuple(share._replace(late=False) for share in drawn.shares))
 
     with patch.object(LotChanges, "draw", unmarked):

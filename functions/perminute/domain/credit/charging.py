@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from perminute.domain.authorization.reservations import Reservation
     from perminute.domain.credit.accounts import Account
-    from perminute.domain.limits.spending import SpendChange, SpendCounters
+    from perminute.domain.limits.spending import Limit, SpendChange, SpendCounters, SpendKey
     from perminute.domain.notifications.notifications import CallNotification
     from perminute.domain.pools.pools import MinutePools
     from perminute.domain.pools.settling import Settlement
@@ -69,8 +70,13 @@ def charge(  # noqa: PLR0913 - the parts of a charge
         pools.put(settlement.pool)
         usages = settlement.charged
     total_micros = sum(usage.charge_micros for usage in usages)
-    moved = pools.touched or spend_counters.touched or builder.account != account
-    if not (total_micros or moved or any(next(notifications_of_call(one), None) for one in usages)):
+    if not (
+        total_micros
+        or pools.touched
+        or spend_counters.touched
+        or builder.account != account
+        or any(next(notifications_of_call(usage), None) for usage in usages)
+    ):
         return Transaction(
             before=account, after=account, usages=usages, settled=tuple(reservations)
         )
@@ -102,9 +108,11 @@ def charge(  # noqa: PLR0913 - the parts of a charge
 
 def write_pools(builder: TransactionBuilder, pools: MinutePools) -> None:
     """Write pools with the account, and notify of the thresholds that they have reached."""
-    if pools.touched:
-        builder.touch()
-    builder.put_pools(pools.touched)
+    touched = pools.touched
+    if not touched:
+        return
+    builder.touch()
+    builder.put_pools(touched)
     for pool, percent, minutes in pools.thresholds_reached(builder.now):
         used = pool.used + pools.licensing.pool_minutes_used(pool.month.start)
         reached = MinutePoolThreshold(
@@ -176,10 +184,9 @@ def _paid(
 
     They are paid in the order in which they ended, however their batch was delivered.
     """
-    in_order = sorted(
-        (usage for usage in usages if usage.charge_micros),
-        key=lambda usage: (usage.call.ended_at, usage.call.call_id),
-    )
+    costly = [usage for usage in usages if usage.charge_micros]
+    costly.sort(key=lambda usage: DrawPosition.of(usage.call))
+    balance_micros = builder.account.balance_micros
     drawn = builder.draw_for_calls(
         [
             CallCharge(
@@ -187,20 +194,19 @@ def _paid(
                 usage.call.ended_at,
                 reported.get(usage.call.call_id, builder.at),
             )
-            for usage in in_order
+            for usage in costly
         ]
     )
-    balance_micros = builder.account.balance_micros
-    paid: dict[str, Usage] = {}
-    for usage, (shares, late, _) in zip(in_order, drawn, strict=True):
-        builder.enter_late({usage.call.call_id: late})
-        balance_micros -= usage.charge_micros + sum(share.amount_micros for share in late)
-        flags = (*usage.flags, Flag.OVERDRAWN) if balance_micros < 0 else usage.flags
-        paid[usage.call.call_id] = usage._replace(lots=shares, flags=flags)
-    total_micros = sum(usage.charge_micros for usage in in_order)
+    for usage, part in zip(costly, drawn, strict=True):
+        builder.enter_late({usage.call.call_id: part.late})
+    total_micros = sum(usage.charge_micros for usage in costly)
     shares = merged(chain.from_iterable(part.shares for part in drawn))
     entry = builder.enter(EntryType.CHARGE, -total_micros, shares, cause=None)
-    paid = {name: usage._replace(entry_id=entry.entry_id) for name, usage in paid.items()}
+    paid: dict[str, Usage] = {}
+    for usage, (shares, late, _) in zip(costly, drawn, strict=True):
+        balance_micros -= usage.charge_micros + sum(share.amount_micros for share in late)
+        flags = (*usage.flags, Flag.OVERDRAWN) if balance_micros < 0 else usage.flags
+        paid[usage.call.call_id] = usage._replace(lots=shares, flags=flags, entry_id=entry.entry_id)
     return tuple(paid.get(usage.call.call_id, usage) for usage in usages)
 
 
@@ -221,26 +227,25 @@ def _drawn(
     now: datetime,
 ) -> tuple[Usage, ...]:
     """Make the records, each with what the pool gives it, in the order of the pool."""
-    authorized = {one.call.call_id: one for one in reservations if one.held}
-    left = {call_id: one for call_id, one in authorized.items() if one.reserves_minutes}
+    authorized_at = {one.call.call_id: one.call.rated_at for one in reservations if one.held}
+    left = {one.call.call_id: one for one in reservations if one.reserves_minutes}
     drawn: dict[str, tuple[int, int]] = {}
-    drawing = (rating for rating in ratings if rating.draws_on_pool)
+    drawing = [rating for rating in ratings if rating.draws_on_pool]
     for rating in sorted(drawing, key=lambda rating: DrawPosition.of(rating.call)):
         # What a call has reserved is released only when its turn comes, so that no other call of
         # its batch takes it.
         call, own = rating.call, None
-        if call.call_id in authorized:
+        if call.call_id in authorized_at:
             own = _own_minutes(rating, left.pop(call.call_id, None), pools, now)
         minutes = pools.draw(call, rating.pool_minutes_wanted, reserved=own, now=now)
         drawn[call.call_id] = minutes, 0 if own is None else minutes
     for reservation in left.values():
         _release_minutes(reservation, pools, now)
-    usages = (rating.usage(*drawn.get(rating.call.call_id, (0, 0))) for rating in ratings)
     return tuple(
-        usage._replace(authorized_at=authorized[usage.call.call_id].call.rated_at)
-        if usage.call.call_id in authorized
-        else usage
-        for usage in usages
+        rating.usage(
+            *drawn.get(rating.call.call_id, (0, 0)), authorized_at.get(rating.call.call_id)
+        )
+        for rating in ratings
     )
 
 
@@ -267,25 +272,39 @@ def _count_spending(
     spend_counters: SpendCounters,
 ) -> None:
     """Count what calls cost for limits, and notify of limits that they reach."""
-    settings, currency = builder.account.settings, builder.account.currency
-    licensing = pools.licensing
+    settings, licensing = builder.account.settings, pools.licensing
+    spent: defaultdict[tuple[SpendKey, date], int] = defaultdict(int)
     for usage in usages:
-        micros = usage.charge_micros
-        if not micros:
+        if not usage.charge_micros:
             continue
         call, prefix, at = usage.call, usage.price.prefix, usage.began_at
         for key in (day_of(at), *spend_keys_of(call, prefix, at, licensing, settings)):
-            spend_counters.spend(key, micros, call.ended_at.date())
+            spent[key, call.ended_at.date()] += usage.charge_micros
+        limits = limits_on(call, prefix, at, licensing, settings)
         # The pool may still pay the call. If the limit is reached all the same, the next call that
         # counts for it is notified of, or the next request of a bridge.
-        if builder.waits and usage.draws_on_pool and pools.may_change(call):
+        if limits and not (builder.waits and usage.draws_on_pool and pools.may_change(call)):
+            _add_up(spent, spend_counters)
+            _notify_of_reached(builder, limits, spend_counters)
+    _add_up(spent, spend_counters)
+
+
+def _add_up(spent: dict[tuple[SpendKey, date], int], spend_counters: SpendCounters) -> None:
+    # Few calls have limits: what the others cost is added once for all of them.
+    for (key, ended_on), micros in spent.items():
+        spend_counters.spend(key, micros, ended_on)
+    spent.clear()
+
+
+def _notify_of_reached(
+    builder: TransactionBuilder, limits: Sequence[Limit], spend_counters: SpendCounters
+) -> None:
+    for limit in limits:
+        if not spend_counters.is_counted(limit.key):
             continue
-        for limit in limits_on(call, prefix, at, licensing, settings):
-            if not spend_counters.is_counted(limit.key):
-                continue
-            spent_micros = spend_counters[limit.key].spent_micros
-            if spent_micros >= limit.micros and spend_counters.notify_once(limit, builder.now):
-                held_micros = spend_counters[limit.key].held.amount_at(builder.now)
-                reached = ReachedLimit(limit, spent_micros, held_micros)
-                body, cause = limit_reached(reached, currency)
-                builder.notify(body, cause=f"{cause}/{builder.account.version}")
+        spent_micros = spend_counters[limit.key].spent_micros
+        if spent_micros >= limit.micros and spend_counters.notify_once(limit, builder.now):
+            held_micros = spend_counters[limit.key].held.amount_at(builder.now)
+            reached = ReachedLimit(limit, spent_micros, held_micros)
+            body, cause = limit_reached(reached, builder.account.currency)
+            builder.notify(body, cause=f"{cause}/{builder.account.version}")

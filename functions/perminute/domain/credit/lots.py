@@ -239,7 +239,7 @@ class LotChanges:
     def items(self) -> LotItems:
         """The lots that are to be written beside the account."""
         changed = (self._stored, self._removed, self._forfeited)
-        return LotItems(*(tuple(lots.values()) for lots in changed))
+        return LotItems(*[tuple(lots.values()) for lots in changed])
 
     @property
     def number_written(self) -> int:
@@ -303,22 +303,40 @@ class LotChanges:
             self.first = (*self.first, lot)
             short_micros -= lot.remaining_micros
 
-    def draw(self, amount_micros: int, pays_late: Callable[[Lot], bool] | None = None) -> Drawn:
-        """Take a positive amount from the lots in their order; `pays_late` chooses expired ones."""
-        late = {lot.lot_id: lot for lot in self._late(pays_late)}
-        lots = in_order((*self.first, *late.values())) if late else self.first
+    def draw(self, amount_micros: int, expired: Sequence[Lot] = ()) -> Drawn:
+        """Take a positive amount from the lots in their order; these `expired` ones pay as well."""
+        lots = in_order((*self.first, *expired)) if expired else self.first
         left, shares, unpaid_micros = draw(lots, amount_micros)
         if unpaid_micros and self.further is not None:
             raise FurtherLotsNeeded(unpaid_micros)
-        if not late:
+        if not expired:
             self.first = left
             return Drawn(shares, (), unpaid_micros)
+        late = {lot.lot_id for lot in expired}
         self.first = tuple(lot for lot in left if lot.lot_id not in late)
         shares = tuple(share._replace(late=share.lot_id in late) for share in shares)
         of_late = tuple(share for share in shares if share.late)
         for share in of_late:
             self.forfeit_again(share)
         return Drawn(shares, of_late, unpaid_micros)
+
+    def paying_late(
+        self, ended_at: datetime, reported_at: datetime, late_usage: timedelta
+    ) -> Sequence[Lot]:
+        """Return the expired lots that may pay a call."""
+        found = [
+            lot
+            for lot in self._expired.values()
+            if lot.remaining_micros and lot.pays_late(ended_at, reported_at, late_usage)
+        ]
+        if len(found) + len(self._forfeited) > self._most_expired:
+            changed = [lot for lot in found if lot.lot_id in self._forfeited]
+            others = in_order(lot for lot in found if lot.lot_id not in self._forfeited)
+            found = [*changed, *others[: self._most_expired - len(self._forfeited)]]
+        # A lot that further lots come before does not pay: those may have to pay first.
+        return (
+            found if self.further is None else [lot for lot in found if self._is_among_first(lot)]
+        )
 
     def forfeits_again(self, lot_id: str) -> bool:
         """Whether an expired lot may be changed: it was read, and not too many were changed."""
@@ -338,19 +356,6 @@ class LotChanges:
         else:
             self.remove(lot)
         return lot.share(-amount_micros)
-
-    def _late(self, pays_late: Callable[[Lot], bool] | None) -> list[Lot]:
-        if pays_late is None or not self._expired:
-            return []
-        found = [lot for lot in self._expired.values() if lot.remaining_micros and pays_late(lot)]
-        if len(found) + len(self._forfeited) > self._most_expired:
-            changed = [lot for lot in found if lot.lot_id in self._forfeited]
-            others = in_order(lot for lot in found if lot.lot_id not in self._forfeited)
-            found = [*changed, *others[: self._most_expired - len(self._forfeited)]]
-        # A lot that further lots come before does not pay: those may have to pay first.
-        return (
-            found if self.further is None else [lot for lot in found if self._is_among_first(lot)]
-        )
 
     def _is_among_first(self, lot: Lot) -> bool:
         return bool(self.first) and lot.place < self.first[-1].place

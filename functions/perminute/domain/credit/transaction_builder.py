@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -221,10 +220,8 @@ class TransactionBuilder:
         late_usage = self.account.late_usage
         drawn = []
         for micros, ended_at, reported_at in charges:
-            pays_late = partial(
-                Lot.pays_late, ended_at=ended_at, reported_at=reported_at, late_usage=late_usage
-            )
-            drawn.append(self._owe_rest(self.lots.draw(micros, pays_late)))
+            late = self.lots.paying_late(ended_at, reported_at, late_usage)
+            drawn.append(self._owe_rest(self.lots.draw(micros, late)))
         return drawn
 
     def enter_late(self, late: Mapping[str, Sequence[LotShare]]) -> None:
@@ -276,13 +273,16 @@ class TransactionBuilder:
         A recharge is requested only if it `may_ask`. If the entries correct one another, none but
         the last balance was ever in force: notifications state that one, `as_it_stands`.
         """
-        self.set(lots=self.lots.first, further=self.lots.further)
+        before = self._before
         crossed = self._check_balance(may_ask=may_ask, as_it_stands=as_it_stands)
-        changed = self._touched or self.account != self._before
-        after = self.account._replace(version=self._before.version + 1, as_of=self.now)
+        first, further = self.lots.first, self.lots.further
+        is_changed = self.account != before or (first, further) != (before.lots, before.further)
+        after = self.account._replace(
+            lots=first, further=further, version=before.version + 1, as_of=self.now
+        )
         return Transaction(
-            before=self._before,
-            after=after if changed else self._before,
+            before=before,
+            after=after if is_changed or self._touched else before,
             entries=tuple(self._entries),
             notifications=(*crossed, *self._notifications),
             lots=self.lots.items,
@@ -308,16 +308,20 @@ class TransactionBuilder:
         if provisional is not None:
             # Nothing waits again until all of these pools have been settled.
             self.set(provisional=provisional._replace(balance_micros=None, may_ask=False))
-        number = entry_id(self.account.entries)
-        now = BalanceNow(self.account.organization_id, micros, self.now, number)
         if waited is None or waited.balance_micros is None:
-            crossed = self._crossings(before_micros, now if as_it_stands else None)
+            crossed = self._crossings(before_micros, self._balance_now if as_it_stands else None)
             self._recharge(may_ask=may_ask)
             return crossed
-        crossed = self._crossings(waited.balance_micros, now)
+        crossed = self._crossings(waited.balance_micros, self._balance_now)
         fell = micros < waited.balance_micros
         self._recharge(may_ask=fell or asks_anyway or waited.may_ask)
         return crossed
+
+    @property
+    def _balance_now(self) -> BalanceNow:
+        account = self.account
+        last_entry = entry_id(account.entries)
+        return BalanceNow(account.organization_id, account.balance_micros, self.now, last_entry)
 
     def _crossings(
         self, before_micros: int, now: BalanceNow | None = None
@@ -335,7 +339,8 @@ class TransactionBuilder:
         )
         if step is not None and not may_ask:
             return
-        self.set(recharge=state)
+        if state is not self.account.recharge:
+            self.set(recharge=state)
         match step:
             case RechargeRequest():
                 requested = RechargeRequested(

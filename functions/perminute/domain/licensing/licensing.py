@@ -138,7 +138,8 @@ class Licensing:
         at = call.rated_at
         user = self._user(call.organizer_id)
         set_up = credits_set_up_at is not None and credits_set_up_at <= at
-        held = {license_ for name, license_ in LICENSES.items() if user.value_at(name, at) is True}
+        known = (name for name in user.attributes if name in LICENSES)
+        held = {LICENSES[name] for name in known if user.value_at(name, at) is True}
         beyond_pool: Cover | NotEntitled = NotEntitled.NO_LICENSE
         subscribed = License.SUBSCRIPTION in held
         # The subscription is used first, since it is already paid. What it does not include may
@@ -183,7 +184,7 @@ class Licensing:
 
     def says_of_user(self, user_id: str, attribute: str) -> bool:
         """Whether anything is known of a user's attribute, at whatever time."""
-        return any(self._user(user_id).changes_of(attribute))
+        return attribute in self._user(user_id).attributes
 
     def changes_between(self, user_id: str, since: datetime, until: datetime) -> Iterator[datetime]:
         """Yield the instants after `since`, up to `until`, at which a user's rights may change."""

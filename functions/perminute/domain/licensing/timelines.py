@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from perminute.domain.licensing.attributes import POOL_MINUTES_USED, FactValue, caution
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
 # Facts to which more may be appended; then the timeline is rolled over: its old facts fold.
 MAX_FACTS = 1_000
@@ -103,6 +103,11 @@ class Timeline:
             attribute: ([fact.effective_at for fact in facts], [fact.value for fact in facts])
             for attribute, facts in _by_attribute(self.facts).items()
         }
+
+    @property
+    def attributes(self) -> Collection[str]:
+        """The attributes of which anything is known, at whatever time."""
+        return self._history.keys()
 
     def value_at(self, attribute: str, at: datetime) -> FactValue | None:
         """Return the value at `at`, with what takes effect then (docs/domain.md §5.5)."""

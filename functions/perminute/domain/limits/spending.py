@@ -24,7 +24,7 @@ from perminute.domain.pools.pools import Month
 from perminute.domain.rating.calls import Call, LegType
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from perminute.domain.credit.credit_settings import CreditSettings
     from perminute.domain.licensing.licensing import Licensing
@@ -211,11 +211,12 @@ def spend_keys_of(
 
 def _prefix_limits(
     call: Call, prefix: str | None, at: datetime, settings: CreditSettings | None
-) -> Iterator[Limit]:
+) -> tuple[Limit, ...]:
+    hourly_micros = None if settings is None else settings.prefix_hourly_spend_limit_micros
+    if hourly_micros is None:
+        return ()
     key = _of_prefix(call, prefix, at)
-    if key and settings is not None and settings.prefix_hourly_spend_limit_micros is not None:
-        hourly_micros = settings.prefix_hourly_spend_limit_micros
-        yield Limit(LimitName.PREFIX_HOURLY_SPEND, hourly_micros, key)
+    return (Limit(LimitName.PREFIX_HOURLY_SPEND, hourly_micros, key),) if key else ()
 
 
 class SpendCounters:
@@ -239,8 +240,8 @@ class SpendCounters:
 
     def __getitem__(self, key: SpendKey) -> SpendCounter:
         """Return a counter as it is by now; that of a day without calls is empty."""
-        if key.kind is SpendKind.DAY and key not in self._records:
-            return SpendCounter(key=key)
+        if key.kind is SpendKind.DAY:
+            return self._records.get(key) or SpendCounter(key=key)
         return self._records[key]
 
     def spend(self, key: SpendKey, micros: int, ended_on: date) -> None:
@@ -279,7 +280,9 @@ class SpendCounters:
 
     def notify_once(self, limit: Limit, now: datetime) -> bool:
         """Note that a limit is notified as reached; return whether it was surely not before."""
-        is_stored = limit.key.kind is not SpendKind.DAY or _is_near(limit.key, now)
+        is_stored = limit.key.kind is not SpendKind.DAY or _is_day_near(
+            limit.key, day_of(now).since
+        )
         if not is_stored or self[limit.key].notified_micros == limit.micros:
             return False
         self._put(self[limit.key]._replace(notified_micros=limit.micros))
@@ -288,8 +291,9 @@ class SpendCounters:
     def days(self, now: datetime) -> tuple[SpendCounter, ...]:
         """Return the days around now: a call lasts a day at most, and a clock may be ahead."""
         # A call of another day, which is late or has a wrong time, does not displace them.
-        keys = (key for key in sorted(self._records) if key.kind is SpendKind.DAY)
-        return tuple(self._records[key] for key in keys if _is_near(key, now))
+        today = day_of(now).since
+        days = [day for key, day in self._records.items() if _is_day_near(key, today)]
+        return tuple(sorted(days, key=lambda day: day.key.since))
 
     @property
     def touched(self) -> tuple[SpendCounter, ...]:
@@ -302,8 +306,8 @@ class SpendCounters:
         self._touched.add(spending.key)
 
 
-def _is_near(key: SpendKey, now: datetime) -> bool:
-    return abs(key.since - day_of(now).since) <= _DAY
+def _is_day_near(key: SpendKey, today: datetime) -> bool:
+    return key.kind is SpendKind.DAY and abs(key.since - today) <= _DAY
 
 
 def day_of(at: datetime) -> SpendKey:

@@ -15,7 +15,6 @@ from what is left beside them.
 
 from __future__ import annotations
 
-from collections import Counter
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from types import MappingProxyType
@@ -174,8 +173,8 @@ class MinutePool(NamedTuple):
         return pool.unsettled_from(position, taken), taken
 
     def _share(self, wanted: int, reserved: int, minutes: int, now: datetime) -> int:
-        own = min(reserved, minutes - self.used)
-        return min(wanted, max(0, own, self.left_at(now, minutes)))
+        left = minutes - self.used
+        return min(wanted, max(0, min(reserved, left), left - self.held.amount_at(now)))
 
     def with_drawn(self, position: DrawPosition, minutes: int, reserved: int = 0) -> MinutePool:
         """Count minutes that a call draws, and those of them that it had reserved."""
@@ -264,9 +263,12 @@ class PoolStep(StrEnum):
 
 def added(by_day: Mapping[date, int], more: Mapping[date, int]) -> Mapping[date, int]:
     """Add minutes by day; days without any are left out."""
-    total = Counter(by_day)
-    total.update(more)
-    return {day: minutes for day, minutes in total.items() if minutes}
+    total = dict(by_day)
+    for day, minutes in more.items():
+        total[day] = total.get(day, 0) + minutes
+        if not total[day]:
+            del total[day]
+    return total
 
 
 class MinutePools:

@@ -228,15 +228,12 @@ def settle_at_once(
 
     def settled(usage: Usage, rating: Rating) -> Usage:
         taken = given.get(usage.call.call_id, usage.pool_minutes)
-        return rating.usage(taken, usage.reserved_minutes)
+        return rating.usage(taken, usage.reserved_minutes, usage.authorized_at)
 
     rerated = (ReratedCall(usage, settled(usage, rating)) for usage, rating in recorded)
     return Settlement(
         pool=settled_until(pool, pool.month.last_day + _DAY),
         licensing=licensing,
-        charged=tuple(
-            settled(usage, rating)._replace(authorized_at=usage.authorized_at)
-            for usage, rating in charged
-        ),
+        charged=tuple(settled(usage, rating) for usage, rating in charged),
         corrected=tuple(call for call in rerated if call.differs),
     )

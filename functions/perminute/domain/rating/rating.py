@@ -64,7 +64,12 @@ class Rating(NamedTuple):
         """Whether the pool pays for the call as far as it reaches."""
         return isinstance(self.cover, Entitlement) and self.cover.draws_on_pool
 
-    def usage(self, pool_minutes: int = 0, reserved_minutes: int = 0) -> Usage:
+    def usage(
+        self,
+        pool_minutes: int = 0,
+        reserved_minutes: int = 0,
+        authorized_at: datetime | None = None,
+    ) -> Usage:
         """Return the record of the call, which drew so many minutes from the pool."""
         outcome, reason, charge_micros = self._paid(pool_minutes)
         return Usage(
@@ -76,6 +81,7 @@ class Rating(NamedTuple):
             pool_minutes=pool_minutes,
             draws_on_pool=self.draws_on_pool,
             reserved_minutes=min(reserved_minutes, self.pool_minutes_wanted),
+            authorized_at=authorized_at,
             flags=self.flags,
         )
 
