@@ -10,6 +10,7 @@ import pytest
 from planted_bugs import rearmed_on_every_call
 
 from perminute_local.cli import main
+from perminute_local.simulation import command
 from perminute_local.simulation.command import command_of, faults_named, items_named
 from perminute_local.simulation.faults import ALL_FAULTS, Fault
 from perminute_local.simulation.world import Over, World
@@ -31,6 +32,16 @@ def test_many_worlds_are_summed_up(capsys: CaptureFixture[str]) -> None:
     (line,) = capsys.readouterr().out.splitlines()
     assert line.startswith("3 worlds, ")
     assert line.endswith(": every promise held")
+
+
+def test_without_a_terminal_lines_say_how_many_worlds_have_ended(
+    capsys: CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "_WORLDS_PER_LINE", 2)
+    assert main(["simulate", "--seeds", "3", "--events", "1", "--json"]) == 0
+    captured = capsys.readouterr()
+    assert captured.err == "2 of 3 worlds: every promise held\n"
+    assert [world["seed"] for world in json.loads(captured.out)["worlds"]] == [0, 1, 2]
 
 
 def test_a_world_that_breaks_is_told_with_the_shortest_history_found(

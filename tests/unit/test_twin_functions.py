@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import weakref
 from typing import TYPE_CHECKING
 
 from builders import ANSWERED, ORGANIZATION, WITHOUT_WAITING, card, purchase
@@ -92,3 +94,15 @@ def test_the_evening_run_wakes_those_of_whom_something_still_waits(template: Tem
     world.store.reratings[ORGANIZATION, forgotten.rerating_id] = forgotten
     assert evening.call({}) == {"batchItemFailures": []}
     assert world.rerating_requests.sent == [ORGANIZATION]
+
+
+def test_a_world_is_freed_once_others_follow_it(template: Template) -> None:
+    """The functions exempt from garbage collection what is there when they have started."""
+    world = SharedTwins(PublishedRateCards(card()))
+    world.store.itself = world.store  # type: ignore[attr-defined] # only the collector frees it
+    functions = load_twins(template, world)
+    store = weakref.ref(world.store)
+    del world, functions
+    load_twins(template, SharedTwins(PublishedRateCards(card())))
+    gc.collect()
+    assert store() is None

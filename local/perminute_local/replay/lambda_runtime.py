@@ -6,6 +6,7 @@ The functions' own handlers run in this process, each with the environment of th
 from __future__ import annotations
 
 import base64
+import gc
 import hashlib
 import importlib
 import io
@@ -19,6 +20,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from unittest.mock import patch
 
 import boto3
 
@@ -142,7 +144,9 @@ class LambdaFunction(ABC):
 
 def load_module(name: str, variables: Mapping[str, str]) -> Any:  # noqa: ANN401 - a module
     """Import a function's module anew under its environment, as Lambda does."""
-    with environment(**variables):
+    # A function exempts from garbage collection what it has loaded. This process also has other
+    # objects, such as those of the world that was simulated before: they would never be freed.
+    with environment(**variables), patch.object(gc, "freeze"):
         sys.modules.pop(name, None)
         return importlib.import_module(name)
 

@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 import sys
+from collections import Counter
 from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -18,25 +19,56 @@ from perminute_local.simulation.faults import ALL_FAULTS, Fault
 from perminute_local.simulation.shrinking import shortest
 from perminute_local.simulation.world import Over, World, simulate
 from perminute_local.stack import load_template
-from perminute_local.terminal import write_line, write_lines
+from perminute_local.terminal import remark, write_line, write_lines
 from perminute_local.user_input import did_you_mean
 from perminute_local.wrong_call import WrongCall
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from perminute_local.simulation.simulator import Outcome
     from perminute_local.stack import Template
 
 HELD, BROKEN = 0, 1
 _COUNTS = ("items", "invocations", "requests", "faults")
+_WORLDS_PER_LINE = 10
+"""Where there is no terminal, a line after each so many worlds says how far they are."""
 
 
 def run_simulate(world: World, seeds: int, *, history: bool, as_json: bool) -> int:
     """Simulate a world, and those of the seeds after it; exit code 1 if a promise breaks."""
     _check_items(world)
     template = load_template()
+    totals, broken = Counter[str](), list[int]()
+    for number in _with_progress(seeds, broken):
+        one = replace(world, seed=world.seed + number)
+        outcome = _simulate(one, template)
+        document = _with_shortest(one, outcome, template)
+        totals.update({name: document[name] for name in _COUNTS})
+        if outcome.broken is not None:
+            broken.append(one.seed)
+        # Each world is written as it ends: thousands of histories do not fit into memory.
+        if as_json:
+            sys.stdout.write(", " if number else '{"worlds": [')
+            json.dump(_plain(document, history=history), sys.stdout)
+        elif outcome.broken or seeds == 1:
+            write_lines(_lines(document, history=history))
+    if as_json:
+        sys.stdout.write("]}\n")
+    elif seeds > 1:
+        write_line(_summary(seeds, totals, broken))
+    return BROKEN if broken else HELD
+
+
+def _with_progress(seeds: int, broken: Sequence[int]) -> Iterator[int]:
+    """Yield the numbers of the worlds, and show on standard error how many have ended."""
     screen = Console(stderr=True)
+    if not screen.is_terminal:
+        for number in range(seeds):
+            yield number
+            if seeds > 1 and (number + 1) % _WORLDS_PER_LINE == 0:
+                remark(f"{number + 1:,} of {seeds:,} worlds: {_found(broken)}")
+        return
     bar = Progress(
         TextColumn("worlds"),
         BarColumn(),
@@ -44,24 +76,10 @@ def run_simulate(world: World, seeds: int, *, history: bool, as_json: bool) -> i
         TimeElapsedColumn(),
         console=screen,
         transient=True,
-        disable=not screen.is_terminal or seeds == 1,
+        disable=seeds == 1,
     )
-    documents, broken = [], 0
     with bar:
-        for number in bar.track(range(seeds)):
-            one = replace(world, seed=world.seed + number)
-            outcome = _simulate(one, template)
-            document = _with_shortest(one, outcome, template)
-            broken += outcome.broken is not None
-            documents.append(document)
-            if not as_json and (outcome.broken or seeds == 1):
-                write_lines(_lines(document, history=history))
-    if as_json:
-        json.dump({"worlds": [_plain(one, history=history) for one in documents]}, sys.stdout)
-        sys.stdout.write("\n")
-    elif seeds > 1:
-        write_line(_summary(documents, broken))
-    return BROKEN if broken else HELD
+        yield from bar.track(range(seeds))
 
 
 def report_of(world: World, outcome: Outcome, template: Template) -> str:
@@ -180,9 +198,10 @@ def _plain(document: dict[str, Any], *, history: bool) -> dict[str, Any]:
     return plain
 
 
-def _summary(documents: Sequence[dict[str, Any]], broken: int) -> str:
-    sums = {name: sum(document[name] for document in documents) for name in _COUNTS}
-    seeds = [document["seed"] for document in documents if document["broken"]]
-    what = ", ".join(f"{count:,} {name}" for name, count in sums.items())
-    found = f"{broken} broken, of the seeds {seeds}" if broken else "every promise held"
-    return f"{len(documents):,} worlds, {what}: {found}"
+def _summary(worlds: int, totals: Mapping[str, int], broken: Sequence[int]) -> str:
+    what = ", ".join(f"{count:,} {name}" for name, count in totals.items())
+    return f"{worlds:,} worlds, {what}: {_found(broken)}"
+
+
+def _found(broken: Sequence[int]) -> str:
+    return f"{len(broken)} broken, of the seeds {broken}" if broken else "every promise held"
