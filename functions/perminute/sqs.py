@@ -3,13 +3,15 @@
 A message that can never be processed (`Refused`) is sent to the dead-letter queue with the reason,
 and not tried again. A message that could not be processed this time (`Unavailable`) is reported as
 failed (AWS: "Reporting batch item failures"): SQS delivers it again, and moves it to the same queue
-after the last delivery.
+after the last delivery. It is hidden for the visibility timeout of its queue in between, but only
+for some seconds if other writers were in the way (`Contended`, ADR 29).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import random
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -18,9 +20,9 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeAlias, TypeVar, 
 
 from perminute.application.results import Accepted, Duplicate
 from perminute.application.retry import NEVER, Deadline
-from perminute.domain.errors import Refused, Unavailable
+from perminute.domain.errors import Contended, Refused, Unavailable
 from perminute.domain.values.printable import one_line
-from perminute.observability import lambda_handler, named_run
+from perminute.observability import lambda_handler, logger, named_run
 from perminute.ports.messaging import Rejection
 
 if TYPE_CHECKING:
@@ -29,11 +31,16 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
     from perminute.application.results import Result
-    from perminute.ports.messaging import Rejections
+    from perminute.ports.messaging import Redeliveries, Rejections
 
 # What is stored and logged of a refused event is limited, whatever was sent.
 MAX_REASON_LENGTH = 1_024
 MAX_EVENT_ID_LENGTH = 250
+
+# The longest time for which a contended message is hidden: the visibility timeout (template.yaml).
+MAX_HIDDEN_SECONDS = 200
+# As in `retry`: a generator seeded in a snapshot would give all instances the same numbers.
+_SYSTEM = random.SystemRandom()
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _RESULT = "result"
@@ -58,6 +65,14 @@ class Message(NamedTuple):
 
     id: str
     body: str
+    receipt: str  # of this delivery (AWS: `receiptHandle`)
+    receives: int  # deliveries until now, this one included
+
+    @classmethod
+    def of(cls, record: dict[str, Any]) -> Message:
+        """Return the message of a record of a batch."""
+        receives = int(record.get("attributes", {}).get("ApproximateReceiveCount", 1))
+        return cls(record["messageId"], record["body"], record.get("receiptHandle", ""), receives)
 
 
 # What Lambda expects as the answer of a handler: the messages that are to be delivered again.
@@ -75,6 +90,8 @@ class BatchResults(Generic[R]):
     refused: list[Rejection] = field(default_factory=list)
     # Messages to be delivered again, each with the reason.
     failed: list[tuple[Message, str]] = field(default_factory=list)
+    # Of these, messages that could not be processed because other writers were in the way.
+    contended: list[Message] = field(default_factory=list)
     # Of each message that could be parsed: the ids to log, and `result` unless it was accepted.
     names: list[dict[str, str]] = field(default_factory=list)
 
@@ -106,17 +123,19 @@ class BatchResults(Generic[R]):
         return Counter(reason for _, reason in self.failed)
 
 
-def sqs_handler(
+def sqs_handler(  # noqa: PLR0913 - each of them differs from function to function
     *,
     parse: Callable[[str, Received], I],
     use_case: Callable[[Sequence[I], Deadline], Sequence[Result[R]]],
     rejections: Rejections,
     report: Callable[[BatchResults[R]], None],
+    redeliveries: Redeliveries | None = None,
     names_of: Callable[[I], dict[str, str]] = attrgetter("names"),
 ) -> Callable[[dict[str, Any], LambdaContext], BatchResponse]:
     """Return a Lambda handler that parses a batch, passes it to a use case and reports the results.
 
-    `names_of` returns the ids by which the log names a parsed message.
+    `names_of` returns the ids by which the log names a parsed message. Without `redeliveries`,
+    contended messages are hidden as long as all that failed.
     """
 
     @lambda_handler
@@ -132,6 +151,8 @@ def sqs_handler(
             names_of=names_of,
         )
         report(batch)
+        if redeliveries is not None:
+            deliver_soon(batch.contended, redeliveries)
         return batch.response()
 
     return handler
@@ -155,7 +176,7 @@ def process_batch(  # noqa: PLR0913 - each of them differs from function to func
     refused: list[tuple[Message, Refused]] = []
     now = datetime.now(UTC)
     for record in event["Records"]:
-        message = Message(record["messageId"], record["body"])
+        message = Message.of(record)
         try:
             sound.append((message, parse(message.body, received(record, now))))
         except Refused as refusal:
@@ -175,12 +196,44 @@ def process_batch(  # noqa: PLR0913 - each of them differs from function to func
             case Unavailable():
                 became = {_RESULT: "failed"}
                 batch.failed.append((message, str(result)))
+                if isinstance(result, Contended):
+                    batch.contended.append(message)
             case never:
                 assert_never(never)
         batch.names.append(names_of(content) | became)
     for message, why in refused:
         _store_refused(message, why, batch, rejections)
     return batch
+
+
+def deliver_soon(
+    contended: Sequence[Message],
+    redeliveries: Redeliveries,
+    jitter: Callable[[], float] = _SYSTEM.random,
+) -> None:
+    """Have messages delivered again once the other writers are likely to have finished.
+
+    If that fails, they are delivered again after the visibility timeout.
+    """
+    if not contended:
+        return
+    # One number for all: messages of one organization return together, to one transaction.
+    share = jitter()
+    try:
+        redeliveries.schedule(
+            {message.receipt: hidden_seconds(message.receives, share) for message in contended}
+        )
+    except Unavailable as error:
+        logger.warning("contended messages are delivered again late", reason=str(error))
+
+
+def hidden_seconds(receives: int, jitter: float) -> int:
+    """Return how long to hide a contended message: half of min(200, 2^receives) seconds, or more.
+
+    `jitter`, from 0 to 1, says how much of the other half is left out.
+    """
+    longest = min(MAX_HIDDEN_SECONDS, 1 << min(receives, 8))
+    return longest - round(jitter * longest / 2)
 
 
 def received(record: dict[str, Any], now: datetime) -> Received:

@@ -17,7 +17,9 @@ from unittest.mock import patch
 import pytest
 from botocore.client import BaseClient
 
+from perminute import sqs
 from perminute.adapters.dynamodb import licensing_store
+from perminute.sqs import BatchResults, Message
 from perminute_local.replay.lambda_runtime import LoadedFunction, SQSMessage
 from perminute_local.replay.links import InProcess
 from perminute_local.replay.plan import Disturbance
@@ -103,6 +105,8 @@ def _needed(service: str, operation: str, request: dict[str, Any]) -> Iterator[t
             yield f"dynamodb:{operation}", "/".join(filter(None, [request["TableName"], index]))
         case "sqs", "SendMessage" | "SendMessageBatch":
             yield "sqs:SendMessage", request["QueueUrl"].rpartition("/")[2]
+        case "sqs", "ChangeMessageVisibilityBatch":
+            yield "sqs:ChangeMessageVisibility", request["QueueUrl"].rpartition("/")[2]
         case "sns", "Publish" | "PublishBatch":
             yield "sns:Publish", request["TopicArn"].rpartition(":")[2]
         case "s3", "GetObject":
@@ -467,6 +471,14 @@ def nonsense(links: InProcess) -> None:
         function.call({"Records": [body]})
 
 
+def contended(links: InProcess) -> None:
+    """Have other writers be in the way of all queues' messages."""
+    busy = BatchResults[Any](contended=[Message("m", "{}", "receipt", 1)])
+    with patch.object(sqs, "process_batch", lambda *_, **__: busy):
+        for _, function in links.readers.values():
+            function.call({"Records": [SQSMessage("{}").record("arn")]})
+
+
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Recorder:
     """What functions were seen to call on a day with some trouble."""
@@ -483,6 +495,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Recorder:
         forgotten(links)
         rolled_over(links)
         nonsense(links)
+        contended(links)
     return recorder
 
 

@@ -12,6 +12,7 @@ from perminute.application.charge_calls import CALLS_PER_BATCH
 from perminute.domain.licensing.timelines import RERATING_HORIZON
 from perminute.domain.reconciliation.book_checks import WHOLE_WITHIN_DAYS
 from perminute.settings import TableNames
+from perminute.sqs import MAX_HIDDEN_SECONDS
 from perminute_local.replay.lambda_runtime import matches
 from perminute_local.stack import Template, environment_of, resources
 
@@ -356,6 +357,23 @@ def test_a_function_keeps_what_it_refuses_in_the_dead_letters_of_its_own_queue(
         for name, mapping in mappings(template).items()
     }
     assert kept == DEAD_LETTERS
+
+
+def test_contended_messages_come_back_soon_but_to_daily_runs(template: Template) -> None:
+    """A message of a daily run has all night, and is tried ten times in it."""
+    schedules = {
+        name: environment.get("QUEUE_URL")
+        for name in mappings(template)
+        for environment in [environment_of(functions(template)[name], template)]
+    }
+    assert schedules == {
+        name: None if name in DAILY_RUNS else {"Ref": logical_id(mapping["Queue"])}
+        for name, mapping in mappings(template).items()
+    }
+    hidden = {
+        queues(template)[url["Ref"]]["VisibilityTimeout"] for url in schedules.values() if url
+    }
+    assert hidden == {MAX_HIDDEN_SECONDS}
 
 
 def test_every_function_is_told_what_its_settings_ask_for(template: Template) -> None:

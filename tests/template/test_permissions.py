@@ -200,7 +200,7 @@ def test_the_functions_that_nobody_calls_may_do_what_they_do(template: Template)
         "RerateCallsRole": [
             (
                 {"Fn::GetAtt": ["ReratingsQueue", "Arn"]},
-                {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"},
+                reads_queue | {"sqs:ChangeMessageVisibility"},
             ),
             (table, {f"dynamodb:{action}Item" for action in changes} | {"dynamodb:Query"}),
             (

@@ -1,25 +1,30 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from perminute.adapters.memory import StoredRejections
+from perminute.adapters.memory import ScheduledRedeliveries, StoredRejections
 from perminute.application.results import Accepted, Duplicate, Result
-from perminute.domain.errors import Refused, Unavailable
-from perminute.sqs import process_batch
+from perminute.domain.errors import Contended, Refused, Throttled, Unavailable
+from perminute.sqs import hidden_seconds, process_batch, sqs_handler
+from perminute_local.replay.lambda_runtime import Context
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+
+    import pytest
 
     from perminute.application.retry import Deadline
-    from perminute.ports.messaging import Rejection
+    from perminute.ports.messaging import Redeliveries, Rejection
     from perminute.sqs import Received
 
 VERDICTS: dict[str, Result[str]] = {
     "new": Accepted("new"),
     "old": Duplicate(),
     "conflict": Refused("callId", "conflict"),
-    "later": Unavailable("the table is throttled"),
+    "later": Unavailable("the table does not answer"),
+    "busy": Contended("the account kept changing"),
+    "throttled": Throttled("the table is throttled"),
 }
 
 
@@ -63,13 +68,82 @@ def test_each_message_is_settled_by_its_own_verdict() -> None:
     assert settled.accepted == ["new"]
     assert settled.response() == {"batchItemFailures": [{"itemIdentifier": "m-later"}]}
     assert settled.counts() == {"accepted": 1, "repeated": 1, "refused": 2, "failed": 1}
-    assert settled.failures() == {"the table is throttled": 1}
+    assert settled.failures() == {"the table does not answer": 1}
     assert [
         (kept.event_id, kept.reason, json.loads(kept.body)["word"]) for kept in rejections.stored
     ] == [
         ("e-poison", "word: must not be poison", "poison"),
         ("e-conflict", "callId: conflict", "conflict"),
     ]
+
+
+def handled(
+    redeliveries: Redeliveries, records: Sequence[dict[str, Any]]
+) -> dict[str, list[dict[str, str]]]:
+    handler: Any = sqs_handler(
+        parse=open_word,
+        use_case=judge,
+        rejections=StoredRejections(),
+        report=lambda _: None,
+        redeliveries=redeliveries,
+        names_of=nameless,
+    )
+    context = Context(function_name="f", invoked_function_arn="arn")
+    response: dict[str, list[dict[str, str]]] = handler({"Records": list(records)}, context)
+    return response
+
+
+def delivered(word: str, receives: int) -> dict[str, Any]:
+    return {
+        "messageId": f"m-{word}-{receives}",
+        "body": json.dumps({"word": word}),
+        "receiptHandle": f"r-{word}-{receives}",
+        "attributes": {"ApproximateReceiveCount": str(receives)},
+    }
+
+
+def test_contended_messages_come_back_soon_and_others_that_failed_after_their_timeout() -> None:
+    """An outage or a lack of capacity may last for minutes, and must not use up the receives."""
+    scheduled = ScheduledRedeliveries()
+    words = ("new", "old", "conflict", "later", "throttled")
+    response = handled(
+        scheduled,
+        [*(delivered(word, 3) for word in words), *(delivered("busy", n) for n in (1, 4, 10))],
+    )
+    failed = [failure["itemIdentifier"] for failure in response["batchItemFailures"]]
+    assert failed == ["m-later-3", "m-throttled-3", "m-busy-1", "m-busy-4", "m-busy-10"]
+    (first, fourth, tenth) = scheduled.scheduled.values()
+    assert list(scheduled.scheduled) == ["r-busy-1", "r-busy-4", "r-busy-10"]
+    assert 1 <= first <= 2
+    assert 8 <= fourth <= 16
+    assert 100 <= tenth <= 200
+
+
+def test_a_contended_message_is_hidden_for_twice_as_long_each_time_up_to_its_timeout() -> None:
+    latest = [hidden_seconds(receives, 0.0) for receives in range(1, 11)]
+    assert latest == [2, 4, 8, 16, 32, 64, 128, 200, 200, 200]
+    earliest = [hidden_seconds(receives, 1.0) for receives in range(1, 11)]
+    assert earliest == [1, 2, 4, 8, 16, 32, 64, 100, 100, 100]
+    assert hidden_seconds(10**9, 0.0) == 200
+
+
+def test_a_batch_without_contended_messages_schedules_nothing() -> None:
+    handled(Unscheduled(), [delivered("later", 1), delivered("new", 1)])
+
+
+class Unscheduled:
+    def schedule(self, seconds: Mapping[str, int]) -> None:
+        raise Unavailable(f"{list(seconds)} were not taken")
+
+
+def test_if_a_redelivery_cannot_be_scheduled_the_message_still_comes_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    response = handled(Unscheduled(), [delivered("busy", 1)])
+    assert response == {"batchItemFailures": [{"itemIdentifier": "m-busy-1"}]}
+    (record,) = caplog.records
+    assert record.message == "contended messages are delivered again late"
+    assert vars(record)["reason"] == "['r-busy-1'] were not taken"
 
 
 def test_a_refusal_that_cannot_be_kept_comes_again() -> None:

@@ -13,7 +13,12 @@ from builders import ANSWERED, phone_call
 
 from perminute.adapters.dynamodb.counter_items import pool_item
 from perminute.adapters.dynamodb.streams import read_rerating
-from perminute.adapters.messaging import MAX_BATCH, SQSQueue, SQSReratingQueue
+from perminute.adapters.messaging import (
+    MAX_BATCH,
+    SQSQueue,
+    SQSRedeliveries,
+    SQSReratingQueue,
+)
 from perminute.application.rerate_calls import ReratingRequest
 from perminute.domain.credit.holds import Hold
 from perminute.domain.errors import Refused, Unavailable
@@ -35,6 +40,17 @@ class Queue:
     requests: list[list[str]] = field(default_factory=list)
     delays: list[list[int]] = field(default_factory=list)
 
+    def change_message_visibility_batch(self, **request: Any) -> dict[str, Any]:
+        assert request["QueueUrl"] == URL
+        assert [entry["Id"] for entry in request["Entries"]] == [
+            str(number) for number, _ in enumerate(request["Entries"])
+        ]
+        self.requests.append([entry["ReceiptHandle"] for entry in request["Entries"]])
+        self.delays.append([entry["VisibilityTimeout"] for entry in request["Entries"]])
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
     def send_message_batch(self, **request: Any) -> dict[str, Any]:
         assert request["QueueUrl"] == URL
         ids = [entry["Id"] for entry in request["Entries"]]
@@ -53,6 +69,14 @@ def test_all_are_sent_at_most_ten_at_a_time() -> None:
     assert queue.requests == [bodies[:10], bodies[10:20], bodies[20:]]
 
 
+def test_messages_are_scheduled_at_most_ten_at_a_time() -> None:
+    queue = Queue()
+    seconds = {f"receipt-{number}": number for number in range(MAX_BATCH + 1)}
+    SQSRedeliveries(lambda: queue, URL).schedule(seconds)
+    assert queue.requests == [[*seconds][:10], [*seconds][10:]]
+    assert queue.delays == [[*range(10)], [10]]
+
+
 @pytest.mark.parametrize(
     ("answer", "why"),
     [
@@ -65,6 +89,8 @@ def test_what_was_not_taken_is_raised_also_if_it_hides_in_a_200(
 ) -> None:
     with pytest.raises(Unavailable, match=why):
         SQSQueue(lambda: Queue(answer), URL).send_messages(["a"])
+    with pytest.raises(Unavailable, match=why):
+        SQSRedeliveries(lambda: Queue(answer), URL).schedule({"receipt": 2})
 
 
 def test_waking_nobody_makes_no_client() -> None:

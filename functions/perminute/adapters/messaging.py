@@ -144,20 +144,19 @@ class SQSQueue:
         for start in range(0, len(bodies), MAX_BATCH):
             some = bodies[start : start + MAX_BATCH]
             entries = [{"Id": str(n), "MessageBody": body, **delay} for n, body in enumerate(some)]
-            answer = self._ask("send_message_batch", Entries=entries)
-            # What SQS did not take is inside its 200.
-            if failed := answer.get("Failed"):
-                msg = f"{self._url} did not take a message: {failed[0].get('Code')}"
-                raise Unavailable(msg)
+            self._ask("send_message_batch", Entries=entries)
 
-    def _ask(self, operation: str, **request: object) -> dict[str, Any]:
+    def _ask(self, operation: str, **request: object) -> None:
         try:
             send = getattr(self._client(), operation)
             answer: dict[str, Any] = send(QueueUrl=self._url, **request)
         except (BotoCoreError, ClientError) as error:
             msg = f"{self._url}: {error}"
             raise Unavailable(msg) from error
-        return answer
+        # What SQS did not take of a batch is inside its 200.
+        if failed := answer.get("Failed"):
+            msg = f"{self._url} did not take a message: {failed[0].get('Code')}"
+            raise Unavailable(msg)
 
 
 class SQSRejections(SQSQueue):
@@ -171,6 +170,19 @@ class SQSRejections(SQSQueue):
         for rejection in rejections:
             attributes = {"eventId": rejection.event_id, "reason": rejection.reason}
             self.send_message(rejection.body, attributes)
+
+
+class SQSRedeliveries(SQSQueue):
+    """`Redeliveries` over the queue that a function reads: messages are hidden until then."""
+
+    def schedule(self, seconds: Mapping[str, int]) -> None:
+        hidden = list(seconds.items())
+        for start in range(0, len(hidden), MAX_BATCH):
+            entries = [
+                {"Id": str(n), "ReceiptHandle": receipt, "VisibilityTimeout": visible_in}
+                for n, (receipt, visible_in) in enumerate(hidden[start : start + MAX_BATCH])
+            ]
+            self._ask("change_message_visibility_batch", Entries=entries)
 
 
 class SQSReratingQueue(SQSQueue):

@@ -83,7 +83,7 @@ class RetryPolicy:
     def call(self, attempt: Callable[[], T], organization_id: str, deadline: Deadline = NEVER) -> T:
         """Call `attempt` until it raises neither `Contended` nor `Throttled`; return its result.
 
-        Raises what the last attempt raised, and `Unavailable` if time runs out.
+        Raises the last of them after the last attempt, and `Unavailable` if time runs out.
         """
         last: Contended | Throttled = Contended()
         for _ in self.tries():

@@ -1,10 +1,15 @@
-"""The queues that functions send messages to."""
+"""The queues that functions read, and those that they send messages to."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perminute.adapters.messaging import SQSRejections, SQSReratingQueue, SQSWork
+from perminute.adapters.messaging import (
+    SQSRedeliveries,
+    SQSRejections,
+    SQSReratingQueue,
+    SQSWork,
+)
 
 if TYPE_CHECKING:
     from perminute.aws import AwsResources
@@ -13,6 +18,11 @@ if TYPE_CHECKING:
 def rejections(aws: AwsResources) -> SQSRejections:
     """Return the dead-letter queue to which refused messages are sent."""
     return SQSRejections(lambda: aws.client("sqs"), aws.setting("DEAD_LETTER_QUEUE_URL"))
+
+
+def redeliveries(aws: AwsResources) -> SQSRedeliveries:
+    """Return the queue that the function reads, to have messages of it delivered again soon."""
+    return SQSRedeliveries(lambda: aws.client("sqs"), aws.setting("QUEUE_URL"))
 
 
 def rerating_queue(aws: AwsResources) -> SQSReratingQueue:

@@ -80,6 +80,16 @@ class Rejections(Protocol):
         """Store all of them, or raise: what is not stored must be delivered again."""
 
 
+class Redeliveries(Protocol):
+    """When messages that a function could not process are delivered again. Raises `Unavailable`."""
+
+    def schedule(self, seconds: Mapping[str, int]) -> None:
+        """Have messages delivered again in so many seconds, by the receipts of their deliveries.
+
+        If it raises, some of them may be: the others come after the visibility timeout.
+        """
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Announcement:
     """A notification that is to be published, with what is known of it beside its facts."""

@@ -32,6 +32,7 @@ SETTINGS = {
     "LICENSING_TABLE": "licensing",
     "EVENTS_TABLE": "events",
     "RATE_CARD_BUCKET": "rate-cards",
+    "QUEUE_URL": "http://127.0.0.1/queue",
     "DEAD_LETTER_QUEUE_URL": "http://127.0.0.1/dead-letters",
     "RERATING_HORIZON_DAYS": "400",
     "ORGANIZATION_CLAIM": "organizationId",

@@ -120,6 +120,7 @@ WITHOUT_CODEDEPLOY = {"GradualDeployment": "false"}
 
 BATCHES = {
     "sns:Publish": "sns:PublishBatch",
+    "sqs:ChangeMessageVisibility": "sqs:ChangeMessageVisibilityBatch",
     "sqs:DeleteMessage": "sqs:DeleteMessageBatch",
     "sqs:SendMessage": "sqs:SendMessageBatch",
 }

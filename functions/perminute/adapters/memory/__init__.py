@@ -7,6 +7,7 @@ from perminute.adapters.memory.outside import (
     AnnouncedNotifications,
     InMemoryReratingQueue,
     PublishedRateCards,
+    ScheduledRedeliveries,
     SentWork,
     StoredRejections,
 )
@@ -21,6 +22,7 @@ __all__ = [
     "InMemoryReratingQueue",
     "InMemoryStore",
     "PublishedRateCards",
+    "ScheduledRedeliveries",
     "SentWork",
     "StoredRejections",
 ]

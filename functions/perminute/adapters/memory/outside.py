@@ -89,6 +89,16 @@ class StoredRejections:
 
 
 @dataclass
+class ScheduledRedeliveries:
+    """Messages that are to be delivered again, with the seconds until then, by their receipts."""
+
+    scheduled: dict[str, int] = field(default_factory=dict)
+
+    def schedule(self, seconds: Mapping[str, int]) -> None:
+        self.scheduled |= seconds
+
+
+@dataclass
 class SentWork:
     """Work that was queued, in that order."""
 

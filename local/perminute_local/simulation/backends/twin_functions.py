@@ -23,6 +23,7 @@ from perminute.adapters.memory import (
     InMemoryReratingQueue,
     InMemoryStore,
     PublishedRateCards,
+    ScheduledRedeliveries,
     SentWork,
     StoredRejections,
 )
@@ -87,6 +88,7 @@ class SharedTwins:
         default_factory=lambda: defaultdict(StoredRejections)
     )
     """Refused messages, by dead-letter queue."""
+    redeliveries: ScheduledRedeliveries = field(default_factory=ScheduledRedeliveries)
     through: Through = directly
 
 
@@ -147,6 +149,7 @@ def _twins_for_adapters(shared: SharedTwins) -> Iterator[None]:
         DynamoDBDigests=_always(through(InMemoryDigests(shared.store))),
         DynamoDBReratings=_always(store),
         SNSTopic=_always(through(shared.topic)),
+        SQSRedeliveries=_always(through(shared.redeliveries)),
         SQSRejections=lambda _, url: through(shared.refused[url]),
         SQSReratingQueue=_always(through(shared.rerating_requests)),
         SQSWork=lambda _, url: through(shared.work[url]),
