@@ -260,7 +260,7 @@ def test_after_so_many_collisions_the_legs_are_handed_back_to_come_again() -> No
     (result,) = charge([ended()])
     assert type(result) is Contended
     assert str(result) == "contoso: the account kept changing; it is tried again later"
-    assert (store.attempts, pauses) == (4, [0.01, 0.02, 0.04])
+    assert (store.attempts, pauses) == (4, [0.02, 0.04, 0.08])
 
 
 @dataclass

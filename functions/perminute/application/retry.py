@@ -66,9 +66,11 @@ NEVER = Deadline()
 class RetryPolicy:
     """At most `attempts` tries; the pause before the n-th repeat is up to `base * 2ⁿ` seconds."""
 
-    attempts: int = 12
-    base_seconds: float = 0.01
-    cap_seconds: float = 0.5
+    # Some ten seconds, twice that at most. A pause is cheaper than an attempt that fails, whose
+    # writes are billed, and the longest ones leave room for ten invocations (`bench/hot.py`).
+    attempts: int = 16
+    base_seconds: float = 0.02
+    cap_seconds: float = 2.0
     sleep: Callable[[float], None] = time.sleep
     jitter: Callable[[], float] = _SYSTEM.random
 
