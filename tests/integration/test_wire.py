@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from base64 import b64encode
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 from unittest.mock import patch
 
@@ -11,18 +13,20 @@ import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSPreparedRequest, AWSRequest, AWSResponse
 from botocore.compat import HTTPHeaders
+from botocore.credentials import Credentials
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
     ConnectionClosedError,
     EndpointConnectionError,
+    NoCredentialsError,
     ReadTimeoutError,
 )
 from hypothesis import given
 from hypothesis import strategies as st
 from scripted_dynamodb import KEYS, Body
 
-from perminute.adapters.dynamodb import tables
+from perminute.adapters.dynamodb import tables, wire
 from perminute.adapters.dynamodb.tables import connect
 from perminute_local.embedded_aws import environment
 
@@ -130,13 +134,19 @@ def both(**settings: str) -> Both:
     return Both(ours, botocores)
 
 
+@contextmanager
+def _at(now: datetime) -> Iterator[None]:
+    """Let no time pass between two tries, nor between both sides: it is part of signatures."""
+    with (
+        patch("botocore.auth.get_current_datetime", lambda: now),
+        patch.object(wire, "get_current_datetime", lambda: now),
+    ):
+        yield
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _at_noon() -> Iterator[None]:
-    """No time passes between two tries, nor between both sides: it is part of signatures."""
-    with (
-        patch("botocore.endpoint.time.sleep"),
-        patch("botocore.auth.get_current_datetime", lambda: NOW),
-    ):
+    with _at(NOW), patch("botocore.endpoint.time.sleep"):
         yield
 
 
@@ -145,7 +155,7 @@ def sides(_at_noon: None) -> Both:
     return both(AWS_SESSION_TOKEN="session/token=")  # noqa: S106 - of nobody
 
 
-names = st.text(min_size=1, max_size=5)
+names = st.just("B") | st.text(min_size=1, max_size=5)
 # With halves of surrogate pairs, which JSON can write and UTF-8 cannot.
 texts = st.text(st.characters(exclude_categories=()))
 attributes = st.recursive(
@@ -157,7 +167,7 @@ attributes = st.recursive(
     ),
     lambda inner: st.one_of(
         st.lists(inner, max_size=3).map(lambda values: {"L": values}),
-        st.dictionaries(st.sampled_from(["B", "L", "a"]), inner).map(lambda fields: {"M": fields}),
+        st.dictionaries(names, inner, max_size=3).map(lambda fields: {"M": fields}),
     ),
     max_leaves=5,
 )
@@ -221,6 +231,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
         "ExclusiveStartKey": KEY,
     },
     "scan": {"TableName": "credit"},
+    "describe_table": {"TableName": "credit"},
     "put_item": {"TableName": "credit", "Item": KEY, "ConditionExpression": "a = b"},
     "transact_write_items": {
         "TransactItems": [{"Put": {"TableName": "credit", "Item": KEY}}],
@@ -249,18 +260,10 @@ STORED = {
     "facts": {"L": [{"S": "B"}, {"M": {"B": {"S": "B"}, "L": {"B": "/w=="}}}, {"N": "1e125"}]},
     "B": {"S": "ü\ud83d\ude00"},
 }
-CAPACITY = {"TableName": "credit", "CapacityUnits": 4.0}
 ANSWERS: dict[str, Answered | Exception] = {
     "nothing": answered(200, {}),
     "no content at all": Answered(200, b"", {}),
-    "an item": answered(200, {"Item": STORED, "ConsumedCapacity": CAPACITY}),
-    "items": answered(200, {"Items": [STORED, {}], "Count": 2, "LastEvaluatedKey": KEY}),
-    "of several tables": answered(
-        200, {"Responses": {"credit": [STORED], "usage": []}, "UnprocessedKeys": {}}
-    ),
-    "a part": answered(200, {"Responses": {}, "UnprocessedKeys": {"credit": {"Keys": [STORED]}}}),
     "null": answered(200, {"Item": None, "Items": None, "Responses": None}),
-    "what is unknown": answered(200, {"Later": 1, "Item": STORED}),
     "headers": answered(200, {}, **{"x-amzn-RequestId": "R1", "x-amz-crc32": "2745614147"}),
     "a wrong checksum": answered(200, {}, **{"x-amz-crc32": "1"}),
     **{
@@ -320,12 +323,55 @@ def test_an_answer_is_read_as_botocore_reads_it(
 
 
 @pytest.mark.parametrize(
+    ("operation", "document"),
+    [
+        ("get_item", {"Item": STORED, "Later": 1}),
+        ("query", {"Items": [STORED, {}], "Count": 2, "LastEvaluatedKey": KEY}),
+        ("scan", {"Items": [STORED], "Count": 1}),
+        ("transact_get_items", {"Responses": [{"Item": STORED}, {}]}),
+        ("batch_get_item", {"Responses": {"B": [STORED], "a": []}, "UnprocessedKeys": {}}),
+        ("batch_get_item", {"Responses": {}, "UnprocessedKeys": {"B": {"Keys": [STORED]}}}),
+        ("describe_table", {"Table": {"CreationDateTime": 1.5}}),
+    ],
+)
+def test_items_are_read_as_botocore_reads_them(
+    sides: Both, operation: str, document: dict[str, Any]
+) -> None:
+    got = sides.agree(operation, REQUESTS[operation], answered(200, document))
+    assert "ResponseMetadata" in got
+
+
+@given(items)
+def test_an_item_is_read_as_it_was_written(sides: Both, item: dict[str, Any]) -> None:
+    document = json.dumps({"Item": item}, default=lambda content: b64encode(content).decode())
+    got = sides.agree("get_item", REQUESTS["get_item"], Answered(200, document.encode(), {}))
+    assert got["Item"] == item
+
+
+def test_the_key_of_signatures_is_that_of_the_day_and_of_the_credentials(sides: Both) -> None:
+    sides.agree("get_item", REQUESTS["get_item"])
+    with _at(NOW + timedelta(days=1)):
+        sides.agree("get_item", REQUESTS["get_item"])
+        for side in sides:
+            side.client._request_signer._credentials = Credentials("other", "key", "token")  # noqa: SLF001 - as if they had expired
+        sides.agree("get_item", REQUESTS["get_item"])
+
+
+def test_nothing_is_sent_without_credentials() -> None:
+    for side in both():
+        side.client._request_signer._credentials = None  # noqa: SLF001 - as if none were found
+        got, sent = side.ask("get_item", REQUESTS["get_item"], NOTHING)
+        assert (got[0], sent) == (NoCredentialsError, [])
+
+
+@pytest.mark.parametrize(
     "settings",
     [
         {"AWS_ENDPOINT_URL": "", "AWS_DEFAULT_REGION": "eu-central-1"},
         {"AWS_ENDPOINT_URL": "", "AWS_ACCOUNT_ID": "123456789012"},
         {"AWS_ENDPOINT_URL": "", "AWS_USE_FIPS_ENDPOINT": "true"},
         {"AWS_ENDPOINT_URL": "http://[::1]:4566/aws/"},
+        {"AWS_ENDPOINT_URL": "http://LOCALHOST:80/a b/../é"},
     ],
     ids=str,
 )

@@ -8,13 +8,37 @@ Everything else remains botocore's: its events, retries, connections and errors.
 
 from __future__ import annotations
 
-from functools import cache, partial
+import hmac
+from base64 import b64decode
+from functools import cache, lru_cache, partial
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlsplit
 
+from botocore.auth import (
+    AUTH_TYPE_MAPS,
+    SIGNED_HEADERS_BLACKLIST,
+    SIGV4_TIMESTAMP,
+    BaseSigner,
+)
+from botocore.compat import get_current_datetime
+from botocore.exceptions import NoCredentialsError
+from botocore.parsers import JSONParser, ResponseParserFactory
+from botocore.utils import normalize_url_path
 from msgspec.json import encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from botocore.awsrequest import AWSRequest
+    from botocore.credentials import ReadOnlyCredentials
+    from botocore.parsers import ResponseParser
+
+_READS = frozenset(
+    f"{read}Output" for read in ("BatchGetItem", "GetItem", "Query", "Scan", "TransactGetItems")
+)
+_SIGNATURE_VERSION = "perminute-v4"
+_UNSIGNED = frozenset(SIGNED_HEADERS_BLACKLIST)
 
 
 def simplify(client: Any) -> None:  # noqa: ANN401 - botocore's clients are made at run time
@@ -34,6 +58,9 @@ def simplify(client: Any) -> None:  # noqa: ANN401 - botocore's clients are made
     resolver.construct_endpoint = lambda *_, **__: resolved()
     agent = client._user_agent_creator  # noqa: SLF001 - the same
     agent.to_string = cache(agent.to_string)
+    client._endpoint._response_parser_factory = _Parsers()  # noqa: SLF001 - the same
+    AUTH_TYPE_MAPS[_SIGNATURE_VERSION] = _Signer
+    client.meta.events.register("choose-signer.dynamodb", _choose_signer)
 
 
 def _serialize(
@@ -58,3 +85,99 @@ def _serialize(
         },
         "body": body,
     }
+
+
+class _Parsers(ResponseParserFactory):
+    def create_parser(self, protocol_name: str) -> ResponseParser:  # noqa: ARG002 - always JSON
+        return _PARSER
+
+
+class _Parser(JSONParser):
+    def _handle_json_body(self, raw_body: bytes, shape: Any) -> Any:  # noqa: ANN401 - botocore's
+        """Read items as DynamoDB writes them, and everything else along the model."""
+        if shape.name not in _READS:
+            return super()._handle_json_body(raw_body, shape)  # type: ignore[misc] # not in stubs
+        answer = self._parse_body_as_json(raw_body)  # type: ignore[attr-defined] # not in stubs
+        if b'"B"' in raw_body:
+            answer = _with_bytes(answer)
+        return {name: answer[name] for name in shape.members if answer.get(name) is not None}
+
+
+_PARSER = _Parser()
+
+
+def _with_bytes(value: Any) -> Any:  # noqa: ANN401 - any value of JSON
+    """Read `{"B": text}` as bytes; a field that has this name is an object. We store no sets."""
+    match value:
+        case {"B": str(text)}:
+            return {"B": b64decode(text)}
+        case dict():
+            return {name: _with_bytes(inner) for name, inner in value.items()}
+        case list():
+            return list(map(_with_bytes, value))
+    return value
+
+
+def _choose_signer(signature_version: str, **_: object) -> str | None:
+    return _SIGNATURE_VERSION if signature_version == "v4" else None
+
+
+class _Signer(BaseSigner):
+    """Signature Version 4 of a POST without a query (AWS: Create a signed AWS API request).
+
+    botocore's own prepares the request for it, goes through its headers twice, and derives the key
+    each time.
+    """
+
+    REQUIRES_REGION = True
+
+    def __init__(
+        self, credentials: ReadOnlyCredentials | None, service_name: str, region_name: str
+    ) -> None:
+        self._credentials = credentials
+        self._place = f"{region_name}/{service_name}/aws4_request"
+
+    def add_auth(self, request: AWSRequest) -> None:
+        if self._credentials is None:
+            raise NoCredentialsError
+        now = get_current_datetime().strftime(SIGV4_TIMESTAMP)
+        request.headers["X-Amz-Date"] = now
+        if self._credentials.token:
+            request.headers["X-Amz-Security-Token"] = self._credentials.token
+        scope = f"{now[:8]}/{self._place}"
+        signed, digest = _canonical(request)
+        text = f"AWS4-HMAC-SHA256\n{now}\n{scope}\n{digest}"
+        key = _signing_key(self._credentials.secret_key, scope)
+        signature = hmac.digest(key, text.encode(), "sha256").hex()
+        request.headers["Authorization"] = (
+            f"AWS4-HMAC-SHA256 Credential={self._credentials.access_key}/{scope}, "
+            f"SignedHeaders={signed}, Signature={signature}"
+        )
+
+
+def _canonical(request: Any) -> tuple[str, str]:  # noqa: ANN401 - an AWSRequest whose data are bytes
+    """Return the names of the headers that are signed, and the hash of what is signed."""
+    host, path = _host_and_path(request.url)
+    headers = {name.lower(): value for name, value in request.headers.items()} | {"host": host}
+    names = sorted(headers.keys() - _UNSIGNED)
+    lines = [f"{name}:{' '.join(headers[name].split())}" for name in names]
+    signed, body = ";".join(names), sha256(request.data).hexdigest()
+    text = "\n".join(["POST", path, "", *lines, "", signed, body])
+    return signed, sha256(text.encode()).hexdigest()
+
+
+@lru_cache(maxsize=4)
+def _host_and_path(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    default_port = ":443" if parts.scheme == "https" else ":80"
+    path = quote(normalize_url_path(parts.path), safe="/~")
+    return parts.netloc.lower().removesuffix(default_port), path
+
+
+@lru_cache(maxsize=4)
+def _signing_key(secret: str, scope: str) -> bytes:
+    """Derive the key of a day, region and service."""
+    key = f"AWS4{secret}".encode()
+    for part in scope.split("/"):
+        key = hmac.digest(key, part.encode(), "sha256")
+    return key
