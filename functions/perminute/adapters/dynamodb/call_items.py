@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+from msgspec.json import Encoder, decode
 
 from perminute.adapters.dynamodb.account_items import GRID_INSTANT, SHARES
 from perminute.adapters.dynamodb.codec import (
@@ -53,8 +55,7 @@ from perminute.domain.rating.usage_record import (
 from perminute.domain.values.times import format_instant, parse_instant
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from datetime import datetime
+    from collections.abc import Iterator
 
     from perminute.adapters.dynamodb.codec import Item
 
@@ -67,7 +68,8 @@ FORGET_AT = "forgetAt"
 it, and what is to be charged is not forgotten."""
 FORGOTTEN_AFTER = timedelta(days=30)
 
-_WHOLE_MINUTES = [SECONDS_PER_MINUTE, SECONDS_PER_MINUTE]
+_WHOLE_MINUTES = SECONDS_PER_MINUTE, SECONDS_PER_MINUTE
+_encode = Encoder().encode
 _REASONS: dict[str, Reason] = {
     reason.value: reason for kind in (Free, NotEntitled, Unpriced) for reason in kind
 }
@@ -86,44 +88,76 @@ def call_of(item: Item) -> Reservation | Usage:
 # long (`make bench`).
 
 
+class _Record(Struct, rename="camel", omit_defaults=True, kw_only=True):
+    # What a usage item stores as JSON text; what has its default is left out.
+    meeting_id: str
+    meeting_type: MeetingType
+    leg_type: LegType
+    service_number: str | None = None
+    remote_number: str | None = None
+    ended_at: datetime
+    billable_seconds: int | None = None
+    exact_seconds: int | None = None
+    reason: str | None = None
+    flags: tuple[Flag, ...] = ()
+    lots: list[Any] | None = None
+    draws_on_pool: bool = False
+    reserved_minutes: int = 0
+    notifications_held: bool = False
+    notified_again: tuple[NotifiedAgain, ...] = ()
+    authorized_at: datetime | None = None
+    rate_card_version: str
+    billed_seconds: int
+    prefix: str | None = None
+    country: str | None = None
+    rate_micros_per_minute: int | None = None
+    connection_fee_micros: int | None = None
+    retail_micros: int | None = None
+    currency: str | None = None
+    unpriced: Unpriced | None = None
+    increments: tuple[int, int] | None = None  # the first and the others, unless whole minutes
+    later_steps: tuple[Step, ...] = ()
+
+
 def usage_item(usage: Usage) -> Item:
     """Write a usage; what is empty is left out."""
     call, price = usage.call, usage.price
-    record = {
-        "meetingId": call.meeting_id,
-        "meetingType": call.meeting_type.value,
-        "legType": call.leg_type.value,
-        "serviceNumber": call.service_number,
-        "remoteNumber": call.remote_number,
-        "endedAt": format_instant(call.ended_at),
-        "billableSeconds": call.billable_seconds,
-        "exactSeconds": call.exact_seconds,
-        "reason": usage.reason and usage.reason.value,
-        "flags": [flag.value for flag in usage.flags] or None,
-        "lots": SHARES.write(usage.lots) or None,
-        "drawsOnPool": usage.draws_on_pool or None,
-        "reservedMinutes": usage.reserved_minutes or None,
-        "notificationsHeld": usage.notifications_held or None,
-        "notifiedAgain": usage.notified_again or None,
-        "authorizedAt": usage.authorized_at and format_instant(usage.authorized_at),
-        "rateCardVersion": price.rate_card_version,
-        "billedSeconds": price.billed_seconds,
-        "prefix": price.prefix,
-        "country": price.country,
-        "rateMicrosPerMinute": price.rate_micros_per_minute,
-        "connectionFeeMicros": price.connection_fee_micros,
-        "retailMicros": price.retail_micros,
-        "currency": price.currency,
-        "unpriced": price.unpriced and price.unpriced.value,
-        "increments": _increments(price),
-        "laterSteps": price.later_steps or None,
-    }
+    increments = price.initial_increment_seconds, price.increment_seconds
+    record = _Record(
+        meeting_id=call.meeting_id,
+        meeting_type=call.meeting_type,
+        leg_type=call.leg_type,
+        service_number=call.service_number,
+        remote_number=call.remote_number,
+        ended_at=call.ended_at,
+        billable_seconds=call.billable_seconds,
+        exact_seconds=call.exact_seconds,
+        reason=usage.reason,
+        flags=usage.flags,
+        lots=SHARES.write(usage.lots) or None,
+        draws_on_pool=usage.draws_on_pool,
+        reserved_minutes=usage.reserved_minutes,
+        notifications_held=usage.notifications_held,
+        notified_again=usage.notified_again,
+        authorized_at=usage.authorized_at,
+        rate_card_version=price.rate_card_version,
+        billed_seconds=price.billed_seconds,
+        prefix=price.prefix,
+        country=price.country,
+        rate_micros_per_minute=price.rate_micros_per_minute,
+        connection_fee_micros=price.connection_fee_micros,
+        retail_micros=price.retail_micros,
+        currency=price.currency,
+        unpriced=price.unpriced,
+        increments=None if increments == _WHOLE_MINUTES else increments,
+        later_steps=price.later_steps,
+    )
     item = {
         **call_key(call.organization_id, call.call_id),
         "organizerId": {"S": call.organizer_id},
         OUTCOME: {"S": usage.outcome.value},
         "chargeMicros": {"N": str(usage.charge_micros)},
-        "record": {"S": to_json({k: value for k, value in record.items() if value is not None})},
+        "record": {"S": _encode(record).decode()},
     }
     if call.answered_at is not None:
         item["answeredAt"] = {"S": format_instant(call.answered_at)}
@@ -136,78 +170,72 @@ def usage_item(usage: Usage) -> Item:
     return item
 
 
-def _increments(price: Price) -> list[int] | None:
-    increments = [price.initial_increment_seconds, price.increment_seconds]
-    return None if increments == _WHOLE_MINUTES else increments
-
-
 def movements_of(item: Item) -> Iterator[tuple[str | None, int]]:
     """Read of a usage only by which entries its charge came about, as `Usage.movements`."""
     first_micros = int(item["chargeMicros"]["N"])
-    for entry, micros in json.loads(item["adjustments"]["S"]) if "adjustments" in item else ():
+    for entry, micros in _adjustments(item):
         yield entry, micros
         first_micros -= micros
     yield item["entryId"]["S"] if "entryId" in item else None, first_micros
 
 
 def usage_of(item: Item) -> Usage:
-    record: dict[str, Any] = json.loads(item["record"]["S"])
-    reason, authorized_at = record.get("reason"), record.get("authorizedAt")
-    adjustments = json.loads(item["adjustments"]["S"]) if "adjustments" in item else ()
+    record = decode(item["record"]["S"], type=_Record)
+    answered_at = parse_instant(item["answeredAt"]["S"]) if "answeredAt" in item else None
     return Usage(
-        call=_ended_call(item, record),
+        call=Call(
+            organization_id=item["organizationId"]["S"],
+            call_id=item["callId"]["S"],
+            organizer_id=item["organizerId"]["S"],
+            meeting_id=record.meeting_id,
+            meeting_type=record.meeting_type,
+            leg_type=record.leg_type,
+            service_number=record.service_number,
+            remote_number=record.remote_number,
+            answered_at=answered_at,
+            ended_at=record.ended_at,
+            billable_seconds=record.billable_seconds,
+            exact_seconds=record.exact_seconds,
+        ),
         outcome=Outcome(item[OUTCOME]["S"]),
-        reason=_REASONS[reason] if reason else None,
+        reason=None if record.reason is None else _REASONS[record.reason],
         price=_price(record),
         charge_micros=int(item["chargeMicros"]["N"]),
         pool_minutes=int(item["poolMinutes"]["N"]) if "poolMinutes" in item else 0,
-        draws_on_pool=record.get("drawsOnPool", False),
-        reserved_minutes=record.get("reservedMinutes", 0),
-        notifications_held=record.get("notificationsHeld", False),
-        notified_again=tuple(NotifiedAgain(*again) for again in record.get("notifiedAgain", ())),
-        authorized_at=parse_instant(authorized_at) if authorized_at else None,
-        flags=tuple(map(Flag, record.get("flags", ()))),
+        draws_on_pool=record.draws_on_pool,
+        reserved_minutes=record.reserved_minutes,
+        notifications_held=record.notifications_held,
+        notified_again=record.notified_again,
+        authorized_at=record.authorized_at,
+        flags=record.flags,
         entry_id=item["entryId"]["S"] if "entryId" in item else None,
-        adjustments=tuple(Adjusted(*adjustment) for adjustment in adjustments),
-        lots=SHARES.read(record.get("lots", ())),
+        adjustments=_adjustments(item),
+        lots=SHARES.read(record.lots or ()),
     )
 
 
-def _ended_call(item: Item, record: Mapping[str, Any]) -> Call:
-    return Call(
-        organization_id=item["organizationId"]["S"],
-        call_id=item["callId"]["S"],
-        organizer_id=item["organizerId"]["S"],
-        meeting_id=record["meetingId"],
-        meeting_type=MeetingType(record["meetingType"]),
-        leg_type=LegType(record["legType"]),
-        service_number=record.get("serviceNumber"),
-        remote_number=record.get("remoteNumber"),
-        answered_at=parse_instant(item["answeredAt"]["S"]) if "answeredAt" in item else None,
-        ended_at=parse_instant(record["endedAt"]),
-        billable_seconds=record.get("billableSeconds"),
-        exact_seconds=record.get("exactSeconds"),
-    )
+def _adjustments(item: Item) -> tuple[Adjusted, ...]:
+    stored = decode(item["adjustments"]["S"]) if "adjustments" in item else ()
+    return tuple(Adjusted(*adjustment) for adjustment in stored)
 
 
-def _price(record: Mapping[str, Any]) -> Price:
-    unpriced = record.get("unpriced")
-    initial_increment, increment = record.get("increments", _WHOLE_MINUTES)
+def _price(record: _Record) -> Price:
+    initial_increment, increment = record.increments or _WHOLE_MINUTES
     return Price(
-        rate_card_version=record["rateCardVersion"],
-        billed_seconds=record["billedSeconds"],
-        prefix=record.get("prefix"),
-        country=record.get("country"),
-        rate_micros_per_minute=record.get("rateMicrosPerMinute"),
-        connection_fee_micros=record.get("connectionFeeMicros"),
-        retail_micros=record.get("retailMicros"),
-        currency=record.get("currency"),
-        unpriced=Unpriced(unpriced) if unpriced else None,
+        rate_card_version=record.rate_card_version,
+        billed_seconds=record.billed_seconds,
+        prefix=record.prefix,
+        country=record.country,
+        rate_micros_per_minute=record.rate_micros_per_minute,
+        connection_fee_micros=record.connection_fee_micros,
+        retail_micros=record.retail_micros,
+        currency=record.currency,
+        unpriced=record.unpriced,
         initial_increment_seconds=initial_increment,
         increment_seconds=increment,
-        later_steps=tuple(Step(*step) for step in record.get("laterSteps", ())),
+        later_steps=record.later_steps,
         # Stored once, as the flag.
-        is_prefix_uncertain=Flag.PREFIX_UNCERTAIN in record.get("flags", ()),
+        is_prefix_uncertain=Flag.PREFIX_UNCERTAIN in record.flags,
     )
 
 
