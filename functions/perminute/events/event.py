@@ -14,7 +14,7 @@ from perminute.domain.credit.transaction import EventIdentity, IdentityKind, Pro
 from perminute.domain.errors import Refused
 from perminute.domain.values.times import MAX_CLOCK_AHEAD
 from perminute.fields import BookingInstant, Id, Message, OrganizationId, about
-from perminute.parsing import TextType, parse_json, read_message, text_type_of
+from perminute.parsing import TextType, parse_json, parse_valid, read_message, text_type_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,6 +72,11 @@ class Event(Message, Generic[D], frozen=True, kw_only=True):
     account: Any = None
 
 
+class _Typed(Message, frozen=True, kw_only=True):
+    # All that decides how the rest of an event is read.
+    detail_type: str = field(name="detail-type")
+
+
 class Source(NamedTuple, Generic[D]):
     """A source of events, and the details of its events by their `detail-type`."""
 
@@ -86,14 +91,7 @@ def read_event(body: str, source: Source[D], received: Received | None = None) -
     after the event arrived, and for an instant of what has happened that lies more than
     `MAX_CLOCK_AHEAD` after the event's time.
     """
-    sent = parse_json(body, called="event")
-    detail_type = sent.get("detail-type") if isinstance(sent, dict) else None
-    kind = source.details.get(detail_type) if isinstance(detail_type, str) else None
-    if kind is None and isinstance(detail_type, str):
-        # First: what else is wrong with it depends on its type.
-        raise Refused("detail-type", f"must be one of {', '.join(source.details)}")
-    message: type[Event[D]] = Event[kind or Detail]  # type: ignore[misc, assignment] # msgspec reads it
-    event = read_message(sent, message, called="event")
+    event = _parse_valid(body, source) or _parse_by_field(body, source)
     if event.source != source.name:
         raise Refused("source", f"must be {source.name}")
     if received is not None and event.time > received.latest + MAX_AHEAD:
@@ -104,6 +102,28 @@ def read_event(body: str, source: Source[D], received: Received | None = None) -
         )
     _check_has_happened(event)
     return event
+
+
+def _parse_valid(body: str, source: Source[D]) -> Event[D] | None:
+    typed = parse_valid(body, _Typed)
+    kind = typed and source.details.get(typed.detail_type)
+    return parse_valid(body, _event_of(kind)) if kind else None
+
+
+def _parse_by_field(body: str, source: Source[D]) -> Event[D]:
+    sent = parse_json(body, called="event")
+    detail_type = sent.get("detail-type") if isinstance(sent, dict) else None
+    kind = source.details.get(detail_type) if isinstance(detail_type, str) else None
+    if kind is None and isinstance(detail_type, str):
+        # First: what else is wrong with it depends on its type.
+        raise Refused("detail-type", f"must be one of {', '.join(source.details)}")
+    message: type[Event[D]] = _event_of(kind or Detail)
+    return read_message(sent, message, called="event")
+
+
+@cache
+def _event_of(kind: type[D]) -> type[Event[D]]:
+    return Event[kind]  # type: ignore[valid-type] # msgspec reads it at run time
 
 
 def issued_at(event: Event[Any], detail: IssuedDetail) -> datetime:
@@ -145,13 +165,11 @@ def _identity_of(event: Event[Any]) -> tuple[IdentityKind, str]:
 
 def _check_has_happened(event: Event[Any]) -> None:
     detail, latest, late = event.detail, event.time + MAX_CLOCK_AHEAD, []
-    for name, field_name in zip(
-        detail.__struct_fields__, detail.__struct_encode_fields__, strict=True
-    ):
-        at = getattr(detail, name) if name in detail.happened else None
+    for name in detail.happened:
+        at = getattr(detail, name)
         # An `ExactInstant` contains the instant.
         if at is not None and getattr(at, "at", at) > latest:
-            late.append(field_name)
+            late.append(_encoded(detail, name))
     if late:
         minutes = MAX_CLOCK_AHEAD // timedelta(minutes=1)
         raise Refused(
@@ -160,6 +178,10 @@ def _check_has_happened(event: Event[Any]) -> None:
             + "".join(f"; so does {name}" for name in late[1:])
             + "; set the sender's clocks right and send it again",
         )
+
+
+def _encoded(message: Struct, name: str) -> str:
+    return message.__struct_encode_fields__[message.__struct_fields__.index(name)]
 
 
 @cache

@@ -95,6 +95,8 @@ def _exact_seconds(detail: CallEnded) -> int | None:
     answered, ended = detail.answered_at, detail.ended_at
     if answered is None or detail.billable_seconds is not None:
         return None
+    if not (answered.below or ended.below):
+        return None
     # Less than a microsecond is not seen in the instants of the call, which checks all else.
     if ended < answered:
         raise Refused("endedAt", ENDS_BEFORE_ANSWER)

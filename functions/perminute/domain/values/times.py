@@ -54,7 +54,9 @@ class ExactInstant(NamedTuple):
 
 def digits_below_microsecond(text: str) -> str:
     """Return the digits that `parse_instant` drops, without zeros at the end."""
-    # RFC 3339 allows any number of digits, and Graph writes seven.
+    # RFC 3339 allows any number of digits, and Graph writes seven. Shorter texts have none of them.
+    if len(text) <= len("2026-11-02T09:00:00.123456Z"):
+        return ""
     match = _RFC3339.fullmatch(text)
     fraction = match[1] if match is not None else None
     return "" if fraction is None else fraction[1 + 6 :].rstrip("0")
