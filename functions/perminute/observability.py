@@ -93,8 +93,8 @@ def count(name: str, number: int, *, even_zero: bool = False) -> None:
 
 
 def report_stale_rate_card(message: str) -> None:
-    """Report that a new rate card could not be used: calls are rated by the last good one."""
-    logger.error("rate card not renewed", reason=message)
+    """Report that a rate card could not be read as published: the message says what is used."""
+    logger.error("rate card not read", reason=message)
     count("RateCardsNotRenewed", 1)
 
 

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import boto3
 
-from perminute.adapters.s3_rate_cards import Pointer
-from perminute.formats.rate_card_csv import read_rate_card
 from perminute_local.deployment import calling_aws
 from perminute_local.publishing import (
     Change,
@@ -16,6 +14,7 @@ from perminute_local.publishing import (
     InForce,
     Offer,
     PointerMoved,
+    PreparedCard,
     difference,
     publish,
     read_in_force,
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_s3 import S3Client
 
+    from perminute.adapters.rate_card_bucket import Pointer
     from perminute.domain.errors import Fault
 
 _MOST_WARNINGS = 10
@@ -55,7 +55,7 @@ class _Outcome(NamedTuple):
             "refused": self.refusal,
             "bucket": self.bucket,
             "version": self.pointer.version,
-            "key": self.pointer.key,
+            "key": self.pointer.csv.key,
             "rates": self.rates,
             "warnings": [{"line": one.line, "message": one.message} for one in self.warnings],
             "inForce": self.in_force.version,
@@ -76,7 +76,8 @@ def publish_rates(path: Path, to: Publication, *, as_json: bool) -> int:
     """Put a checked card in force, unless too much is gone; exit code 1 if it is refused."""
     content = path.read_bytes()
     with faults_of(path):
-        card = read_rate_card(content, version=to.version)
+        prepared = PreparedCard.of(content, to.version)
+    card = prepared.card
     warnings = card_warnings(content, card.rates)
     with calling_aws(f"s3://{to.bucket} cannot be written"):
         client = boto3.client("s3")
@@ -84,16 +85,18 @@ def publish_rates(path: Path, to: Publication, *, as_json: bool) -> int:
         changed = None if in_force.card is None else difference(in_force.card, card, at=to.at)
         refusal = None if to.force else _refusal(in_force, changed)
         if refusal is None:
-            refusal = _publish(client, to, content, in_force)
-    pointer = Pointer.of(to.version, content)
-    outcome = _Outcome(to.bucket, pointer, len(card.rates), warnings, in_force, changed, refusal)
+            refusal = _publish(client, to.bucket, prepared, in_force)
+    rates = len(card.rates)
+    outcome = _Outcome(to.bucket, prepared.pointer, rates, warnings, in_force, changed, refusal)
     _write(outcome, path, as_json=as_json)
     return 0 if refusal is None else 1
 
 
-def _publish(client: S3Client, to: Publication, content: bytes, in_force: InForce) -> str | None:
+def _publish(
+    client: S3Client, bucket: str, prepared: PreparedCard, in_force: InForce
+) -> str | None:
     try:
-        publish(client, to.bucket, content, version=to.version, in_force=in_force)
+        publish(client, bucket, prepared, in_force=in_force)
     except PointerMoved:
         return (
             "another card was put in force meanwhile, so this one was compared with a former one; "
@@ -135,7 +138,7 @@ def _write(outcome: _Outcome, path: Path, *, as_json: bool) -> None:
     if outcome.refusal is not None:
         remark(f"perminute: not published: {outcome.refusal}")
     elif not as_json:
-        where = f"s3://{outcome.bucket}/{outcome.pointer.key}"
+        where = f"s3://{outcome.bucket}/{outcome.pointer.csv.key}"
         write_line(f"{where}: {outcome.rates} rates are in force within a minute")
 
 

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
 from botocore.exceptions import ClientError
 
-from perminute.adapters.s3_rate_cards import POINTER_KEY, Pointer, pointer_key
+from perminute.adapters.rate_card_bucket import POINTER_KEY, Pointer, pointer_key
 from perminute.domain.errors import FaultyRateCard, Unavailable
+from perminute.formats.compiled_rate_card import compile_rate_card, read_compiled_rate_card
 from perminute.formats.rate_card_csv import read_rate_card
 from perminute_local.deployment import reason
 from perminute_local.wrong_call import WrongCall
@@ -82,18 +83,42 @@ def read_in_force(client: S3Client, bucket: str) -> InForce:
     except ValueError as error:
         return InForce(etag, problem=f"{POINTER_KEY} cannot be read: {error}")
     try:
-        content = client.get_object(Bucket=bucket, Key=pointer.key)["Body"].read()
-        pointer.check(content)
+        content = client.get_object(Bucket=bucket, Key=pointer.csv.key)["Body"].read()
+        pointer.csv.check(content)
         return InForce(etag, pointer.version, read_rate_card(content, version=pointer.version))
     except (ClientError, FaultyRateCard, Unavailable) as error:
         words = reason(error) if isinstance(error, ClientError) else str(error)
-        problem = f"version {pointer.version} in {pointer.key} cannot be read: {words}"
+        problem = f"version {pointer.version} in {pointer.csv.key} cannot be read: {words}"
         return InForce(etag, pointer.version, problem=problem)
 
 
+class PreparedCard(NamedTuple):
+    """A card that is to be published, in both its forms, and its pointer."""
+
+    card: RateCard
+    content: bytes
+    compiled: bytes
+    pointer: Pointer
+
+    @classmethod
+    def of(cls, content: bytes, version: str) -> PreparedCard:
+        """Read a card and compile it; raises `FaultyRateCard`."""
+        card = read_rate_card(content, version=version)
+        compiled = compile_rate_card(card.rates)
+        # Functions read the compiled form only, so it must have the same rates, whatever happens.
+        if _by_period(read_compiled_rate_card(compiled).rates) != _by_period(card.rates):
+            msg = f"the compiled form of rate card {version} has other rates"
+            raise AssertionError(msg)
+        return cls(card, content, compiled, Pointer.of(version, content, compiled))
+
+
+def _by_period(rates: Iterable[Rate]) -> Mapping[tuple[LegType, str, datetime | None], Rate]:
+    return {(rate.leg_type, rate.prefix, rate.effective_from): rate for rate in rates}
+
+
 def publish(
-    client: S3Client, bucket: str, content: bytes, *, version: str, in_force: InForce | None = None
-) -> Pointer:
+    client: S3Client, bucket: str, prepared: PreparedCard, *, in_force: InForce | None = None
+) -> None:
     """Put the card first and the pointer in force last: no function looks for what is not there.
 
     Publishing that broke off in between can be done again with the same card. With `in_force` the
@@ -102,33 +127,42 @@ def publish(
     Raises:
         PointerMoved: it is not; the card is stored, and not in force.
     """
-    pointer = store_version(client, bucket, content, version=version)
+    store_version(client, bucket, prepared)
     condition = {} if in_force is None else in_force.condition
+    body = prepared.pointer.content()
     try:
-        client.put_object(Bucket=bucket, Key=POINTER_KEY, Body=pointer.content(), **condition)
+        client.put_object(Bucket=bucket, Key=POINTER_KEY, Body=body, **condition)
     except ClientError as error:
         if condition and error.response["Error"]["Code"] in _MOVED:
             raise PointerMoved from error
         raise
-    return pointer
 
 
-def store_version(client: S3Client, bucket: str, content: bytes, *, version: str) -> Pointer:
+def store_version(client: S3Client, bucket: str, prepared: PreparedCard) -> None:
     """Put a card and its own pointer, without putting it in force.
 
-    A version is never written twice, since usage records name the version that priced them.
+    A version is never written twice, since usage records name the version that priced them. What
+    its compiled form should be is known by the CSV: another one was damaged, and is replaced.
     """
-    pointer = Pointer.of(version, content)
+    pointer, compiled = prepared.pointer, prepared.compiled
+    if not _is_stored(client, bucket, pointer.csv.key, prepared.content):
+        msg = f"version {pointer.version} in {bucket} is another card; give this one a new version"
+        raise WrongCall(msg)
+    if pointer.compiled and not _is_stored(client, bucket, pointer.compiled.key, compiled):
+        client.put_object(Bucket=bucket, Key=pointer.compiled.key, Body=compiled)
+    body = pointer.content()
+    client.put_object(Bucket=bucket, Key=pointer_key(pointer.version), Body=body)
+
+
+def _is_stored(client: S3Client, bucket: str, key: str, content: bytes) -> bool:
+    # Whether an object has this content: it is put unless there is one.
     try:
-        client.put_object(Bucket=bucket, Key=pointer.key, Body=content, IfNoneMatch="*")
-    except client.exceptions.ClientError as error:
+        client.put_object(Bucket=bucket, Key=key, Body=content, IfNoneMatch="*")
+    except ClientError as error:
         if error.response["Error"]["Code"] != "PreconditionFailed":
             raise
-        if client.get_object(Bucket=bucket, Key=pointer.key)["Body"].read() != content:
-            msg = f"version {version} in {bucket} is another card; give this one a new version"
-            raise WrongCall(msg) from error
-    client.put_object(Bucket=bucket, Key=pointer_key(version), Body=pointer.content())
-    return pointer
+        return client.get_object(Bucket=bucket, Key=key)["Body"].read() == content
+    return True
 
 
 MOST_GONE = 10

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from perminute.adapters.dynamodb import streams
 from perminute.adapters.memory import PublishedRateCards
-from perminute.adapters.s3_rate_cards import Pointer
+from perminute.adapters.rate_card_bucket import Pointer
 from perminute.api.endpoints import BY_NAME
 from perminute.domain.errors import FaultyRateCard, Refused
 from perminute.formats.rate_card_csv import read_rate_card

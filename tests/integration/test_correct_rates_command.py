@@ -13,7 +13,7 @@ from stores import stores_on
 from wrong_rates import SUBSCRIBER, TO_BRITAIN, WrongRates
 
 from perminute_local.cli import main
-from perminute_local.publishing import publish
+from perminute_local.publishing import PreparedCard, publish
 from perminute_local.replay.run import table_names
 from perminute_local.stack import STACK_NAME
 
@@ -53,7 +53,7 @@ def worlds(moto_stack: Stack) -> tuple[WrongRates, ...]:
     """Three organizations, one of which made no call; the right card is published by now."""
     bucket, s3 = moto_stack.setting("RATE_CARD_BUCKET"), boto3.client("s3")
     for version, content in (("wrong", WRONG), ("right", RIGHT)):
-        publish(s3, bucket, content.encode(), version=version)
+        publish(s3, bucket, PreparedCard.of(content.encode(), version))
     stores = stores_on(table_names(moto_stack))
     names = ("contoso", "fabrikam", "quiet")
     contoso, fabrikam, quiet = (WrongRates(stores, organization=name) for name in names)
@@ -135,7 +135,7 @@ def test_pools_that_must_be_settled_and_prices_lost_are_named(
     contoso.charge(contoso.call("pooled", ANSWERED, organizer_id=SUBSCRIBER))
     content = f"{HEADER}dialOut,44,GB,USD,0.02\n".encode()
     bucket = moto_stack.setting("RATE_CARD_BUCKET")
-    publish(boto3.client("s3"), bucket, content, version="without-germany")
+    publish(boto3.client("s3"), bucket, PreparedCard.of(content, "without-germany"))
     command = [*COMMAND, "--version", "without-germany", "--organization", "contoso"]
     assert main(command) == 0
     assert capsys.readouterr().err.splitlines() == [

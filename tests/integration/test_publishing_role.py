@@ -12,7 +12,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from perminute.adapters.s3_rate_cards import POINTER_KEY
+from perminute.adapters.rate_card_bucket import POINTER_KEY
 from perminute_local.cli import main
 from perminute_local.embedded_aws import (
     ROLES_ENFORCED,

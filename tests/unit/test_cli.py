@@ -10,7 +10,9 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from perminute.adapters.s3_rate_cards import POINTER_KEY
+from perminute.adapters.rate_card_bucket import POINTER_KEY
+from perminute.formats.compiled_rate_card import compile_rate_card
+from perminute.formats.rate_card_csv import read_rate_card
 from perminute_local.cli import main
 from perminute_local.embedded_aws import environment
 
@@ -375,6 +377,12 @@ def test_publishing_puts_the_card_under_its_version_and_points_at_it_once(
             "version": "2026-11",
             "key": "rate-cards/2026-11.csv",
             "digest": hashlib.sha256(CARD.encode()).hexdigest(),
+            "compiled": {
+                "key": "rate-cards/2026-11.compiled-1",
+                "digest": hashlib.sha256(
+                    compile_rate_card(read_rate_card(CARD.encode()).rates)
+                ).hexdigest(),
+            },
         }
         own = s3.get_object(Bucket="the-cards", Key="rate-cards/pointers/2026-11.json")
         assert json.loads(own["Body"].read()) == pointer

@@ -10,11 +10,20 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from perminute.adapters.s3_rate_cards import POINTER_KEY, Pointer
-from perminute_local import publish_rates
+from perminute.adapters.rate_card_bucket import POINTER_KEY, CardObject, Pointer, pointer_key
+from perminute.adapters.s3_rate_cards import S3RateCards
+from perminute.formats.compiled_rate_card import compile_rate_card
+from perminute.formats.rate_card_csv import read_rate_card
+from perminute_local import publish_rates, publishing
 from perminute_local.cli import main
 from perminute_local.embedded_aws import environment
-from perminute_local.publishing import InForce, PointerMoved, publish, read_in_force
+from perminute_local.publishing import (
+    InForce,
+    PointerMoved,
+    PreparedCard,
+    publish,
+    read_in_force,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,6 +65,19 @@ def run(path: Path, text: str, version: str, *options: str) -> int:
     path.write_text(text)
     command = ["rates", "publish", str(path), "--bucket", BUCKET, "--version", version]
     return main([*command, *options])
+
+
+def prepared(text: str, version: str) -> PreparedCard:
+    return PreparedCard.of(text.encode(), version)
+
+
+def publish_csv_only(s3: S3Client, text: str, version: str) -> None:
+    """Publish a card as perminute did before there was a compiled form."""
+    content = text.encode()
+    pointer = Pointer.of(version, content)
+    s3.put_object(Bucket=BUCKET, Key=pointer.csv.key, Body=content)
+    for key in (pointer_key(version), POINTER_KEY):
+        s3.put_object(Bucket=BUCKET, Key=key, Body=pointer.content())
 
 
 def version_in_force(s3: S3Client) -> str:
@@ -181,12 +203,12 @@ def test_json_lists_all_that_changes(
         ((POINTER_KEY, b"nonsense"), "rate-cards/current.json cannot be read: "),
         ((POINTER_KEY, b'{"version": "v1", "key": "k"}'), "has no digest, so an older perminute"),
         (
-            (POINTER_KEY, Pointer("v1", "gone.csv", "0" * 64).content()),
+            (POINTER_KEY, Pointer("v1", CardObject("gone.csv", "0" * 64)).content()),
             "version v1 in gone.csv cannot be read: ",
         ),
         (
             ("rate-cards/v1.csv", b"changed"),
-            "rate card v1 in rate-cards/v1.csv is refused: its SHA",
+            "version v1 in rate-cards/v1.csv cannot be read: its SHA-256 is ",
         ),
     ],
 )
@@ -210,7 +232,7 @@ def test_a_card_in_force_that_cannot_be_read_is_replaced_by_force_only(
 
 def test_a_card_in_force_with_a_fault_cannot_be_compared(s3: S3Client, path: Path) -> None:
     """One of an older perminute, say, which took UK for a country."""
-    publish(s3, BUCKET, (HEADER + "dialOut,44,UK,USD,0.1\n").encode(), version="v1")
+    publish_csv_only(s3, HEADER + "dialOut,44,UK,USD,0.1\n", "v1")
     in_force = read_in_force(s3, BUCKET)
     assert in_force.card is None
     assert "version v1 in rate-cards/v1.csv cannot be read: line 2: country" in str(
@@ -230,7 +252,7 @@ def test_of_two_who_publish_at_once_the_second_compares_again(
 
     def overtaken(client: S3Client, bucket: str) -> InForce:
         in_force = read_in_force(client, bucket)
-        publish(client, bucket, SHRUNK.encode(), version="v2")
+        publish(client, bucket, prepared(SHRUNK, "v2"))
         return in_force
 
     with monkeypatch.context() as patched:
@@ -244,13 +266,13 @@ def test_of_two_who_publish_at_once_the_second_compares_again(
 def test_the_pointer_is_written_only_if_it_is_the_one_that_was_compared(s3: S3Client) -> None:
     none = read_in_force(s3, BUCKET)
     assert none == InForce(None)
-    publish(s3, BUCKET, FIRST.encode(), version="v1", in_force=none)
+    publish(s3, BUCKET, prepared(FIRST, "v1"), in_force=none)
     with pytest.raises(PointerMoved):
-        publish(s3, BUCKET, FIRST.encode(), version="v2", in_force=none)
+        publish(s3, BUCKET, prepared(FIRST, "v2"), in_force=none)
     first = read_in_force(s3, BUCKET)
     s3.delete_object(Bucket=BUCKET, Key=POINTER_KEY)
     with pytest.raises(PointerMoved):
-        publish(s3, BUCKET, FIRST.encode(), version="v2", in_force=first)
+        publish(s3, BUCKET, prepared(FIRST, "v2"), in_force=first)
 
 
 def test_a_pointer_that_may_not_be_read_is_replaced_by_force_only() -> None:
@@ -275,3 +297,49 @@ def test_a_few_warnings_are_listed_and_many_are_counted(
     err = capsys.readouterr().err
     assert f"{path}: 11 warnings: perminute rates check {path} lists them\n" in err
     assert "country: is empty" not in err
+
+
+def test_a_card_is_published_in_both_forms(s3: S3Client, path: Path) -> None:
+    assert run(path, FIRST, "v1") == 0
+    assert objects(s3) == {
+        "rate-cards/v1.csv",
+        "rate-cards/v1.compiled-1",
+        "rate-cards/pointers/v1.json",
+        "rate-cards/current.json",
+    }
+    card = S3RateCards(lambda: s3, BUCKET, report=pytest.fail).current()
+    assert set(card.rates) == set(read_rate_card(FIRST.encode()).rates)
+    (in_force, own) = (
+        s3.get_object(Bucket=BUCKET, Key=key)["Body"].read()
+        for key in (POINTER_KEY, pointer_key("v1"))
+    )
+    assert in_force == own
+
+
+def test_a_card_of_an_older_perminute_gets_a_compiled_form_when_published_again(
+    s3: S3Client, path: Path
+) -> None:
+    publish_csv_only(s3, FIRST, "v1")
+    assert read_in_force(s3, BUCKET).card is not None
+    assert run(path, FIRST, "v1") == 0
+    assert "rate-cards/v1.compiled-1" in objects(s3)
+    pointer = Pointer.parse(s3.get_object(Bucket=BUCKET, Key=POINTER_KEY)["Body"].read())
+    assert pointer == prepared(FIRST, "v1").pointer
+
+
+def test_publishing_a_card_once_more_mends_its_compiled_form(s3: S3Client, path: Path) -> None:
+    assert run(path, FIRST, "v1") == 0
+    key = "rate-cards/v1.compiled-1"
+    sound = s3.get_object(Bucket=BUCKET, Key=key)["Body"].read()
+    s3.put_object(Bucket=BUCKET, Key=key, Body=sound[:-1])
+    assert run(path, FIRST, "v1") == 0
+    assert s3.get_object(Bucket=BUCKET, Key=key)["Body"].read() == sound
+
+
+def test_a_compiled_form_that_has_other_rates_is_not_published(
+    s3: S3Client, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publishing, "compile_rate_card", lambda rates: compile_rate_card(rates[1:]))
+    with pytest.raises(AssertionError, match="the compiled form of rate card v1 has other rates"):
+        run(path, FIRST, "v1")
+    assert objects(s3) == set()

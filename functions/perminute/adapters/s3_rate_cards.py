@@ -1,91 +1,94 @@
-"""Rate cards in S3: immutable versions, each with its pointer, and the pointer in force.
+"""The rate cards in use: read from their bucket in the background, and swapped when ready.
 
-A pointer is `{"version": …, "key": …, "digest": …}`: the object that contains a version, and its
-SHA-256. `rate-cards/pointers/<version>.json` is the pointer of a version, and
-`rate-cards/current.json` a copy of the one in force. A card that was changed or cut off after it
-was published is refused.
+A new card needs no deployment. The first card of an instance is read by the request that needs it,
+every other one in the background, in a thread that starts `REFRESH_AFTER_SECONDS` after the last
+look at the pointer. Lambda freezes an instance between two invocations, and the thread with it: it
+goes on in the next invocation. So a request that finds the last look `MAX_AGE_SECONDS` old, perhaps
+after an hour without any request, waits for the next one, for `MAX_WAIT_SECONDS` at most.
 
-A function reads the current pointer at most once a minute, and the card when the version changed,
-so a new card needs no deployment. A faulty card is refused whole, and the last good one stays in
-use.
+A card that cannot be read is reported, and the last good one stays in use.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
+import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from perminute.domain.errors import FaultyRateCard, Unavailable
+from perminute.adapters.rate_card_bucket import POINTER_KEY, RateCardBucket, pointer_key
+from perminute.domain.errors import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from concurrent.futures import Future
 
     from mypy_boto3_s3 import S3Client
 
+    from perminute.adapters.rate_card_bucket import ReadCard
     from perminute.domain.rating.rate_card import RateCard
 
-POINTER_KEY = "rate-cards/current.json"
-_DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
+REFRESH_AFTER_SECONDS = 30
+"""How old a look at the pointer may be before the next one is begun in the background."""
 
 MAX_AGE_SECONDS = 60
-"""How long a function may use a card after the pointer changed."""
+"""How old a look at the pointer may be before a request waits for the next one."""
+
+MAX_WAIT_SECONDS = 1.0
+"""How long a request waits, once a minute at most, before it uses the card before."""
 
 MAX_FORMER = 4
-"""Cards in memory besides the one in force, for calls that are re-rated."""
+"""Cards in memory besides the one in force, for calls that it did not authorize."""
+
+MAX_FORMER_PREFIXES = 300_000
+"""How many prefixes these have together, unless a single one has more: some 60 MB."""
 
 
-def pointer_key(version: str) -> str:
-    return f"rate-cards/pointers/{version}.json"
+class _FormerCards:
+    # In the order of their last use: the first is removed.
+    def __init__(self) -> None:
+        self._cards: dict[str, RateCard] = {}
+        self._lock = threading.Lock()
+
+    def get(self, version: str) -> RateCard | None:
+        with self._lock:
+            card = self._cards.pop(version, None)
+            if card is not None:
+                self._cards[version] = card
+            return card
+
+    def add(self, card: RateCard) -> None:
+        with self._lock:
+            self._cards.pop(card.version, None)
+            self._cards[card.version] = card
+            while len(self._cards) > 1 and self._are_too_many():
+                del self._cards[next(iter(self._cards))]
+
+    def _are_too_many(self) -> bool:
+        prefixes = sum(card.prefixes for card in self._cards.values())
+        return len(self._cards) > MAX_FORMER or prefixes > MAX_FORMER_PREFIXES
 
 
-class Pointer(NamedTuple):
-    """A version of the rate card, its object, and the SHA-256 of that in hexadecimal."""
+class Look(NamedTuple):
+    """What a look at the pointer found: the card in force, which may be the one in use."""
 
-    version: str
-    key: str
-    digest: str
+    started_at: float
+    found: ReadCard
 
-    @classmethod
-    def of(cls, version: str, content: bytes) -> Pointer:
-        return cls(version, f"rate-cards/{version}.csv", hashlib.sha256(content).hexdigest())
 
-    @classmethod
-    def parse(cls, content: bytes) -> Pointer:
-        """Read a pointer object; raises `ValueError`."""
-        document = json.loads(content)
-        if not isinstance(document, dict) or not {"version", "key"} <= document.keys():
-            msg = "must be an object with version, key and digest"
-            raise ValueError(msg)
-        if not _DIGEST.fullmatch(str(document.get("digest"))):
-            msg = (
-                f"has no digest, so an older perminute published version {document['version']}: "
-                "publish that card once more, with perminute rates publish"
-            )
-            raise ValueError(msg)
-        return cls(*(str(document[name]) for name in cls._fields))
+def _in_thread(look: Callable[[], Look]) -> Future[Look]:
+    # Imported here to start faster: no request needs it in the first half of a minute.
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
 
-    def check(self, content: bytes) -> None:
-        """Raise `Unavailable` unless this is the card that was published."""
-        digest = hashlib.sha256(content).hexdigest()
-        if digest != self.digest:
-            msg = (
-                f"rate card {self.version} in {self.key} is refused: its SHA-256 is {digest}, and "
-                f"{self.digest} was published. Put back what was published, or publish the right "
-                "card under a new version"
-            )
-            raise Unavailable(msg)
-
-    def content(self) -> bytes:
-        return json.dumps(self._asdict()).encode()
+    executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="rate-card")
+    try:
+        return executor.submit(look)
+    finally:
+        executor.shutdown(wait=False)
 
 
 class S3RateCards:
-    """`RateCards` over a bucket, with the cards in use in memory."""
+    """`RateCards` over a bucket, with the cards in use in memory; threads may share it."""
 
     def __init__(
         self,
@@ -93,91 +96,115 @@ class S3RateCards:
         bucket: str,
         *,
         report: Callable[[str], None],
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = time.time,
+        in_background: Callable[[Callable[[], Look]], Future[Look]] = _in_thread,
     ) -> None:
-        # The client is made when it is first needed. `report` gets the reason if a card is refused.
-        self._make_client = client
-        self._bucket = bucket
+        # The client is made when it is first needed. `report` gets the reason if a card, or its
+        # compiled form, is refused. Not the monotonic clock, which may stand while an instance is
+        # frozen.
+        self._bucket = RateCardBucket(client, bucket)
         self._report = report
         self._clock = clock
-        self._client: S3Client | None = None
-        self._card: RateCard | None = None
-        self._digest = ""
-        self._looked_at = float("-inf")
-        self._former: dict[str, RateCard] = {}
+        self._in_background = in_background
+        self._in_use: ReadCard | None = None
+        self._looked_at = self._begun_at = self._waited_at = float("-inf")
+        self._under_way: Future[Look] | None = None
+        self._refreshing = threading.Lock()
+        self._former = _FormerCards()
+        self._reading_former = threading.Lock()
 
     def current(self) -> RateCard:
-        if self._card is None or self._clock() - self._looked_at >= MAX_AGE_SECONDS:
-            try:
-                self._card = self._look()
-            except Unavailable as error:
-                if self._card is None:
-                    raise
-                self._report(f"{error}; going on with rate card {self._card.version}")
-            self._looked_at = self._clock()
-        return self._card
+        in_use = self._in_use
+        if in_use is None or self._age() >= REFRESH_AFTER_SECONDS:
+            # Threads that come meanwhile need what the first one waits for.
+            with self._refreshing:
+                in_use = self._refresh(self._in_use)
+        return in_use.card
 
     def version(self, version: str) -> RateCard:
-        if self._card is not None and self._card.version == version:
-            return self._card
-        card = self._former.pop(version, None) or self._former_card(version)
-        self._remember(card)
-        return card
+        in_use = self._in_use
+        if in_use is not None and in_use.card.version == version:
+            return in_use.card
+        # Each card is read once, however many threads need it.
+        with self._reading_former:
+            return self._former.get(version) or self._read_former(version)
 
-    def _former_card(self, version: str) -> RateCard:
+    def _read_former(self, version: str) -> RateCard:
         key = pointer_key(version)
-        pointer = self._pointer(key)
+        pointer = self._bucket.pointer(key)
         if pointer.version != version:
             msg = f"{key} is the pointer to version {pointer.version}, and not to {version}"
             raise Unavailable(msg)
-        return self._read(pointer)
+        read = self._bucket.card(pointer)
+        self._report_fault(read)
+        self._former.add(read.card)
+        return read.card
 
-    def _look(self) -> RateCard:
-        pointer = self._pointer(POINTER_KEY)
-        if self._card is None or pointer.version != self._card.version:
-            card = self._read(pointer)
-            self._digest = pointer.digest
-            if self._card is not None:
+    def _refresh(self, in_use: ReadCard | None) -> ReadCard:
+        if in_use is None:
+            return self._take(self._look(None), None)
+        # Again if a look was begun long ago: the instance was frozen before anybody took its card.
+        while self._age() >= REFRESH_AFTER_SECONDS:
+            if self._under_way is None:
+                self._begun_at = self._clock()
+                self._under_way = self._in_background(partial(self._look_twice, in_use))
+            look = self._under_way
+            if not self._is_done(look):
+                break
+            self._under_way = None
+            try:
+                in_use = self._take(look.result(), in_use)
+            except Unavailable as error:
+                self._looked_at = self._begun_at
+                if self._age() < MAX_AGE_SECONDS:
+                    self._report(f"{error}; going on with rate card {in_use.card.version}")
+        return in_use
+
+    def _is_done(self, look: Future[Look]) -> bool:
+        now = self._clock()
+        is_overdue = now - max(self._looked_at, self._waited_at) >= MAX_AGE_SECONDS
+        try:
+            look.exception(timeout=MAX_WAIT_SECONDS if is_overdue else 0)
+        except TimeoutError:
+            if is_overdue:
+                self._waited_at = now
+            return False
+        return True
+
+    def _take(self, look: Look, before: ReadCard | None) -> ReadCard:
+        in_use = look.found
+        if in_use is not before:
+            self._report_fault(in_use)
+            if before is not None:
                 # The calls that were authorized by it are charged by it.
-                self._remember(self._card)
-            return card
-        if pointer.digest != self._digest:
+                self._former.add(before.card)
+            self._in_use = in_use
+        self._looked_at = look.started_at
+        return in_use
+
+    def _age(self) -> float:
+        return self._clock() - self._looked_at
+
+    def _report_fault(self, read: ReadCard) -> None:
+        if read.fault:
+            self._report(f"{read.fault}; its CSV was read instead")
+
+    def _look_twice(self, in_use: ReadCard) -> Look:
+        # In the background an instance may be frozen until S3 has given up its answer.
+        try:
+            return self._look(in_use)
+        except Unavailable:
+            return self._look(in_use)
+
+    def _look(self, in_use: ReadCard | None) -> Look:
+        started_at = self._clock()
+        pointer = self._bucket.pointer(POINTER_KEY)
+        if in_use is None or pointer.version != in_use.card.version:
+            return Look(started_at, self._bucket.card(pointer))
+        if pointer.csv.digest != in_use.digest:
             msg = (
-                f"version {pointer.version} of the rate card was {self._digest} and is "
-                f"{pointer.digest} now: publish the new card under a version of its own"
+                f"version {pointer.version} of the rate card was {in_use.digest} and is "
+                f"{pointer.csv.digest} now: publish the new card under a version of its own"
             )
             raise Unavailable(msg)
-        return self._card
-
-    def _remember(self, card: RateCard) -> None:
-        # In the order of last use: the first is removed.
-        self._former[card.version] = card
-        if len(self._former) > MAX_FORMER:
-            del self._former[next(iter(self._former))]
-
-    def _read(self, pointer: Pointer) -> RateCard:
-        content = self._get(pointer.key)
-        pointer.check(content)
-        # Imported here to start faster: reading a card takes long anyway.
-        from perminute.formats.rate_card_csv import read_rate_card  # noqa: PLC0415
-
-        try:
-            return read_rate_card(content, version=pointer.version)
-        except FaultyRateCard as error:
-            msg = f"rate card {pointer.version} in {pointer.key} is refused: {error}"
-            raise Unavailable(msg) from error
-
-    def _pointer(self, key: str) -> Pointer:
-        try:
-            return Pointer.parse(self._get(key))
-        except ValueError as error:
-            msg = f"the rate card pointer cannot be read: {key} {error}"
-            raise Unavailable(msg) from error
-
-    def _get(self, key: str) -> bytes:
-        self._client = self._client or self._make_client()
-        try:
-            return self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
-        except (BotoCoreError, ClientError) as error:
-            msg = f"s3://{self._bucket}/{key} cannot be read: {error}"
-            raise Unavailable(msg) from error
+        return Look(started_at, in_use)

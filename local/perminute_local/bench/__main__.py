@@ -9,6 +9,7 @@ from perminute_local.bench import (
     late,
     lots,
     nights,
+    rate_cards,
     rating,
     replays,
     writes,
@@ -17,6 +18,7 @@ from perminute_local.bench import (
 for benchmark in (
     rating,
     charging,
+    rate_cards,
     handler,
     hot,
     lots,

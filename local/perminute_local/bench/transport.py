@@ -12,7 +12,7 @@ from botocore.compat import HTTPHeaders
 
 from perminute.adapters.dynamodb.account_items import account_item
 from perminute.adapters.dynamodb.timelines import TimelineItem, fact_text, timeline_item
-from perminute.adapters.s3_rate_cards import POINTER_KEY, Pointer
+from perminute.adapters.rate_card_bucket import POINTER_KEY, Pointer
 from perminute.domain.credit.accounts import Account
 from perminute_local.bench.builders import ORGANIZATION, ORGANIZERS, bought, facts
 from perminute_local.bench.imports import SETTINGS

@@ -14,7 +14,7 @@ from perminute.domain.errors import Unavailable
 from perminute.domain.values.times import format_instant
 from perminute.settings import TableNames
 from perminute_local.embedded_aws import client_environment, embedded_aws, environment
-from perminute_local.publishing import publish
+from perminute_local.publishing import PreparedCard, publish
 from perminute_local.reconcile import reconcile
 from perminute_local.replay.plan import (
     EVENTS,
@@ -179,7 +179,7 @@ def publish_rate_card(content: bytes, stack: Stack) -> None:
     """Publish the card as `perminute rates publish` does, its version being its content."""
     bucket = stack.setting("RATE_CARD_BUCKET")
     version = hashlib.sha256(content).hexdigest()[:12]
-    publish(boto3.client("s3"), bucket, content, version=version)
+    publish(boto3.client("s3"), bucket, PreparedCard.of(content, version))
 
 
 def table_names(stack: Stack) -> TableNames:

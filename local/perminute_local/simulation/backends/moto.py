@@ -52,7 +52,7 @@ from perminute.domain.authorization.reservations import Reservation
 from perminute.domain.credit.transaction import EventIdentity, IdentityKind, ProcessedEvent
 from perminute.domain.rating.usage_record import Usage
 from perminute_local.embedded_aws import REGION, environment
-from perminute_local.publishing import publish, store_version
+from perminute_local.publishing import PreparedCard, publish, store_version
 from perminute_local.replay.lambda_runtime import LoadedFunction
 from perminute_local.replay.run import table_names
 from perminute_local.simulation.backends.adverse import (
@@ -119,11 +119,11 @@ class Moto:
 
     def publish(self, content: bytes, version: str) -> None:
         bucket = self.stack.setting("RATE_CARD_BUCKET")
-        publish(boto3.client("s3"), bucket, content, version=version)
+        publish(boto3.client("s3"), bucket, PreparedCard.of(content, version))
 
     def store_version(self, content: bytes, version: str) -> None:
         bucket = self.stack.setting("RATE_CARD_BUCKET")
-        store_version(boto3.client("s3"), bucket, content, version=version)
+        store_version(boto3.client("s3"), bucket, PreparedCard.of(content, version))
 
     def correct_rates(self, organization_id: str, correction: RateCorrection) -> None:
         again = RecordedCalls(
