@@ -6,6 +6,7 @@ import json
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
@@ -22,6 +23,7 @@ from perminute.application import (
     book_credit,
     check_books,
     correct_rates,
+    correlation,
     recorded_calls,
     settle_pools,
     spend_counters,
@@ -45,7 +47,7 @@ from perminute.domain.credit.accounts import Account
 from perminute.domain.credit.credit_settings import CreditSettings, FailureHandling
 from perminute.domain.credit.lots import Lot, LotChanges, LotItems
 from perminute.domain.credit.recharge import RESEND_AFTER, RechargeState
-from perminute.domain.credit.transaction import Causes, IdentityKind
+from perminute.domain.credit.transaction import NO_CAUSES, Causes, IdentityKind
 from perminute.domain.errors import Refused
 from perminute.domain.licensing import timelines
 from perminute.domain.licensing.licensing import Licensing
@@ -779,6 +781,20 @@ def tracing_calls_to_the_last_of_their_batch() -> Iterator[None]:
 
 
 @contextmanager
+def sharing_causes_among_organizations() -> Iterator[None]:
+    """The organizations of a batch name their causes in one place: the last one is named by all."""
+    named = [NO_CAUSES]
+
+    def replaced(causes: Causes) -> Causes:
+        before, named[0] = named[0], causes
+        return before
+
+    shared = SimpleNamespace(set=replaced, reset=replaced, get=lambda: named[0])
+    with patch.object(correlation, "_CAUSES", shared):
+        yield
+
+
+@contextmanager
 def skipping_an_organization_between_pages() -> Iterator[None]:
     """The first organization of each page but the first is left out."""
     listed = InMemoryStore.listed_organizations
@@ -846,6 +862,7 @@ RULES = "each call costs what the rules say"
 WRONG = "a wrong event is refused"
 COUNTED = "limits count what calls cost"
 CAUTIOUS = "of two statements of one instant the cautious one holds"
+TRACED = "a notification names the event that caused it"
 HIGHEST = "a masked number is granted what covers the highest price it may have"
 
 BUGS: dict[Callable[[], AbstractContextManager[None]], set[str]] = {
@@ -910,7 +927,8 @@ BUGS: dict[Callable[[], AbstractContextManager[None]], set[str]] = {
     without_a_horizon: {WRONG},
     asking_for_no_next_step: {"an unsettled pool is settled soon"},
     settling_the_first_calls_only: {POOLS, RULES},
-    tracing_calls_to_the_last_of_their_batch: {"a notification names the event that caused it"},
+    tracing_calls_to_the_last_of_their_batch: {TRACED},
+    sharing_causes_among_organizations: {TRACED},
     showing_reasons_as_they_are_sent: {"subjects and texts are printable lines"},
 }
 """Each bug with the promises of which it breaks one."""

@@ -7,6 +7,7 @@ import pkgutil
 from importlib import import_module
 from itertools import chain
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
 import planted_adapter_bugs
 import planted_bugs
@@ -15,14 +16,22 @@ import planted_event_bugs
 import planted_lot_bugs
 import pytest
 from planted_adapter_bugs import ADAPTER_BUGS
-from planted_bugs import BUGS, corrected_without_settling, without_does_not_exist, without_version
+from planted_bugs import (
+    BUGS,
+    corrected_without_settling,
+    sharing_causes_among_organizations,
+    without_does_not_exist,
+    without_version,
+)
 from planted_digest_bugs import DIGEST_BUGS
 from planted_event_bugs import EVENT_BUGS
 from planted_lot_bugs import LOT_BUGS
 
+from perminute.application.side_by_side import in_order
 from perminute_local import simulation
 from perminute_local.simulation.faults import ALL_FAULTS, ONE, Fault, FaultRates
 from perminute_local.simulation.invariants.invariant import PROMISES
+from perminute_local.simulation.turns import InTurns
 from perminute_local.simulation.world import Over, World, simulate
 
 if TYPE_CHECKING:
@@ -44,9 +53,11 @@ CAUTIOUS = "of two statements of one instant the cautious one holds"
 SEEDS = range(12)
 EVENTS = 100
 MORE_EVENTS: dict[Callable[[], AbstractContextManager[None]], int] = {
-    corrected_without_settling: 150
+    corrected_without_settling: 150,
+    sharing_causes_among_organizations: 300,
 }
-"""Worlds in which a wrong card is corrected are few, and pools matter in few of these."""
+"""Worlds in which a wrong card is corrected are few, and pools matter in few of these; credit
+seldom expires while an organization and another one are charged by one batch."""
 
 BUGS_OVER_MOTO = [
     (
@@ -134,6 +145,17 @@ def test_it_takes_faults_to_find_that_a_version_is_missing(template: Template) -
     """Nothing goes wrong by itself: what finds this bug is that functions overtake each other."""
     with without_version():
         assert [*broken_promises(template, ALL_FAULTS - {Fault.OVERTAKE})] == []
+
+
+@pytest.mark.planted
+def test_it_takes_organizations_of_a_batch_side_by_side_to_find_that_they_share_causes(
+    template: Template,
+) -> None:
+    with (
+        sharing_causes_among_organizations(),
+        patch.object(InTurns, "__call__", lambda _, tasks: in_order(tasks)),
+    ):
+        assert simulate(World(seed=SEEDS[0], events=300), template).broken is None
 
 
 @pytest.mark.parametrize("bug", [*ALL_BUGS, *ADAPTER_BUGS])

@@ -18,7 +18,7 @@ from perminute.application.correlation import caused_by, correlation_id
 from perminute.application.licensing_cache import LicensingCache
 from perminute.application.results import Accepted
 from perminute.application.retry import Deadline
-from perminute.application.side_by_side import WORKERS, InThreads, RunAll, SharedRateCards, in_order
+from perminute.application.side_by_side import WORKERS, InThreads, RunAll, in_order
 from perminute.aws import AwsResources
 from perminute.domain.errors import Unavailable
 from perminute_local.bench.imports import SETTINGS
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from perminute.domain.credit.accounts import Account
     from perminute.domain.credit.transaction import Transaction
-    from perminute.domain.rating.rate_card import RateCard
 
 PATIENCE = 10  # seconds; nothing waits so long unless it hangs
 ORGANIZATIONS = [f"organization-{number}" for number in range(WORKERS)]
@@ -170,30 +169,6 @@ def test_an_organization_that_is_not_begun_in_time_is_charged_by_the_next_delive
         charge = charging(store, run_all)
         assert {type(one) for one in charge(calls, Deadline(at=0))} == {Unavailable}
     assert store.usages == {}
-
-
-def test_a_card_that_several_threads_need_is_read_once() -> None:
-    @dataclass
-    class Reading:
-        read: list[str] = field(default_factory=list)
-        reading: int = 0
-
-        def current(self) -> RateCard:
-            return self.version("current")
-
-        def version(self, version: str) -> RateCard:
-            self.reading += 1
-            assert self.reading == 1
-            if version not in self.read:
-                threading.Event().wait(0.02)
-                self.read.append(version)
-            self.reading -= 1
-            return card()
-
-    cards = Reading()
-    shared = SharedRateCards(cards)
-    InThreads()([partial(shared.version, "card-1") for _ in range(4)] + [shared.current] * 4)
-    assert sorted(cards.read) == ["card-1", "current"]
 
 
 def test_the_client_has_a_connection_for_each_worker() -> None:

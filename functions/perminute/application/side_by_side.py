@@ -6,17 +6,13 @@ What one organization needs is one task, so it stays strictly serial.
 from __future__ import annotations
 
 from contextvars import copy_context
-from dataclasses import dataclass, field
 from functools import partial
-from threading import Lock
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from concurrent.futures import ThreadPoolExecutor
 
-    from perminute.domain.rating.rate_card import RateCard
-    from perminute.ports.messaging import RateCards
 
 R = TypeVar("R")
 
@@ -64,21 +60,3 @@ class InThreads:
         # freeze it in the midst of a request.
         wait(futures)
         return [future.result() for future in futures]
-
-
-@dataclass(frozen=True, slots=True)
-class SharedRateCards:
-    """Rate cards that threads share: a card is read by one, while the others wait for it."""
-
-    cards: RateCards
-    _lock: Lock = field(default_factory=Lock)
-
-    def current(self) -> RateCard:
-        """Return the card in force. Raises `Unavailable`."""
-        with self._lock:
-            return self.cards.current()
-
-    def version(self, version: str) -> RateCard:
-        """Return a card that was in force, or a correction's. Raises `Unavailable`."""
-        with self._lock:
-            return self.cards.version(version)

@@ -8,6 +8,7 @@ from perminute.adapters.dynamodb.calls import DynamoDBCalls
 from perminute.application.charge_calls import ChargeCalls
 from perminute.application.licensing_cache import LicensingCache
 from perminute.application.retry import RetryPolicy
+from perminute.application.side_by_side import InThreads
 
 if TYPE_CHECKING:
     from perminute.aws import AwsResources
@@ -21,4 +22,5 @@ def charge_calls(aws: AwsResources) -> ChargeCalls:
         licensing=LicensingCache(aws.licensing),
         rate_cards=aws.rate_cards(),
         retry=RetryPolicy(),
+        run_all=InThreads(),
     )

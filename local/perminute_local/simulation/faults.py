@@ -123,6 +123,12 @@ R = TypeVar("R")
 
 
 @dataclass(slots=True)
+class _Invocation:
+    rng: Random
+    before_each_request: Callable[[], None] = lambda: None
+
+
+@dataclass(slots=True)
 class FaultInjector:
     """Injects faults by the random numbers of the invocation that makes a request."""
 
@@ -133,27 +139,42 @@ class FaultInjector:
     is_off: bool = False
     requests: int = 0
     happened: Counter[Fault] = field(default_factory=Counter)
-    _rngs: list[Random] = field(default_factory=list)
-    """Of the invocations under way, each of which overtakes the one before."""
+    _invocations: list[_Invocation] = field(default_factory=list)
+    """Those under way, each of which overtakes the one before."""
 
     @property
     def depth(self) -> int:
         """How many invocations are under way."""
-        return len(self._rngs)
+        return len(self._invocations)
+
+    @property
+    def is_active(self) -> bool:
+        """Whether a function is disturbed if it makes a request now."""
+        return bool(self._invocations) and not self.is_off
 
     @property
     def rng(self) -> Random:
         """The random numbers of the invocation that is running."""
-        return self._rngs[-1]
+        return self._invocations[-1].rng
 
     @contextmanager
     def invocation(self, rng: Random) -> Iterator[None]:
         """Treat the requests made meanwhile as those of one invocation."""
-        self._rngs.append(rng)
+        self._invocations.append(_Invocation(rng))
         try:
             yield
         finally:
-            self._rngs.pop()
+            self._invocations.pop()
+
+    @contextmanager
+    def before_each_request(self, do: Callable[[], None]) -> Iterator[None]:
+        """Do something before each request that the running invocation makes meanwhile."""
+        running = self._invocations[-1]
+        running.before_each_request = do
+        try:
+            yield
+        finally:
+            running.before_each_request = lambda: None
 
     def happens(self, kind: Fault, rng: Random) -> bool:
         """Return whether a kind of fault happens elsewhere than at a request."""
@@ -171,9 +192,10 @@ class FaultInjector:
 
         `failing` returns what happens instead of the effect; None if that fault cannot happen here.
         """
-        if not self._rngs or self.is_off:
+        if not self.is_active:
             return effect()
         self.requests += 1
+        self._invocations[-1].before_each_request()
         fault = self.rates.of_request(self.rng)
         match fault:
             case None:

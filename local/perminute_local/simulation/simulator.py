@@ -2,8 +2,10 @@
 
 The idea is that of FoundationDB and TigerBeetle. The code under test is real: the functions' own
 handlers, invoked as Lambda invokes them. All around it is simulated and may fail: the systems that
-send events, the bus, queues and streams, and every request to AWS. There are no threads and there
-is no real clock: the simulator owns the time, and runs one task after the other, each to its end.
+send events, the bus, queues and streams, and every request to AWS. There is no real clock: the
+simulator owns the time, and runs one task after the other, each to its end. Where a function has
+threads (the organizations of a batch), one of them runs at a time, and the next is chosen at each
+request (`turns`).
 All random numbers come from the seed, so a world has exactly one history, and what fails once fails
 again. Then `shrinking` looks for the shortest plan that fails.
 

@@ -70,6 +70,7 @@ from perminute_local.simulation.backends.backend import (
     replaced_in_bootstrap,
 )
 from perminute_local.simulation.faults import Fault, carry_out_unanswered
+from perminute_local.simulation.turns import InTurns
 from perminute_local.stack import BACKING_TYPES, create_stack
 
 if TYPE_CHECKING:
@@ -273,7 +274,11 @@ def over_moto(
         with (
             patch.object(BaseClient, "_make_api_call", _intercepting(backend, original)),
             patch.object(Table, "__deepcopy__", _snapshot, create=True),
-            replaced_in_bootstrap(RetryPolicy=patient, CheckBooks=_check_books),
+            replaced_in_bootstrap(
+                RetryPolicy=patient,
+                CheckBooks=_check_books,
+                InThreads=lambda: InTurns(injector),
+            ),
             patch.object(aws, "S3RateCards", cards),
             patch.object(licensing_store, "MAX_FACTS", MAX_FACTS),
             patch.object(aws, "connect", lambda **_: connection),

@@ -33,6 +33,7 @@ from perminute.application.daily_runs import ListOrganizations
 from perminute.application.licensing_cache import LicensingCache
 from perminute.application.recorded_calls import RecordedCalls
 from perminute.application.retry import RetryPolicy
+from perminute.application.side_by_side import RunAll, in_order
 from perminute.domain.licensing.timelines import RERATING_HORIZON
 from perminute_local.replay.lambda_runtime import LoadedFunction
 from perminute_local.simulation.backends.backend import (
@@ -90,6 +91,8 @@ class SharedTwins:
     """Refused messages, by dead-letter queue."""
     redeliveries: ScheduledRedeliveries = field(default_factory=ScheduledRedeliveries)
     through: Through = directly
+    run_all: RunAll = in_order
+    """How the organizations of a batch are run."""
 
 
 _PARAMETERS = {
@@ -157,6 +160,7 @@ def _twins_for_adapters(shared: SharedTwins) -> Iterator[None]:
         CheckBooks=lambda **parts: in_pieces(CheckBooks(**parts)),
         ListOrganizations=partial(ListOrganizations, page_size=ORGANIZATIONS_PER_PAGE),
         RetryPolicy=_always(RETRY),
+        InThreads=lambda: shared.run_all,
     )
     with twins, patch.object(aws, "AwsResources", partial(_TwinResources, shared)):
         yield

@@ -37,6 +37,7 @@ from perminute_local.simulation.backends.twin_functions import (
     stack_without_aws,
 )
 from perminute_local.simulation.faults import Fault, carry_out_unanswered
+from perminute_local.simulation.turns import InTurns
 from perminute_local.simulation.write_recorder import (
     CreditWrite,
     QueuedWork,
@@ -113,7 +114,7 @@ class Twins:
         self._injector, self._recorder = injector, recorder
         cards = PublishedRateCards(read_rate_card(card[0], version=card[1]))
         store = InMemoryStore(max_facts=MAX_FACTS)
-        self._shared = SharedTwins(cards, store, through=self._through)
+        self._shared = SharedTwins(cards, store, through=self._through, run_all=InTurns(injector))
         self._functions = {function.name: function for function in self.stack.functions}
 
     def load(self, name: str) -> LoadedFunction:

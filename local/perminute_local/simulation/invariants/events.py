@@ -6,8 +6,6 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from perminute.application.apply_licensing import LicensingEvent
-from perminute.application.book_credit import CreditEvent
 from perminute.application.charge_calls import EndedCall
 from perminute.domain.credit.transaction import IdentityKind
 from perminute.domain.errors import Refused
@@ -18,7 +16,12 @@ from perminute.events.telephony import TELEPHONY, ended_call
 from perminute.formats.rate_card_csv import read_rate_card
 from perminute_local.simulation.invariants import calls, notifications, same_second
 from perminute_local.simulation.invariants.invariant import invariant, promise
-from perminute_local.simulation.invariants.organization import Organization, ReadEvent, broken_by
+from perminute_local.simulation.invariants.organization import (
+    Organization,
+    ReadEvent,
+    broken_by,
+    organization_of,
+)
 from perminute_local.simulation.plan import Expected
 
 if TYPE_CHECKING:
@@ -94,7 +97,7 @@ class EventLog:
                 yield from _one_content(f"another one is stored: {sent.body}")
                 continue
             stored[identity] = content
-            taken[_organization_of(event)].append(event)
+            taken[organization_of(event)].append(event)
             yield from calls.lasted(sent.body, event, snapshots)
         yield from _only_sent_is_refused(*refused.keys() - self.sent.keys())
         yield from same_second.broken(self.sent, refused, snapshots)
@@ -145,16 +148,6 @@ def _read(sent: EventSent) -> ReadEvent | None:
         return None
 
 
-def _organization_of(event: ReadEvent) -> str:
-    match event:
-        case EndedCall():
-            return event.call.organization_id
-        case CreditEvent():
-            return event.organization_id
-        case LicensingEvent():
-            return event.change.organization_id
-
-
 def _identity(event: ReadEvent) -> tuple[object, ...]:
     """Return what identifies an event for ever (docs/events.md)."""
     if isinstance(event, EndedCall):
@@ -175,7 +168,7 @@ def _has_change_id(event: ReadEvent) -> bool:
 
 
 def _is_taken(event: ReadEvent, snapshots: Mapping[str, Snapshot]) -> bool:
-    snapshot = snapshots.get(_organization_of(event))
+    snapshot = snapshots.get(organization_of(event))
     if snapshot is None:
         return False
     if isinstance(event, EndedCall):

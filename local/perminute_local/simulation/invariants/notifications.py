@@ -17,6 +17,7 @@ from perminute.domain.values.money import format_micros, parse_micros
 from perminute.domain.values.times import format_instant
 from perminute_local.simulation.invariants.digests import no_call_forgotten
 from perminute_local.simulation.invariants.invariant import everything_settles, invariant
+from perminute_local.simulation.invariants.organization import organization_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -192,6 +193,8 @@ def _traced(recorder: WriteRecorder, events: Iterable[ReadEvent]) -> Iterator[st
         what = f"{document['type']} of {document['organizationId']} names {correlation_id}"
         if not correlation_id:
             yield f"{document['type']} {name} names nothing"
+        elif found and not any(organization_of(e) == document["organizationId"] for e in found):
+            yield f"{what}, which is about another organization"
         elif name in recorder.of_new_calls and not any(_reports(e, document) for e in found):
             yield f"{what}, which says nothing of call {document['callId']}"
         elif document["type"] in _OF_RECHARGES and not any(_pays(e, document) for e in found):

@@ -48,6 +48,17 @@ _CLOCK_SKEW = timedelta(minutes=5)
 """How far the clock of somebody who issues settings may be ahead of ours."""
 
 
+def organization_of(event: ReadEvent) -> str:
+    """Return the id of the organization that an event is about."""
+    match event:
+        case EndedCall():
+            return event.call.organization_id
+        case CreditEvent():
+            return event.organization_id
+        case LicensingEvent():
+            return event.change.organization_id
+
+
 class Organization(NamedTuple):
     """What is stored of an organization, and what was sent."""
 
