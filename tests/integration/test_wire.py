@@ -136,10 +136,12 @@ def both(**settings: str) -> Both:
 
 @contextmanager
 def _at(now: datetime) -> Iterator[None]:
-    """Let no time pass between two tries, nor between both sides: it is part of signatures."""
+    """Let no time pass between two tries, nor between both sides: it is part of requests."""
+    naive = now.replace(tzinfo=None)
     with (
-        patch("botocore.auth.get_current_datetime", lambda: now),
-        patch.object(wire, "get_current_datetime", lambda: now),
+        patch("botocore.auth.get_current_datetime", lambda: naive),
+        patch("botocore.endpoint.get_current_datetime", lambda: naive),
+        patch.object(wire, "get_current_datetime", lambda: naive),
     ):
         yield
 
@@ -301,6 +303,7 @@ ANSWERS: dict[str, Answered | Exception] = {
         "ConditionalCheckFailedException", message="no", Item=STORED
     ),
     "500": answered(500, {"__type": "InternalServerError", "message": "sorry"}),
+    "500 with the time": answered(500, {}, Date="Sat, 28 Nov 2026 12:00:07 GMT"),
     "503 of a proxy": Answered(503, b"<html>Service Unavailable</html>", {}),
     "too large": Answered(413, b"", {}),
     "garbage": Answered(200, b"<html>log in</html>", {}),

@@ -15,29 +15,24 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
-from botocore.auth import (
-    AUTH_TYPE_MAPS,
-    SIGNED_HEADERS_BLACKLIST,
-    SIGV4_TIMESTAMP,
-    BaseSigner,
-)
+from botocore.auth import SIGNED_HEADERS_BLACKLIST, SIGV4_TIMESTAMP
+from botocore.awsrequest import AWSPreparedRequest, HeadersDict
 from botocore.compat import get_current_datetime
 from botocore.exceptions import NoCredentialsError
+from botocore.handlers import add_retry_headers
 from botocore.parsers import JSONParser, ResponseParserFactory
 from botocore.utils import normalize_url_path
 from msgspec.json import encode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-    from botocore.awsrequest import AWSRequest
     from botocore.credentials import ReadOnlyCredentials
     from botocore.parsers import ResponseParser
 
 _READS = frozenset(
     f"{read}Output" for read in ("BatchGetItem", "GetItem", "Query", "Scan", "TransactGetItems")
 )
-_SIGNATURE_VERSION = "perminute-v4"
 _UNSIGNED = frozenset(SIGNED_HEADERS_BLACKLIST)
 
 
@@ -58,9 +53,9 @@ def simplify(client: Any) -> None:  # noqa: ANN401 - botocore's clients are made
     resolver.construct_endpoint = lambda *_, **__: resolved()
     agent = client._user_agent_creator  # noqa: SLF001 - the same
     agent.to_string = cache(agent.to_string)
-    client._endpoint._response_parser_factory = _Parsers()  # noqa: SLF001 - the same
-    AUTH_TYPE_MAPS[_SIGNATURE_VERSION] = _Signer
-    client.meta.events.register("choose-signer.dynamodb", _choose_signer)
+    endpoint = client._endpoint  # noqa: SLF001 - the same
+    endpoint.create_request = partial(_create_request, client)
+    endpoint._response_parser_factory = _Parsers()  # noqa: SLF001 - the same
 
 
 def _serialize(
@@ -118,52 +113,53 @@ def _with_bytes(value: Any) -> Any:  # noqa: ANN401 - any value of JSON
     return value
 
 
-def _choose_signer(signature_version: str, **_: object) -> str | None:
-    return _SIGNATURE_VERSION if signature_version == "v4" else None
+def _create_request(
+    client: Any,  # noqa: ANN401 - botocore's clients are made at run time
+    parameters: Mapping[str, Any],
+    _operation_model: object,
+) -> Any:  # noqa: ANN401 - an AWSPreparedRequest, whose stubs want other headers
+    """Prepare a request for one attempt: signed, and with the number of the attempt.
 
-
-class _Signer(BaseSigner):
-    """Signature Version 4 of a POST without a query (AWS: Create a signed AWS API request).
-
-    botocore's own prepares the request for it, goes through its headers twice, and derives the key
-    each time.
+    botocore's own copies the headers three times, signs what it has prepared for that purpose, and
+    emits `request-created` and `before-sign`, to which nobody else listens.
     """
-
-    REQUIRES_REGION = True
-
-    def __init__(
-        self, credentials: ReadOnlyCredentials | None, service_name: str, region_name: str
-    ) -> None:
-        self._credentials = credentials
-        self._place = f"{region_name}/{service_name}/aws4_request"
-
-    def add_auth(self, request: AWSRequest) -> None:
-        if self._credentials is None:
-            raise NoCredentialsError
-        now = get_current_datetime().strftime(SIGV4_TIMESTAMP)
-        request.headers["X-Amz-Date"] = now
-        if self._credentials.token:
-            request.headers["X-Amz-Security-Token"] = self._credentials.token
-        scope = f"{now[:8]}/{self._place}"
-        signed, digest = _canonical(request)
-        text = f"AWS4-HMAC-SHA256\n{now}\n{scope}\n{digest}"
-        key = _signing_key(self._credentials.secret_key, scope)
-        signature = hmac.digest(key, text.encode(), "sha256").hex()
-        request.headers["Authorization"] = (
-            f"AWS4-HMAC-SHA256 Credential={self._credentials.access_key}/{scope}, "
-            f"SignedHeaders={signed}, Signature={signature}"
-        )
+    signer = client._request_signer  # noqa: SLF001 - botocore has no other place for it
+    if signer._credentials is None:  # noqa: SLF001 - the same
+        raise NoCredentialsError
+    credentials = signer._credentials.get_frozen_credentials()  # noqa: SLF001 - the same
+    context, url, body = parameters["context"], parameters["url"], parameters["body"]
+    headers = {
+        **parameters["headers"],
+        "X-Amz-Date": get_current_datetime().strftime(SIGV4_TIMESTAMP),
+    }
+    if credentials.token:
+        headers["X-Amz-Security-Token"] = credentials.token
+    headers["Authorization"] = _authorization(credentials, signer.region_name, url, headers, body)
+    headers["Content-Length"] = str(len(body))
+    prepared: Any = AWSPreparedRequest
+    request = prepared("POST", url, HeadersDict(headers), body, False, context)  # noqa: FBT003 - botocore's
+    context["retries"]["max"] = client.meta.config.retries["total_max_attempts"]
+    add_retry_headers(request)
+    return request
 
 
-def _canonical(request: Any) -> tuple[str, str]:  # noqa: ANN401 - an AWSRequest whose data are bytes
-    """Return the names of the headers that are signed, and the hash of what is signed."""
-    host, path = _host_and_path(request.url)
-    headers = {name.lower(): value for name, value in request.headers.items()} | {"host": host}
-    names = sorted(headers.keys() - _UNSIGNED)
-    lines = [f"{name}:{' '.join(headers[name].split())}" for name in names]
-    signed, body = ";".join(names), sha256(request.data).hexdigest()
-    text = "\n".join(["POST", path, "", *lines, "", signed, body])
-    return signed, sha256(text.encode()).hexdigest()
+def _authorization(
+    credentials: ReadOnlyCredentials, region: str, url: str, headers: dict[str, str], body: bytes
+) -> str:
+    """Sign a POST without a query by Signature Version 4 (AWS: Create a signed AWS API request)."""
+    host, path = _host_and_path(url)
+    by_name = {name.lower(): value for name, value in headers.items()} | {"host": host}
+    names = sorted(by_name.keys() - _UNSIGNED)
+    lines = [f"{name}:{by_name[name]}" for name in names]
+    signed = ";".join(names)
+    request = "\n".join(["POST", path, "", *lines, "", signed, sha256(body).hexdigest()])
+    now = headers["X-Amz-Date"]
+    scope = f"{now[:8]}/{region}/dynamodb/aws4_request"
+    text = f"AWS4-HMAC-SHA256\n{now}\n{scope}\n{sha256(request.encode()).hexdigest()}"
+    key = _signing_key(credentials.secret_key, scope)
+    signature = hmac.digest(key, text.encode(), "sha256").hex()
+    sender = f"{credentials.access_key}/{scope}"
+    return f"AWS4-HMAC-SHA256 Credential={sender}, SignedHeaders={signed}, Signature={signature}"
 
 
 @lru_cache(maxsize=4)
