@@ -125,6 +125,8 @@ def write_pools(builder: TransactionBuilder, pools: MinutePools) -> None:
 
 def notifications_of_call(usage: Usage) -> Iterator[CallNotification]:
     """Return the notifications of a single call that need not wait for its pool."""
+    if usage.reason is None and not usage.flags:
+        return
     match usage.outcome, usage.reason:
         case _ if usage.notifications_held:
             pass

@@ -14,8 +14,9 @@ next: so a correction never has calls counted again.
 from __future__ import annotations
 
 from collections import Counter
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from perminute.domain.credit.holds import NOTHING_HELD, Hold, Holds
@@ -312,7 +313,12 @@ def _is_day_near(key: SpendKey, today: datetime) -> bool:
 
 def day_of(at: datetime) -> SpendKey:
     """Return the key of a day, whose counter the account contains."""
-    return SpendKey(SpendKind.DAY, "", datetime(at.year, at.month, at.day, tzinfo=UTC))
+    return _key_of_day(at.date())
+
+
+@lru_cache(maxsize=32)  # nearly all calls are of a few days
+def _key_of_day(day: date) -> SpendKey:
+    return SpendKey(SpendKind.DAY, "", datetime.combine(day, time(), UTC))
 
 
 def _of_user(call: Call, at: datetime) -> SpendKey:

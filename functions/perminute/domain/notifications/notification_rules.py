@@ -6,7 +6,6 @@ of once, and again only after the balance has risen above the threshold.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from perminute.domain.notifications.notifications import BalanceExhausted, LowBalance, notification
@@ -42,19 +41,24 @@ def crossings(
     The highest comes first. Each states the instant and the balance of the last entry that passed
     its threshold, or `balance_now` if transactions have waited to be decided together.
     """
-    after = balance_now or (_after(entries[-1]) if entries else None)
-    if after is None:
+    if balance_now is None and not entries:
         return
-    notify = partial(notification, organization_id=after.organization_id)
+    after_micros = balance_now.micros if balance_now else entries[-1].balance_after_micros
     for threshold_micros in sorted(set(thresholds_micros), reverse=True):
-        if after.micros < threshold_micros <= before_micros:
+        if after_micros < threshold_micros <= before_micros:
             passed = balance_now or _last_below(entries, threshold_micros)
             low = LowBalance(threshold_micros, passed.micros, currency)
-            yield notify(low, at=passed.at, cause=f"{passed.entry_id}/{threshold_micros}")
-    if after.micros <= 0 < before_micros:
+            yield _of_balance(low, passed, f"{passed.entry_id}/{threshold_micros}")
+    if after_micros <= 0 < before_micros:
         # Micro-units are whole: a balance that is not above zero is below one of them.
         passed = balance_now or _last_below(entries, 1)
-        yield notify(BalanceExhausted(passed.micros, currency), at=passed.at, cause=passed.entry_id)
+        yield _of_balance(BalanceExhausted(passed.micros, currency), passed, passed.entry_id)
+
+
+def _of_balance(
+    body: LowBalance | BalanceExhausted, passed: BalanceNow, cause: str
+) -> Notification:
+    return notification(body, organization_id=passed.organization_id, at=passed.at, cause=cause)
 
 
 def _last_below(entries: Sequence[LedgerEntry], threshold_micros: int) -> BalanceNow:
