@@ -479,8 +479,10 @@ def counting_calls_before_credit() -> Iterator[None]:
     grant_blocks = authorization._grant_blocks  # noqa: SLF001
 
     def counted(quote: PricedRequest) -> Grant:
-        is_full, notified = authorization._concurrent_calls(quote)  # noqa: SLF001
-        if quote.is_new and is_full:
+        settings = quote.context.account.settings
+        most = settings and settings.max_concurrent_calls
+        is_full, notified = authorization._concurrent_calls(quote, most or 0)  # noqa: SLF001
+        if quote.is_new and most is not None and is_full:
             denial = authorization._denial(Denied.SPEND_LIMIT, LimitName.CONCURRENT_CALLS)  # noqa: SLF001
             return denial._replace(call_limit_notified=notified)
         return grant_blocks(quote)

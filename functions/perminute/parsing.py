@@ -150,9 +150,9 @@ def is_text(value: str) -> bool:
     return True
 
 
-def check_text(sent: object) -> None:
-    """Raise `Refused` for half of a surrogate pair, wherever in JSON it is."""
-    if not is_text(json.dumps(sent, ensure_ascii=False)):
+def check_text(*sent: str) -> None:
+    """Raise `Refused` if one of these texts has half of a surrogate pair."""
+    if not is_text("\n".join(sent)):
         raise Refused("body", "has a name or a value that is no Unicode text")
 
 

@@ -93,10 +93,11 @@ def serve_http(
     """Serve a request that API Gateway let through."""
     try:
         request = read_message(event, _Request)
-        check_text((request.path_parameters, request.query_string_parameters))
+        path, query = request.path_parameters or {}, request.query_string_parameters or {}
+        check_text(*path, *path.values(), *query, *query.values())
     except Refused as error:
         return Served("none", "", "", error_document(error), str(error))
-    path, context = request.path_parameters or {}, request.request_context
+    context = request.request_context
     # The instant at which API Gateway took the request: not when a cold start was over.
     at = _EPOCH + _MILLISECOND * context.time_epoch
     organization_id, call_id = path.get("organizationId", ""), canonical_id(path.get("callId", ""))

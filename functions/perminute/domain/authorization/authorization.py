@@ -106,10 +106,12 @@ def limit_grant(priced: PricedRequest) -> Grant:
         return _denial(Denied.CALL_TOO_LONG)
     if priced.context.price.costs_nothing:
         return _grant_for_nothing(priced)
+    settings = priced.context.account.settings
+    most = None if settings is None else settings.max_concurrent_calls
     # If credit is short as well, that is the reason which is stated.
-    if not priced.is_new or not _is_covered(priced, 1):
+    if most is None or not priced.is_new or not _is_covered(priced, 1):
         return _grant_blocks(priced)
-    is_full, notified = _concurrent_calls(priced)
+    is_full, notified = _concurrent_calls(priced, most)
     limit = LimitName.CONCURRENT_CALLS
     grant = _denial(Denied.SPEND_LIMIT, limit) if is_full else _grant_blocks(priced)
     return grant._replace(call_limit_notified=notified)
@@ -155,13 +157,10 @@ def _grant_for_nothing(priced: PricedRequest) -> Grant:
     return Grant(quota, priced.lapses_at(quota), MAX_CALL_SECONDS, payer, is_final)
 
 
-def _concurrent_calls(priced: PricedRequest) -> tuple[bool, bool]:
+def _concurrent_calls(priced: PricedRequest, most: int) -> tuple[bool, bool]:
     """Return whether the limit of concurrent calls is reached, and whether admins were notified."""
     account = priced.context.account
-    was_notified, settings = account.call_limit_notified, account.settings
-    if settings is None or settings.max_concurrent_calls is None:
-        return False, was_notified
-    calls, most = account.reserved.calls_at(priced.at), settings.max_concurrent_calls
+    was_notified, calls = account.call_limit_notified, account.reserved.calls_at(priced.at)
     # They are notified again only after no more than half as many were under way: else each call
     # that ends and makes room for another would notify them.
     return calls >= most, (calls > most // 2 if was_notified else calls >= most)

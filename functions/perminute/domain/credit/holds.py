@@ -62,9 +62,9 @@ class Hold(NamedTuple):
 
 def lapses_at(at: datetime, span: timedelta) -> datetime:
     """Return the first instant of the grid that lies at least `span` after `at`."""
-    grid = _FINEST
-    while span > MAX_INSTANTS_PER_SPAN * grid:
-        grid *= 2
+    # The finest one, doubled until the span has no more instants of it.
+    times = -(-span // (MAX_INSTANTS_PER_SPAN * _FINEST))
+    grid = _FINEST * (1 << max(0, times - 1).bit_length())
     return at + span + (_EPOCH - (at + span)) % grid
 
 
