@@ -46,7 +46,7 @@ def main() -> None:
         naive = _measure(aws, _naive_handler(aws, card))
     print_result(
         "authorization",
-        "at most 3 ms of CPU at the median, one read and one conditional write",
+        "at most 0.8 ms of CPU at the median, one read and one conditional write",
         medianMilliseconds=ours.milliseconds,
         requests=ours.requests,
         naive=NAIVE,
@@ -64,22 +64,25 @@ class Measured(NamedTuple):
 
 def _measure(aws: InstantAws, handler: Callable[..., Any]) -> Measured:
     numbers = count()
-    for _ in range(10):
-        _ask(handler, next(numbers))
+    # Until the licenses of all organizers are cached.
+    for _ in ORGANIZERS:
+        _ask(handler, _event(next(numbers)))
     before, taken = aws.requests, []
     for _ in range(ROUNDS):
-        started = time.process_time()
-        _ask(handler, next(numbers))
-        taken.append(time.process_time() - started)
+        event = _event(next(numbers))
+        taken.append(_ask(handler, event))
     requests = (aws.requests - before) / ROUNDS
     return Measured(round(statistics.median(taken) * 1_000, 2), round(requests, 2))
 
 
-def _ask(handler: Callable[..., Any], number: int) -> None:
-    answer = handler(_event(number), CONTEXT)
+def _ask(handler: Callable[..., Any], event: dict[str, Any]) -> float:
+    started = time.process_time()
+    answer = handler(event, CONTEXT)
+    seconds = time.process_time() - started
     if json.loads(answer["body"])["decision"] != "allow":
         msg = f"the benchmark's call was not allowed: {answer}"
         raise RuntimeError(msg)
+    return seconds
 
 
 def _event(number: int) -> dict[str, Any]:
