@@ -113,7 +113,8 @@ class Values:
                 required = {name: fields.pop(name) for name in part.get("required", ())}
                 return st.fixed_dictionaries(required, optional=fields)
             case "array":
-                return st.lists(self.of(part["items"]), max_size=3)
+                least = part.get("minItems", 0)
+                return st.lists(self.of(part["items"]), min_size=least, max_size=least or 3)
             case "integer":
                 whole = st.integers(part["minimum"], part["maximum"])
                 return whole | whole.map(float)

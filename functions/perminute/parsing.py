@@ -261,6 +261,8 @@ def _rule_of(kind: object) -> str:
             rule = f"a whole number from {least} to {most}"
         case inspect.EnumType(cls=values) | inspect.LiteralType(values=values):
             rule = " or ".join(", ".join(f'"{value}"' for value in values).rsplit(", ", 1))
+        case inspect.VarTupleType(min_length=int(least), max_length=most):
+            rule = f"a list of {least} to {most} items"
         case inspect.VarTupleType(max_length=most):
             rule = f"a list of at most {most} items"
         case inspect.BoolType():

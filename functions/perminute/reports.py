@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from perminute.application.correlation import correlation_id
+from perminute.application.correlation import correlation_id, traceable
 from perminute.domain.errors import Unavailable
 from perminute.domain.rating.usage_record import Outcome
 from perminute.domain.values.times import format_instant
@@ -63,6 +63,11 @@ def report_charged(batch: BatchResults[Usage]) -> None:
     report_batch(batch, Counter(_OUTCOME_METRICS[usage.outcome] for usage in batch.accepted))
     for usage, names in zip(batch.accepted, batch.accepted_names, strict=True):
         _report_if_uncharged(usage, names["eventId"])
+
+
+def report_queued_calls(event_id: str, calls: int, messages: int) -> None:
+    """Report an event whose calls were queued again, by organization."""
+    logger.info("calls queued again", eventId=traceable(event_id), calls=calls, messages=messages)
 
 
 def report_rerated(batch: BatchResults[ReratingProgress]) -> None:

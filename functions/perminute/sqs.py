@@ -26,7 +26,7 @@ from perminute.observability import lambda_handler, logger, named_run
 from perminute.ports.messaging import Rejection
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
@@ -105,9 +105,14 @@ class BatchResults(Generic[R]):
         """The ids of the accepted messages, in the order of `accepted`."""
         return [names for names in self.names if _RESULT not in names]
 
+    @property
+    def failed_ids(self) -> list[str]:
+        """The ids of the messages to be delivered again."""
+        return list(dict.fromkeys(message.id for message, _ in self.failed))
+
     def response(self) -> BatchResponse:
         """Return which messages are to be delivered again."""
-        return {"batchItemFailures": [{"itemIdentifier": message.id} for message, _ in self.failed]}
+        return {"batchItemFailures": [{"itemIdentifier": one} for one in self.failed_ids]}
 
     def counts(self) -> dict[str, int]:
         """Count messages by result, for the log line of the batch."""
@@ -123,8 +128,14 @@ class BatchResults(Generic[R]):
         return Counter(reason for _, reason in self.failed)
 
 
+def undivided(body: str, received: Received) -> Iterable[tuple[str, Received]]:
+    """Return the message as it is: most queues have one event in each."""
+    return ((body, received),)
+
+
 def sqs_handler(  # noqa: PLR0913 - each of them differs from function to function
     *,
+    divide: Callable[[str, Received], Iterable[tuple[str, Received]]] = undivided,
     parse: Callable[[str, Received], I],
     use_case: Callable[[Sequence[I], Deadline], Sequence[Result[R]]],
     rejections: Rejections,
@@ -144,6 +155,7 @@ def sqs_handler(  # noqa: PLR0913 - each of them differs from function to functi
         deadline = Deadline.in_milliseconds(context.get_remaining_time_in_millis())
         batch = process_batch(
             event,
+            divide=divide,
             parse=parse,
             use_case=use_case,
             rejections=rejections,
@@ -161,6 +173,7 @@ def sqs_handler(  # noqa: PLR0913 - each of them differs from function to functi
 def process_batch(  # noqa: PLR0913 - each of them differs from function to function
     event: dict[str, Any],
     *,
+    divide: Callable[[str, Received], Iterable[tuple[str, Received]]] = undivided,
     parse: Callable[[str, Received], I],
     use_case: Callable[[Sequence[I], Deadline], Sequence[Result[R]]],
     rejections: Rejections,
@@ -169,16 +182,17 @@ def process_batch(  # noqa: PLR0913 - each of them differs from function to func
 ) -> BatchResults[R]:
     """Parse every message, call the use case once with all that are valid, and settle each message.
 
-    The use case returns a result for each, in their order.
+    `divide` returns the events of a message, each of which is processed as if it had come alone; it
+    raises `Refused` and `Unavailable`. The use case returns a result for each, in their order. A
+    message is delivered again if any of its events failed. Its refused events are stored once none
+    fails.
     """
     batch: BatchResults[R] = BatchResults()
     sound: list[tuple[Message, I]] = []
     refused: list[tuple[Message, Refused]] = []
-    now = datetime.now(UTC)
-    for record in event["Records"]:
-        message = Message.of(record)
+    for message, arrival in _events_of(event["Records"], divide, deadline, batch, refused):
         try:
-            sound.append((message, parse(message.body, received(record, now))))
+            sound.append((message, parse(message.body, arrival)))
         except Refused as refusal:
             refused.append((message, refusal))
     results = use_case([content for _, content in sound], deadline)
@@ -201,8 +215,7 @@ def process_batch(  # noqa: PLR0913 - each of them differs from function to func
             case never:
                 assert_never(never)
         batch.names.append(names_of(content) | became)
-    for message, why in refused:
-        _store_refused(message, why, batch, rejections)
+    _settle_refused(refused, batch, rejections, deadline)
     return batch
 
 
@@ -236,6 +249,27 @@ def hidden_seconds(receives: int, jitter: float) -> int:
     return longest - round(jitter * longest / 2)
 
 
+def _events_of(
+    records: Sequence[dict[str, Any]],
+    divide: Callable[[str, Received], Iterable[tuple[str, Received]]],
+    deadline: Deadline,
+    batch: BatchResults[R],
+    refused: list[tuple[Message, Refused]],
+) -> Iterator[tuple[Message, Received]]:
+    now = datetime.now(UTC)
+    for record in records:
+        whole = Message.of(record)
+        try:
+            deadline.check()
+            events = divide(whole.body, received(record, now))
+        except Refused as refusal:
+            refused.append((whole, refusal))
+        except Unavailable as error:
+            batch.failed.append((whole, str(error)))
+        else:
+            yield from ((whole._replace(body=body), arrival) for body, arrival in events)
+
+
 def received(record: dict[str, Any], now: datetime) -> Received:
     """Return when a message of a batch was sent to the queue, and that it is processed now."""
     sent = str(record.get("attributes", {}).get("SentTimestamp", ""))
@@ -253,6 +287,23 @@ def event_id_of(body: str) -> str:
     if isinstance(event_id, str) and event_id:
         return event_id[:MAX_EVENT_ID_LENGTH]
     return "sha256:" + hashlib.sha256(body.encode(errors="replace")).hexdigest()[:16]
+
+
+def _settle_refused(
+    refused: Sequence[tuple[Message, Refused]],
+    batch: BatchResults[R],
+    rejections: Rejections,
+    deadline: Deadline,
+) -> None:
+    failed = set(batch.failed_ids)
+    for message, refusal in refused:
+        if message.id in failed:
+            # The message is delivered again with all of its events, and this one refused again.
+            continue
+        if deadline.passed:
+            batch.failed.append((message, "no time was left in this invocation"))
+        else:
+            _store_refused(message, refusal, batch, rejections)
 
 
 def _store_refused(

@@ -23,9 +23,10 @@ from perminute.domain.reference.licenses import GUIDS, OUR_NAMES, PRODUCTS
 from perminute.domain.reference.phone_numbers import PATTERN
 from perminute.domain.values.times import MAX_CLOCK_AHEAD
 from perminute.events.billing import BILLING
+from perminute.events.calls_ended import MAX_EVENT_BYTES
 from perminute.events.event import Event
 from perminute.events.licensing import LICENSING
-from perminute.events.telephony import TELEPHONY
+from perminute.events.telephony import MAX_CALLS_IN_EVENT, TELEPHONY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -69,9 +70,11 @@ UNSAID = (
     "`effectiveAt` is at most 400 days (`ReratingHorizonDays`) before the event was issued; "
     "`endedAt` is not before `answeredAt`, and at most 24 hours after it; `expiresAt` is after "
     "`purchasedAt`; a time of the years 1970 to 9990, or 1 to 9999, is also within them in UTC. "
+    "Size: a `Calls Ended` has at most 240 KB. "
     "Money: `Credit Adjusted` comes after the credit has a currency, and all events have the same "
     "currency; `rechargeAmount` is at least `minimumPurchase`. Identity: an earlier event with the "
-    "same identity had the same content."
+    "same identity had the same content. Of a `Calls Ended`, each call is processed by itself: one "
+    "that breaks a rule is refused alone."
 )
 
 _ANY_CASE = re.compile("[a-z]", re.IGNORECASE)
@@ -88,6 +91,8 @@ def add_rules(schema: dict[str, Any]) -> None:
     uncharged = {"properties": {"billableSeconds": {"enum": [0, None]}}}
     call["allOf"] = [*numbers_by_leg_type(), {"if": unanswered, "then": uncharged}]
     takes_back = {"properties": {"purchaseId": {"type": "string"}}, "required": ["purchaseId"]}
+    # Each is read by itself; what is said here is what all of them should be.
+    definitions["CallsEnded"]["properties"]["calls"]["items"] = {"$ref": "#/$defs/CallEnded"}
     definitions["CreditAdjusted"]["allOf"] = [
         {"if": takes_back, "then": {"properties": {"amount": {"pattern": "^-"}}}}
     ]
@@ -203,6 +208,8 @@ def page() -> str:
         part_numbers=_names(PRODUCTS),
         dial_out_modes=_names(DialOutMode),
         dial_out_policies=_names(PREDEFINED),
+        max_calls=MAX_CALLS_IN_EVENT,
+        max_kilobytes=MAX_EVENT_BYTES // 1024,
         minutes_ahead=MAX_CLOCK_AHEAD // timedelta(minutes=1),
         in_force=_in_force(),
     )
@@ -276,6 +283,8 @@ def _words(kind: dict[str, Any], definitions: dict[str, Any]) -> str:
             words = f"*{title}*"
         case {"enum": names}:
             words = " \\| ".join(f"`{name}`" for name in names)
+        case {"type": "array", "minItems": least, "maxItems": most}:
+            words = f"list of {least} to {most} objects"
         case {"type": "array", "items": items, "maxItems": most}:
             words = f"list of {_words(_resolved(items, definitions), definitions)}, {most} at most"
         case {"type": "integer", "minimum": least, "maximum": most}:

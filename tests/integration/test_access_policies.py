@@ -44,6 +44,7 @@ ROOT = {"Fn::Sub": "arn:${AWS::Partition}:iam::${AWS::AccountId}:root"}
 PURCHASE = ("perminute.billing", "Credit Purchased")
 LICENSE = ("perminute.licensing", "License Assigned")
 CALL = ("perminute.telephony", "Call Ended")
+CALLS = ("perminute.telephony", "Calls Ended")
 
 
 class Who(NamedTuple):
@@ -182,6 +183,7 @@ def denied(bus: str, who: Who, *events: tuple[str, str]) -> str | None:
         (FREE, LICENSE),
         (BUYS, PURCHASE),
         (RINGS, CALL),
+        (RINGS, CALLS),
         (MEMBER, CALL),
     ],
 )
@@ -222,6 +224,7 @@ def test_nobody_else_may_whatever_its_own_policy_says(
     "event",
     [
         ("perminute.billing", "Call Ended"),
+        ("perminute.licensing", "Calls Ended"),
         ("perminute.billing", "Credit Minted"),
         ("perminute.telefony", "Call Ended"),
         ("perminute", "Credit Purchased"),

@@ -227,7 +227,8 @@ def test_the_samples_end_in_a_charged_call(names: list[str], system: System) -> 
         assert system.call(function, event) == {"batchItemFailures": []}
     assert system.rerate() == []
     document = system.results().document()
-    (call,) = document["calls"]
+    app, call = document["calls"]
+    assert (app["outcome"], app["reason"]) == ("free", "appJoin")
     assert (call["outcome"], call["charge"]) == ("charged", "0.435")
     assert f"are ${call['charge']}" in PAGE
     assert f"The balance is ${document['organizations']['contoso']['balance']} then" in PAGE
@@ -257,7 +258,7 @@ def test_a_call_in_another_currency_has_a_price_unless_credit_has_to_pay_it(
 @pytest.mark.parametrize(
     ("queue", "names"),
     [
-        ("CallsQueue", ["call-ended"]),
+        ("CallsQueue", ["call-ended", "calls-ended"]),
         (
             "LicensingQueue",
             [
@@ -325,6 +326,32 @@ def test_poison_and_conflicts_are_kept_with_their_reason_and_the_rest_takes_effe
     state = ready.state()
     assert not ready.send(queue, sound)
     assert ready.state() == state
+
+
+def test_each_call_of_an_event_is_charged_or_refused_by_itself(ready: System) -> None:
+    conflict = {**json.loads(sample("call-ended"))["detail"], "meetingId": "other"}
+    event = json.loads(sample("calls-ended"))
+    event["detail"]["calls"] += [conflict, {"organizationId": "contoso"}]
+    assert not ready.send("CallsQueue", json.dumps(event))
+    results = ready.results()
+    assert [usage.outcome for usage in results.usages] == ["free", "charged"]
+    reasons = {rejected.event_id: rejected.reason for rejected in results.rejected}
+    assert set(reasons) == {f"{event['id']}#2", f"{event['id']}#3"}
+    assert reasons[f"{event['id']}#2"].startswith("callId: conflict: ")
+    assert reasons[f"{event['id']}#3"].startswith("callId: is required; ")
+    assert not ready.send("CallsQueue", json.dumps(event))
+    assert ready.results().usages == results.usages
+
+
+def test_calls_of_several_organizations_are_queued_again_and_charged_then(ready: System) -> None:
+    event = json.loads(sample("calls-ended"))
+    event["detail"]["calls"] += [{**event["detail"]["calls"][0], "organizationId": "tailspin"}]
+    assert not ready.send("CallsQueue", json.dumps(event))
+    assert ready.results().usages == []
+    queued = [message["Body"] for message in drain(ready.stack.queues["CallsQueue"].url)]
+    assert len(queued) == 2
+    assert not ready.send("CallsQueue", *queued)
+    assert [usage.outcome for usage in ready.results().usages] == ["free", "charged", "notEntitled"]
 
 
 def test_without_a_rate_card_calls_come_again_and_are_charged_once_it_is_there(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +14,14 @@ from from_schema import Values, with_something_else
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from perminute.adapters.memory import SentCalls
 from perminute.domain.errors import Refused
 from perminute.events.billing import BILLING, credit_event
+from perminute.events.calls_ended import DivideCalls
 from perminute.events.event import read_event
 from perminute.events.licensing import LICENSING, licensing_event
 from perminute.events.telephony import TELEPHONY, ended_call
+from perminute.sqs import Received
 from perminute_local.event_documents import schema
 
 if TYPE_CHECKING:
@@ -40,6 +44,7 @@ WITHOUT_FORMATS = jsonschema_rs.validator_for(SCHEMA, validate_formats=False)
 IN_PYTHON = jsonschema.Draft202012Validator(SCHEMA)
 """Whose patterns are Python's, in which `$` also stands before a last line's end."""
 
+IN_THE_END = Received(None, datetime(9999, 12, 1, tzinfo=UTC))
 DOORS: dict[str, tuple[Source[Any], Callable[[Any], object]]] = {
     "perminute.telephony": (TELEPHONY, ended_call),
     "perminute.licensing": (LICENSING, licensing_event),
@@ -64,8 +69,12 @@ def refusal(event: Any) -> str | None:
     if not isinstance(source, str) or source not in DOORS:
         return "source"
     door, to_domain = DOORS[source]
+    queue = SentCalls([json.dumps(event)])
+    divide = DivideCalls(queue, lambda *_: None)
     try:
-        to_domain(read_event(json.dumps(event), door))
+        while queue.sent:
+            for body, _ in divide(queue.sent.pop(), IN_THE_END):
+                to_domain(read_event(body, door))
     except Refused as refused:
         return str(refused)
     return None

@@ -106,12 +106,35 @@ def senders(template: Template, queue: str) -> set[str]:
         if queue not in map(logical_id, policy["Properties"]["Queues"]):
             continue
         for statement in policy["Properties"]["PolicyDocument"]["Statement"]:
+            if "Fn::If" in statement:
+                continue
             granted = (statement["Effect"], statement["Principal"], statement["Action"])
             assert granted == ("Allow", {"Service": "events.amazonaws.com"}, "sqs:SendMessage")
             assert logical_id(statement["Resource"]) == queue
             arns = statement["Condition"]["ArnEquals"]["aws:SourceArn"]
             sources |= set(map(logical_id, arns if isinstance(arns, list) else [arns]))
     return sources
+
+
+def test_named_senders_of_this_account_may_send_calls_without_the_bus_and_to_no_other_queue(
+    template: Template,
+) -> None:
+    conditional = [
+        statement["Fn::If"]
+        for _, policy in resources(template, "AWS::SQS::QueuePolicy")
+        for statement in policy["Properties"]["PolicyDocument"]["Statement"]
+        if "Fn::If" in statement
+    ]
+    statement = {
+        "Sid": "SendersOfThisAccountMayDeliverCalls",
+        "Effect": "Allow",
+        "Principal": {"AWS": {"Ref": "CallSenders"}},
+        "Action": "sqs:SendMessage",
+        "Resource": {"Fn::GetAtt": ["CallsQueue", "Arn"]},
+        "Condition": {"StringEquals": {"aws:PrincipalAccount": {"Ref": "AWS::AccountId"}}},
+    }
+    assert conditional == [["HasCallSenders", statement, {"Ref": "AWS::NoValue"}]]
+    assert template["Parameters"]["CallSenders"]["Default"] == "nobody"
 
 
 def test_every_function_runs_by_one_thing_known_here_and_perhaps_a_schedule(

@@ -74,17 +74,20 @@ def allowed(template: Template) -> Iterator[Arrow]:
 
 
 def queued(template: Template) -> Iterator[Arrow]:
-    """From a function to the queue in which it leaves itself work."""
+    """From a function to the queue that it reads, in which it leaves itself work."""
+    feeding = set(fed(template))
     for name, function in resources(template, "AWS::Serverless::Function"):
-        variables = function["Properties"].get("Environment", {}).get("Variables", {})
-        if "WORK_QUEUE_URL" in variables:
-            yield name, variables["WORK_QUEUE_URL"]["Ref"]
+        role = template["Resources"][function["Properties"]["Role"]["Fn::GetAtt"][0]]
+        sent_to = named_by(role, "sqs:SendMessage")
+        yield from ((name, queue) for queue in sent_to if (queue, name) in feeding)
 
 
-def named_by(role: dict[str, Any]) -> set[str]:
+def named_by(role: dict[str, Any], action: str | None = None) -> set[str]:
     found: set[str] = set()
     for policy in role["Properties"]["Policies"]:
         for statement in policy["PolicyDocument"]["Statement"]:
+            if action is not None and action not in statement["Action"]:
+                continue
             match statement["Resource"]:
                 case {"Fn::GetAtt": [str(name), "Arn"]} | {"Ref": str(name)}:
                     found.add(name)

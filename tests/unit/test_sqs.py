@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import json
+from functools import partial
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from perminute.adapters.memory import ScheduledRedeliveries, StoredRejections
 from perminute.application.results import Accepted, Duplicate, Result
+from perminute.application.retry import Deadline
 from perminute.domain.errors import Contended, Refused, Throttled, Unavailable
 from perminute.sqs import hidden_seconds, process_batch, sqs_handler
 from perminute_local.replay.lambda_runtime import Context
@@ -14,7 +17,6 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from perminute.application.retry import Deadline
     from perminute.ports.messaging import Redeliveries, Rejection
     from perminute.sqs import Received
 
@@ -156,6 +158,20 @@ def test_a_refusal_that_cannot_be_kept_comes_again() -> None:
     )
     assert settled.accepted == ["new"]
     assert settled.response() == {"batchItemFailures": [{"itemIdentifier": "m-poison"}]}
+
+
+def test_refusals_for_which_no_time_is_left_come_again() -> None:
+    rejections = StoredRejections()
+    settled = process_batch(
+        batch("poison", "poison", "poison"),
+        parse=open_word,
+        use_case=judge,
+        rejections=rejections,
+        # Asked once before each message is parsed, and once before each refusal is stored.
+        deadline=Deadline(at=5, clock=partial(next, count(1))),
+    )
+    assert len(rejections.stored) == 1
+    assert settled.failures() == {"no time was left in this invocation": 2}
 
 
 def test_a_refused_message_without_an_event_id_goes_by_its_fingerprint() -> None:

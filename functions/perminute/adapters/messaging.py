@@ -185,6 +185,13 @@ class SQSRedeliveries(SQSQueue):
             self._ask("change_message_visibility_batch", Entries=entries)
 
 
+class SQSCalls(SQSQueue):
+    """`CallsQueue` over the queue of `charge_calls`."""
+
+    def send(self, messages: Sequence[str]) -> None:
+        self.send_messages(messages)
+
+
 class SQSReratingQueue(SQSQueue):
     """`ReratingQueue` over the queue of `rerate_calls`."""
 

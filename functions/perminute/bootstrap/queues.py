@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from perminute.adapters.messaging import (
+    SQSCalls,
     SQSRedeliveries,
     SQSRejections,
     SQSReratingQueue,
@@ -23,6 +24,11 @@ def rejections(aws: AwsResources) -> SQSRejections:
 def redeliveries(aws: AwsResources) -> SQSRedeliveries:
     """Return the queue that the function reads, to have messages of it delivered again soon."""
     return SQSRedeliveries(lambda: aws.client("sqs"), aws.setting("QUEUE_URL"))
+
+
+def calls_queue(aws: AwsResources) -> SQSCalls:
+    """Return the queue of calls that have ended."""
+    return SQSCalls(lambda: aws.client("sqs"), aws.setting("QUEUE_URL"))
 
 
 def rerating_queue(aws: AwsResources) -> SQSReratingQueue:

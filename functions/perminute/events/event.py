@@ -28,17 +28,22 @@ MAX_AHEAD = timedelta(days=1)
 
 
 class Detail(Message, frozen=True, kw_only=True):
-    """What every detail says."""
+    """The version of a detail."""
 
     # Fields that cannot lie after the event's own time: an event cannot report what had not
     # happened when it was sent.
     happened: ClassVar[tuple[str, ...]] = ()
 
     schema_version: Literal["1"] = "1"
+
+
+class OrganizationDetail(Detail, frozen=True, kw_only=True):
+    """A detail about one organization."""
+
     organization_id: Annotated[OrganizationId, about("the organization")]
 
 
-class IssuedDetail(Detail, frozen=True, kw_only=True):
+class IssuedDetail(OrganizationDetail, frozen=True, kw_only=True):
     """What a detail says of the decision behind it."""
 
     happened: ClassVar[tuple[str, ...]] = ("issued_at",)
@@ -117,7 +122,7 @@ def _parse_by_field(body: str, source: Source[D]) -> Event[D]:
     if kind is None and isinstance(detail_type, str):
         # First: what else is wrong with it depends on its type.
         raise Refused("detail-type", f"must be one of {', '.join(source.details)}")
-    message: type[Event[D]] = _event_of(kind or Detail)
+    message: type[Event[D]] = _event_of(kind or OrganizationDetail)
     return read_message(sent, message, called="event")
 
 

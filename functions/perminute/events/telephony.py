@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from msgspec import Meta
 
@@ -17,7 +17,14 @@ from perminute.domain.rating.calls import (
     read_numbers,
 )
 from perminute.domain.values.times import ExactInstant, started_seconds
-from perminute.events.event import Detail, Event, Source, booked_at, read_event
+from perminute.events.event import (
+    Detail,
+    Event,
+    OrganizationDetail,
+    Source,
+    booked_at,
+    read_event,
+)
 from perminute.fields import ExactBookingInstant, Id, StatedNumber, about
 
 if TYPE_CHECKING:
@@ -25,8 +32,10 @@ if TYPE_CHECKING:
 
     from perminute.sqs import Received
 
+MAX_CALLS_IN_EVENT = 500
 
-class CallEnded(Detail, frozen=True, kw_only=True):
+
+class CallEnded(OrganizationDetail, frozen=True, kw_only=True):
     """The telephony system reports that a call has ended [organizationId, callId]."""
 
     happened = ("answered_at", "ended_at")
@@ -57,7 +66,23 @@ class CallEnded(Detail, frozen=True, kw_only=True):
     ] = None
 
 
-TELEPHONY = Source("perminute.telephony", {"Call Ended": CallEnded})
+class CallsEnded(Detail, frozen=True, kw_only=True):
+    """The telephony system reports that several calls have ended [organizationId, callId]."""
+
+    # Anything: each of them is read, and charged or refused, by itself.
+    calls: Annotated[
+        tuple[Any, ...],
+        Meta(min_length=1, max_length=MAX_CALLS_IN_EVENT),
+        about(
+            "of any organizations, each with the fields of a `Call Ended`; the whole event has at "
+            "most 240 KB"
+        ),
+    ]
+
+
+TELEPHONY: Source[Any] = Source(
+    "perminute.telephony", {"Call Ended": CallEnded, "Calls Ended": CallsEnded}
+)
 
 
 def parse_ended_call(body: str, received: Received) -> EndedCall:

@@ -120,6 +120,13 @@ class NotificationTopic(Protocol):
         """
 
 
+class CallsQueue(Protocol):
+    """The queue of calls that have ended. Raises `Unavailable`."""
+
+    def send(self, messages: Sequence[str]) -> None:
+        """Queue all of them; each is delivered at least once."""
+
+
 class RunPage(NamedTuple):
     """Work of a daily run: list the organizations after this place, and queue each of them.
 

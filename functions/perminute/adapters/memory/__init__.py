@@ -8,6 +8,7 @@ from perminute.adapters.memory.outside import (
     InMemoryReratingQueue,
     PublishedRateCards,
     ScheduledRedeliveries,
+    SentCalls,
     SentWork,
     StoredRejections,
 )
@@ -23,6 +24,7 @@ __all__ = [
     "InMemoryStore",
     "PublishedRateCards",
     "ScheduledRedeliveries",
+    "SentCalls",
     "SentWork",
     "StoredRejections",
 ]

@@ -99,6 +99,16 @@ class ScheduledRedeliveries:
 
 
 @dataclass
+class SentCalls:
+    """Messages with calls that were queued, in that order."""
+
+    sent: list[str] = field(default_factory=list)
+
+    def send(self, messages: Sequence[str]) -> None:
+        self.sent += messages
+
+
+@dataclass
 class SentWork:
     """Work that was queued, in that order."""
 

@@ -24,6 +24,7 @@ from perminute.adapters.memory import (
     InMemoryStore,
     PublishedRateCards,
     ScheduledRedeliveries,
+    SentCalls,
     SentWork,
     StoredRejections,
 )
@@ -82,6 +83,8 @@ class SharedTwins:
     store: InMemoryStore = field(default_factory=InMemoryStore)
     topic: AnnouncedNotifications = field(default_factory=AnnouncedNotifications)
     rerating_requests: InMemoryReratingQueue = field(default_factory=InMemoryReratingQueue)
+    calls: defaultdict[str, SentCalls] = field(default_factory=lambda: defaultdict(SentCalls))
+    """Calls that were queued again, by queue."""
     checks: InMemoryBookChecks = field(default_factory=InMemoryBookChecks)
     work: defaultdict[str, SentWork] = field(default_factory=lambda: defaultdict(SentWork))
     """Work of daily runs, by queue."""
@@ -153,6 +156,7 @@ def _twins_for_adapters(shared: SharedTwins) -> Iterator[None]:
         DynamoDBReratings=_always(store),
         SNSTopic=_always(through(shared.topic)),
         SQSRedeliveries=_always(through(shared.redeliveries)),
+        SQSCalls=lambda _, url: through(shared.calls[url]),
         SQSRejections=lambda _, url: through(shared.refused[url]),
         SQSReratingQueue=_always(through(shared.rerating_requests)),
         SQSWork=lambda _, url: through(shared.work[url]),

@@ -21,6 +21,7 @@ from perminute.adapters.memory import (
     InMemoryReratingQueue,
     InMemoryStore,
     PublishedRateCards,
+    SentCalls,
     SentWork,
     StoredRejections,
 )
@@ -95,7 +96,13 @@ _READ_FROM_AN_INDEX = _names(
     InMemoryStore.reported_calls,
 )
 """Readings of an index that may lag behind."""
-_SENDERS = (AnnouncedNotifications, InMemoryReratingQueue, StoredRejections, SentWork)
+_SENDERS = (
+    AnnouncedNotifications,
+    InMemoryReratingQueue,
+    SentCalls,
+    SentWork,
+    StoredRejections,
+)
 """Adapters that send several things at once."""
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -228,6 +235,9 @@ class Twins:
                 self._recorder.rerating_requests += ((one, at.get(one)) for one in args[0])
             case StoredRejections():
                 self._note_refused(adapter, args[0])
+            case SentCalls():
+                queue = _name_of(adapter, self._shared.calls)
+                self._recorder.queued += (QueuedWork(queue, body) for body in args[0])
             case SentWork():
                 queue = _name_of(adapter, self._shared.work)
                 self._recorder.queued += (QueuedWork(queue, work_body(one)) for one in args[0])
