@@ -536,6 +536,36 @@ def test_lines_that_are_no_events_are_refused_by_their_line(
     ]
 
 
+def test_calls_that_are_reported_together_are_charged_as_if_each_came_alone(
+    replay: Callable[..., dict[str, Any]], day: dict[str, Any], tmp_path: Path
+) -> None:
+    """Those of one second in one event, whatever their organizations are; a refused one alone."""
+    (tmp_path / "rates.csv").write_bytes((DAY / "rates.csv").read_bytes())
+    together: list[dict[str, Any]] = []
+    alone: dict[str, str] = {}
+    organizations: defaultdict[str, list[str]] = defaultdict(list)
+    for line in (DAY / "events.jsonl").read_text().splitlines():
+        event = json.loads(line) if line.startswith("{") else {}
+        if event.get("detail-type") != "Call Ended" or "id" not in event or "time" not in event:
+            together += [event] if event else []
+            continue
+        last = together[-1]
+        if last.get("detail-type") != "Calls Ended" or last["time"] != event["time"]:
+            last = {**event, "detail-type": "Calls Ended", "detail": {"calls": []}}
+            together.append(last)
+        alone.setdefault(event["id"], f"{last['id']}#{len(last['detail']['calls'])}")
+        last["detail"]["calls"].append(event["detail"])
+        organizations[last["id"]].append(event["detail"].get("organizationId"))
+    assert max(len(set(own)) for own in organizations.values()) >= 2
+    (tmp_path / "events.jsonl").write_text("\n".join(map(json.dumps, together)))
+    document = replay(tmp_path)
+    for part in ("organizations", "calls", "differences"):
+        assert document[part] == day[part]
+    assert {one["eventId"]: one["reason"] for one in document["rejected"]} == {
+        alone.get(one["eventId"], one["eventId"]): one["reason"] for one in day["rejected"]
+    }
+
+
 def test_an_organization_known_from_a_call_alone_is_listed_without_credit(
     replay: Callable[..., dict[str, Any]], tmp_path: Path
 ) -> None:

@@ -18,6 +18,7 @@ import boto3
 
 from perminute.api.endpoints import BY_NAME, Endpoint
 from perminute.domain.values.identifiers import canonical_id
+from perminute.events.telephony import TELEPHONY
 from perminute.sqs import event_id_of
 from perminute_local.replay.lambda_runtime import (
     ATTEMPTS,
@@ -236,6 +237,10 @@ def wire(
     return wiring
 
 
+_QUEUED_AGAIN = {f"{TELEPHONY.name} Calls Ended"}
+"""Events whose function may send parts of them to its own queue."""
+
+
 class InProcess:
     """The functions of the template, loaded, over the resources of a stack."""
 
@@ -259,6 +264,8 @@ class InProcess:
         for queue in queues:
             messages = [SQSMessage(delivery.body, sent_at=delivery.at) for delivery in batch]
             rejected += self._deliver(messages, names, queue, batch_size)
+            if batch[0].kind in _QUEUED_AGAIN:
+                rejected += self.deliver_sent({self.readers[queue][1].name}) or ()
         return rejected
 
     def deliver_sent(self, names: set[str]) -> list[Rejected] | None:

@@ -141,7 +141,9 @@ def collect(
     calls = map(call_of, _scan(tables.usage))
     usages = [call for call in calls if isinstance(call, Usage)]
     for refused in _dead_letters(stack):
-        event_id = places.get(refused.event_id, refused.event_id)
+        # One call of several goes by its event, and its place there.
+        own, mark, place = refused.event_id.rpartition("#")
+        event_id = places.get(refused.event_id) or places.get(own, own) + mark + place
         rejected.append(refused._replace(event_id=event_id))
     known = {account.organization_id for account in accounts}
     accounts += (
