@@ -18,7 +18,7 @@ from perminute.domain.credit import booking, charging
 from perminute.domain.credit.recharge import AutoRecharge, Disabled, RechargeState
 from perminute.domain.credit.transaction import ProcessedEvent
 from perminute.domain.credit.transaction_builder import TransactionBuilder
-from perminute.domain.errors import Refused
+from perminute.domain.errors import Refused, Unavailable
 from perminute.domain.licensing import timelines
 from perminute.domain.limits.spending import SpendCounters, SpendKind
 from perminute.domain.notifications.notifications import CallNotRated
@@ -26,8 +26,10 @@ from perminute.domain.rating import calls
 from perminute.domain.rating.usage_record import Outcome
 from perminute.domain.reference.phone_numbers import check_e164
 from perminute.domain.rerating import corrections
+from perminute.events import calls_ended, telephony
 from perminute.events import event as bus_event
-from perminute.events import telephony
+from perminute.events.calls_ended import DivideCalls
+from perminute_local.simulation.plan import CALLS_PER_PART
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -50,8 +52,9 @@ if TYPE_CHECKING:
     from perminute.domain.rating.calls import LegType, Numbers
     from perminute.domain.rating.usage_record import Usage
     from perminute.domain.rerating.rerating import Rerating
+    from perminute.events.calls_ended import Delivered
     from perminute.ports.messaging import Announcement, Rejections
-    from perminute.sqs import BatchResults, Message
+    from perminute.sqs import BatchResults, Message, Received
 
 
 @contextmanager
@@ -346,6 +349,61 @@ def believing_every_copy() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def numbering_the_calls_of_each_part() -> Iterator[None]:
+    """A call that is refused is named by its place in the part, and not in the event."""
+    message = calls_ended._CallsEvent.message  # noqa: SLF001
+
+    def numbered(event: Any, calls: Sequence[Any]) -> str:
+        return message(event, [call._replace(number=n) for n, call in enumerate(calls)])
+
+    with patch.object(calls_ended._CallsEvent, "message", numbered):  # noqa: SLF001
+        yield
+
+
+@contextmanager
+def forgetting_calls_that_were_not_queued() -> Iterator[None]:
+    """An event is done with even if its parts could not be queued."""
+    divide = DivideCalls.__call__
+
+    def anyway(divides: DivideCalls, body: str, received: Received) -> Sequence[Delivered]:
+        try:
+            return divide(divides, body, received)
+        except Unavailable:
+            return []
+
+    with patch.object(DivideCalls, "__call__", anyway):
+        yield
+
+
+@contextmanager
+def dividing_calls_by_number_alone() -> Iterator[None]:
+    """A part has calls of any organizations."""
+
+    def of_any(event: Any) -> Iterator[list[Any]]:
+        starts = range(0, len(event.calls), CALLS_PER_PART)
+        return (event.calls[start : start + CALLS_PER_PART] for start in starts)
+
+    with patch.object(calls_ended._CallsEvent, "parts", of_any):  # noqa: SLF001
+        yield
+
+
+@contextmanager
+def refusing_all_calls_with_one() -> Iterator[None]:
+    """A call that is wrong has all calls of its event refused."""
+    divide = DivideCalls.__call__
+
+    def together(divides: DivideCalls, body: str, received: Received) -> Sequence[Delivered]:
+        events = divide(divides, body, received)
+        for event, arrival in events:
+            telephony.parse_ended_call(event, arrival)
+        return events
+
+    with patch.object(DivideCalls, "__call__", together):
+        yield
+
+
+EITHER = "each event is taken or refused"
 CAUTIOUS = "of two statements of one instant the cautious one holds"
 CARRIED = "a notification of a call says what is recorded"
 NAMED = "a notification has the name of its organization"
@@ -357,6 +415,10 @@ EVENT_BUGS: dict[Callable[[], AbstractContextManager[None]], str] = {
     stating_prices_in_another_currency: CARRIED,
     publishing_hours_for_instants: "only what was committed is published",
     keeping_an_extract_beside_what_is_refused: "only what was sent is refused",
+    numbering_the_calls_of_each_part: EITHER,
+    forgetting_calls_that_were_not_queued: EITHER,
+    dividing_calls_by_number_alone: "what is queued again is one transaction of one organization",
+    refusing_all_calls_with_one: EITHER,
     keeping_refusals_twice: "a wrong event is refused once",
     comparing_purchases_without_their_amounts: "one identity has one content",
     counting_purchases_twice: "every purchase and every charge counts once",

@@ -105,6 +105,7 @@ def random_behavior(rng: Random) -> BridgeBehavior:
 _SOURCES = {
     "Call Begun": "telephony",
     "Call Ended": "telephony",
+    "Calls Ended": "telephony",
     "Credit Adjusted": "billing",
     "Credit Purchased": "billing",
     "Credits Configured": "billing",
@@ -129,6 +130,8 @@ class EventSent(NamedTuple):
     source: str
     body: str
     expected: Expected = Expected.TAKEN
+    of_each: tuple[Expected, ...] = ()
+    """The same of each call of a `Calls Ended`."""
 
 
 class EndReported(StrEnum):
@@ -235,3 +238,28 @@ def event_sent(
         "detail": {"schemaVersion": "1", **detail},
     }
     return EventSent(source, json.dumps(body), expected)
+
+
+CALLS_PER_PART = 3
+"""Calls of an organization that are charged by one message: few, so that events have many parts."""
+
+
+def events_in(body: str) -> list[str]:
+    """Return the events that a message contains: the calls of a `Calls Ended` one by one."""
+    message = json.loads(body)
+    if message["detail-type"] != "Calls Ended":
+        return [body]
+    calls = message["detail"]["calls"]
+    numbers = message["part"]["numbers"] if "part" in message else range(len(calls))
+    return [
+        json.dumps(
+            {
+                "id": f"{message['id']}#{number}",
+                "source": message["source"],
+                "detail-type": "Call Ended",
+                "time": message["time"],
+                "detail": call,
+            }
+        )
+        for number, call in zip(numbers, calls, strict=True)
+    ]

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from perminute.adapters.messaging import later_body
 from perminute_local.replay.lambda_runtime import SQSMessage, matches
 from perminute_local.simulation.faults import Fault, rng_of
+from perminute_local.simulation.invariants.events import fits_a_transaction
+from perminute_local.simulation.plan import events_in
 from perminute_local.stack import QueueTrigger, StreamTrigger
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
 VISIBILITY_TIMEOUT = timedelta(seconds=200)
 """How long a message that failed is hidden (template.yaml)."""
-RERATINGS = "ReratingsQueue"
+CALLS, RERATINGS = "CallsQueue", "ReratingsQueue"
 PUBLISHER = "PublishNotificationsFunction"
 OUTBOX = "outbox#"
 """How the keys of notifications begin (OutboxRow)."""
@@ -35,7 +37,7 @@ _STREAM_GIVES_UP_AFTER = 2
 """Failures of one batch after which a stream may give it up; in AWS it is an hour of them."""
 _LONGEST_WAIT = 64
 """A batch that fails waits twice as long each time, up to so many moments."""
-_QUEUES = {"telephony": "CallsQueue", "licensing": "LicensingQueue", "billing": "CreditQueue"}
+_QUEUES = {"telephony": CALLS, "licensing": "LicensingQueue", "billing": "CreditQueue"}
 
 
 @dataclass(slots=True)
@@ -56,9 +58,9 @@ class SimulatedQueue:
     scheduler: Scheduler
     functions: Functions
     received: Counter[str] = field(default_factory=Counter)
-    """How often each body was delivered."""
+    """How often each event was delivered, by its body."""
     settled: Counter[str] = field(default_factory=Counter)
-    """How often each body was deleted after its delivery."""
+    """How often a message with this event alone was deleted after its delivery."""
     dead: list[SQSMessage] = field(default_factory=list)
     _waiting: dict[str, _Waiting] = field(default_factory=dict)
 
@@ -134,7 +136,7 @@ class SimulatedQueue:
         scheduler = self.scheduler
         scheduler.log(f"{self.function} {' '.join(message.id for message in batch)}")
         for message in batch:
-            self.received[message.body] += 1
+            self.received.update(self._events_in(message.body))
         counts = {message.id: message.receive_count for message in batch}
         failed = self.functions.run(
             self.function, rng, lambda loaded: loaded.invoke(batch, self.queue.arn)
@@ -150,6 +152,9 @@ class SimulatedQueue:
             if scheduler.happens(Fault.DUPLICATE, rng):
                 again = replace(message, id=f"{message.id}d", receive_count=0)
                 self._put(again, scheduler.now + VISIBILITY_TIMEOUT)
+
+    def _events_in(self, body: str) -> list[str]:
+        return events_in(body) if self.name == CALLS else [body]
 
     def _batch(self, first: str, rng: Random) -> list[SQSMessage]:
         disordered = self.scheduler.happens(Fault.REORDER, rng)
@@ -363,6 +368,8 @@ class MessageBus:
             self._put(RERATINGS, body, "wake", visible_at=at)
         queued, recorder.queued = recorder.queued, []
         for work in queued:
+            if work.queue == CALLS:
+                recorder.broken += fits_a_transaction(work.body)
             self._put(work.queue, work.body, "work")
 
     def _put(self, queue: str, body: str, kind: str, *, visible_at: datetime | None = None) -> None:

@@ -11,11 +11,13 @@ from unittest.mock import patch
 
 from perminute.application import send_digests, spend_counters
 from perminute.domain.notifications import digests
+from perminute.events import calls_ended
 from perminute.observability import logger
 from perminute_local.simulation.backends.twins import Twins
 from perminute_local.simulation.faults import ALL_FAULTS, Fault, FaultInjector, FaultRates, rng_of
-from perminute_local.simulation.plan import Plan, Quiesce
+from perminute_local.simulation.plan import CALLS_PER_PART, Plan, Quiesce
 from perminute_local.simulation.simulator import Outcome, Simulator
+from perminute_local.simulation.workloads.calls_together import CallsTogether
 from perminute_local.simulation.workloads.events import BEGINNINGS
 from perminute_local.simulation.workloads.late_changes import DirectorySync, NewLimits
 from perminute_local.simulation.workloads.organizations import Organizations
@@ -63,7 +65,7 @@ class World:
 @lru_cache(maxsize=1)  # a failing world is run hundreds of times, each with fewer items
 def _plan(world: World) -> Plan:
     plan = _plan_of_organizations(world)
-    workloads = [TightCredit, SameSecond, DirectorySync]
+    workloads = [TightCredit, SameSecond, DirectorySync, CallsTogether]
     if world.over is Over.TWINS:
         # What is counted is the same over any store; worlds over moto are slow and stay small.
         workloads.append(NewLimits)
@@ -107,6 +109,7 @@ def simulate(world: World, template: Template, fault_rates: FaultRates | None = 
             send_digests, MAX_RECORDS_COUNTED=3, MAX_CALLS_COUNTED=4, DIGESTS_SENT_AT_ONCE=2
         ),
         patch.object(digests, "MAX_CALLS_NAMED", _MAX_CALLS_NAMED),
+        patch.object(calls_ended, "CALLS_PER_BATCH", CALLS_PER_PART),
         _backend(world.over, template, plan, injector, recorder) as backend,
     ):
         return Simulator(plan, backend, injector, recorder).run(items)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
@@ -22,7 +23,7 @@ from perminute_local.simulation.invariants.organization import (
     broken_by,
     organization_of,
 )
-from perminute_local.simulation.plan import Expected
+from perminute_local.simulation.plan import CALLS_PER_PART, Expected, events_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -65,7 +66,12 @@ class EventLog:
         self.cards[version] = read_rate_card(content, version=version)
 
     def send(self, sent: EventSent, at: datetime) -> None:
-        """Store an event that is sent."""
+        """Store an event that is sent; of a `Calls Ended`, each call."""
+        of_each = sent.of_each or (sent.expected,)
+        for body, expected in zip(events_in(sent.body), of_each, strict=True):
+            self._send(sent._replace(body=body, expected=expected), at)
+
+    def _send(self, sent: EventSent, at: datetime) -> None:
         body = sent.body
         if body in self.sent:
             return
@@ -73,7 +79,7 @@ class EventLog:
         if event is not None:
             # A copy that an operator sends back arrives later.
             event = replace(event, heard_at=at)
-            content = _content(event) if _has_change_id(event) else body
+            content = _content(event) if _may_be_sent_again(event) else body
             self.contents[_identity(event)].add(content)
         self.sent[body] = _Sent(body, sent.expected, event)
 
@@ -92,9 +98,11 @@ class EventLog:
                 continue
             identity, content = _identity(event), _content(event)
             # The copy of a replay is taken for what it is; else there are two contents.
-            is_copy = _has_change_id(event) and stored.get(identity) == content
+            is_copy = _may_be_sent_again(event) and stored.get(identity) == content
             if identity in stored and not is_copy:
                 yield from _one_content(f"another one is stored: {sent.body}")
+                continue
+            if is_copy and isinstance(event, EndedCall):
                 continue
             stored[identity] = content
             taken[organization_of(event)].append(event)
@@ -134,6 +142,15 @@ def refused_once(
             yield f"it came {received[body]} times and was refused {times} times: {body}"
 
 
+@invariant
+def fits_a_transaction(message: str) -> Iterator[str]:
+    """What is queued again is one transaction of one organization."""
+    calls = json.loads(message)["detail"]["calls"]
+    organizations = {call["organizationId"] for call in calls}
+    if len(organizations) != 1 or len(calls) > CALLS_PER_PART:
+        yield f"{len(calls)} calls of {sorted(organizations)}: {message}"
+
+
 def _read(sent: EventSent) -> ReadEvent | None:
     """Read an event as its function does, without the time of its arrival."""
     try:
@@ -160,10 +177,10 @@ def _content(event: ReadEvent) -> object:
     return event.call if isinstance(event, EndedCall) else event.processed_event.content
 
 
-def _has_change_id(event: ReadEvent) -> bool:
-    """Whether it is identified by its `changeId`, so that it may be put on a bus again."""
+def _may_be_sent_again(event: ReadEvent) -> bool:
+    """Whether its identity is not the event's id, so that it may be sent by another event."""
     if isinstance(event, EndedCall):
-        return False
+        return True
     return event.processed_event.key.kind is IdentityKind.CHANGE
 
 
