@@ -17,7 +17,7 @@ from perminute_local.packaged import TEMPLATE
 from perminute_local.replay.lambda_runtime import Context, SQSMessage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from perminute.domain.credit.accounts import Account
     from perminute.domain.credit.transaction import Transaction
@@ -87,13 +87,14 @@ def ended_call(
     return EndedCall(call, ended_at)
 
 
-def batch(calls: int) -> dict[str, Any]:
-    """Return a batch of so many calls of one organization, as Lambda receives it."""
-    messages = (SQSMessage(json.dumps(_call_ended(number))) for number in range(calls))
+def batch(calls: int, organizations: Sequence[str] = (ORGANIZATION,)) -> dict[str, Any]:
+    """Return a batch of so many calls, of these organizations in turn, as Lambda receives it."""
+    events = (_call_ended(n, organizations[n % len(organizations)]) for n in range(calls))
+    messages = (SQSMessage(json.dumps(event)) for event in events)
     return {"Records": [message.record("arn:aws:sqs:us-east-1:0:calls") for message in messages]}
 
 
-def _call_ended(number: int) -> dict[str, Any]:
+def _call_ended(number: int, organization_id: str) -> dict[str, Any]:
     return {
         "version": "0",
         "id": f"4d3c2b1a-0000-4000-8000-{number:012d}",
@@ -105,7 +106,7 @@ def _call_ended(number: int) -> dict[str, Any]:
         "resources": [],
         "detail": {
             "schemaVersion": "1",
-            "organizationId": ORGANIZATION,
+            "organizationId": organization_id,
             "callId": f"b6c1a0f4-7a3e-4a5f-8f0a-{number:012d}",
             "organizerId": ORGANIZERS[number % len(ORGANIZERS)],
             "meetingId": f"meeting-{number % 7}",

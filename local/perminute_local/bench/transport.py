@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import time
 from contextlib import contextmanager, redirect_stdout
 from io import StringIO
 from typing import TYPE_CHECKING, Any
@@ -29,15 +31,18 @@ if TYPE_CHECKING:
     from perminute.domain.licensing.attributes import FactValue
 
 
+_ORGANIZATION = re.compile(rb'"organization-[0-9]+"')
+
+
 class _Body:
     def __init__(self, content: bytes) -> None:
-        self._content = content
+        self.content = content
 
     def stream(self, *_: object, **__: object) -> list[bytes]:
-        return [self._content]
+        return [self.content]
 
     def read(self, *_: object) -> bytes:
-        content, self._content = self._content, b""
+        content, self.content = self.content, b""
         return content
 
 
@@ -92,6 +97,23 @@ class InstantAws:
         keys = [get["Get"]["Key"] for get in question["TransactItems"]]
         rows = [{"Item": self._timelines[key["subject"]["S"]]} for key in keys]
         return json.dumps({"Responses": rows}).encode()
+
+
+class DistantAws(InstantAws):
+    """Answers some milliseconds later, about the organization of the request."""
+
+    def __init__(self, rate_card: bytes, seconds: float) -> None:
+        super().__init__(rate_card)
+        self._seconds = seconds
+
+    def answer(self, request: AWSPreparedRequest, **_: Any) -> AWSResponse:  # noqa: ANN401 - botocore's
+        # As waiting for a socket does, this lets other threads run.
+        time.sleep(self._seconds)
+        response = super().answer(request)
+        if request.body and (asked := _ORGANIZATION.search(_body_of(request))):
+            body: Any = response.raw
+            body.content = body.content.replace(f'"{ORGANIZATION}"'.encode(), asked[0])
+        return response
 
 
 def _response(request: AWSPreparedRequest, content: bytes) -> AWSResponse:
