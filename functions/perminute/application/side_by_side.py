@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from concurrent.futures import ThreadPoolExecutor
 
-
 R = TypeVar("R")
 
 # More would wait for the CPU, and for one of the ten connections of a client.

@@ -187,15 +187,19 @@ class FaultInjector:
         name: str,
         effect: Callable[[], R],
         failing: Callable[[Fault], Callable[[], R] | None],
+        *,
+        keeps_turn: bool = False,
     ) -> R:
         """Carry out a request, or have it fail; outside of an invocation no fault happens.
 
         `failing` returns what happens instead of the effect; None if that fault cannot happen here.
+        Before a request that keeps the turn no other task of the invocation continues.
         """
         if not self.is_active:
             return effect()
         self.requests += 1
-        self._invocations[-1].before_each_request()
+        if not keeps_turn:
+            self._invocations[-1].before_each_request()
         fault = self.rates.of_request(self.rng)
         match fault:
             case None:

@@ -3,11 +3,9 @@
 The idea is that of FoundationDB and TigerBeetle. The code under test is real: the functions' own
 handlers, invoked as Lambda invokes them. All around it is simulated and may fail: the systems that
 send events, the bus, queues and streams, and every request to AWS. There is no real clock: the
-simulator owns the time, and runs one task after the other, each to its end. Where a function has
-threads (the organizations of a batch), one of them runs at a time, and the next is chosen at each
-request (`turns`).
-All random numbers come from the seed, so a world has exactly one history, and what fails once fails
-again. Then `shrinking` looks for the shortest plan that fails.
+simulator owns the time, and runs one task after the other, each to its end; threads of a function
+take turns (`turns`). All random numbers come from the seed, so a world has exactly one history, and
+what fails once fails again. Then `shrinking` looks for the shortest plan that fails.
 
 `Simulator.run` is the loop: for each item of the plan, let time pass and run what becomes due (a
 message is delivered, a bridge reports, the daily run begins), then have the item happen. After each

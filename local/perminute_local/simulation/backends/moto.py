@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import contextmanager
 from copy import copy, deepcopy
 from dataclasses import replace
@@ -50,6 +51,7 @@ from perminute.application.recorded_calls import RecordedCalls
 from perminute.application.retry import RetryPolicy
 from perminute.domain.authorization.reservations import Reservation
 from perminute.domain.credit.transaction import EventIdentity, IdentityKind, ProcessedEvent
+from perminute.domain.errors import Unavailable
 from perminute.domain.rating.usage_record import Usage
 from perminute_local.embedded_aws import REGION, environment
 from perminute_local.publishing import PreparedCard, publish, store_version
@@ -76,6 +78,7 @@ from perminute_local.stack import BACKING_TYPES, create_stack
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from perminute.adapters.s3_rate_cards import Look
     from perminute.application.check_books import BooksReport
     from perminute.application.correct_rates import RateCorrection
     from perminute.application.retry import Deadline
@@ -184,7 +187,9 @@ class Moto:
             make = partial(self.adverse.answer, make, operation)
         effect = partial(self._carry_out, make, operation, params)
         failing = partial(self._failing, make, operation, params, effect)
-        return self._injector.carry_out(operation, effect, failing)
+        # A rate card is read under a lock, at which others would wait with their turn.
+        keeps_turn = operation == "GetObject"
+        return self._injector.carry_out(operation, effect, failing, keeps_turn=keeps_turn)
 
     def _failing(  # noqa: PLR0911 - one for each kind of fault
         self,
@@ -261,7 +266,11 @@ def over_moto(
     Nobody waits between two tries, and rate cards grow old by the clock of the world.
     """
     patient = partial(RetryPolicy, sleep=lambda _: None, jitter=lambda: 0.0)
-    cards = partial(S3RateCards, clock=lambda: (recorder.clock() - _EPOCH) // _SECOND)
+    cards = partial(
+        S3RateCards,
+        clock=lambda: (recorder.clock() - _EPOCH) // _SECOND,
+        in_background=_at_once,
+    )
     original: AwsCall = BaseClient._make_api_call  # type: ignore[attr-defined]  # noqa: SLF001 - all pass there
     with environment(**_KEYS), mock_aws():
         stack = create_stack(template, BACKING_TYPES - {"AWS::Events::Rule"})
@@ -275,9 +284,7 @@ def over_moto(
             patch.object(BaseClient, "_make_api_call", _intercepting(backend, original)),
             patch.object(Table, "__deepcopy__", _snapshot, create=True),
             replaced_in_bootstrap(
-                RetryPolicy=patient,
-                CheckBooks=_check_books,
-                InThreads=lambda: InTurns(injector),
+                RetryPolicy=patient, CheckBooks=_check_books, InThreads=lambda: InTurns(injector)
             ),
             patch.object(aws, "S3RateCards", cards),
             patch.object(licensing_store, "MAX_FACTS", MAX_FACTS),
@@ -285,6 +292,16 @@ def over_moto(
             patch.object(aws.AwsResources, "client", lambda _, service: client(service)),
         ):
             yield backend
+
+
+def _at_once(look: Callable[[], Look]) -> Future[Look]:
+    """Look at a rate card in the thread that asks: another one would be in time by chance."""
+    done: Future[Look] = Future()
+    try:
+        done.set_result(look())
+    except Unavailable as error:
+        done.set_exception(error)
+    return done
 
 
 def _check_books(

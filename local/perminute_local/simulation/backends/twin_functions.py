@@ -161,10 +161,10 @@ def _twins_for_adapters(shared: SharedTwins) -> Iterator[None]:
         SQSReratingQueue=_always(through(shared.rerating_requests)),
         SQSWork=lambda _, url: through(shared.work[url]),
         ChargeCalls=partial(ChargeCalls, settles_at_once=MAX_SETTLED_AT_ONCE),
+        InThreads=_always(shared.run_all),
         CheckBooks=lambda **parts: in_pieces(CheckBooks(**parts)),
         ListOrganizations=partial(ListOrganizations, page_size=ORGANIZATIONS_PER_PAGE),
         RetryPolicy=_always(RETRY),
-        InThreads=lambda: shared.run_all,
     )
     with twins, patch.object(aws, "AwsResources", partial(_TwinResources, shared)):
         yield
