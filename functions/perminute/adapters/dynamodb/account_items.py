@@ -5,9 +5,10 @@ Stored names are short: charges write the account item, and pay for it by the ki
 
 from __future__ import annotations
 
-import json
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
+
+from msgspec.json import decode
 
 from perminute.adapters.dynamodb.codec import (
     EPOCH,
@@ -305,7 +306,7 @@ def entry_in(item: Item) -> LedgerEntry | None:
         "organization_id": item["organizationId"]["S"],
         "type": EntryType.CHARGE,
     }
-    entry: LedgerEntry = CHARGE.read(json.loads(item["entry"]["S"]), **more)
+    entry: LedgerEntry = CHARGE.read(decode(item["entry"]["S"]), **more)
     return entry
 
 

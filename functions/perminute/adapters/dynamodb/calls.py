@@ -9,13 +9,14 @@ ledger entry is in the list too: an item of its own would cost two more.
 from __future__ import annotations
 
 import hashlib
-import json
 import zlib
 from collections import defaultdict
 from datetime import date, datetime, timedelta
 from itertools import islice
 from math import gcd
 from typing import TYPE_CHECKING, Any
+
+from msgspec.json import decode, encode
 
 from perminute.adapters.dynamodb.account_items import ACCOUNT, CALLS, CHARGE, account_of, credit_key
 from perminute.adapters.dynamodb.call_items import (
@@ -26,7 +27,7 @@ from perminute.adapters.dynamodb.call_items import (
     start_text,
     usage_of,
 )
-from perminute.adapters.dynamodb.codec import EPOCH, MICROSECOND, as_json, sortable, to_json
+from perminute.adapters.dynamodb.codec import EPOCH, MICROSECOND, as_json, sortable
 from perminute.adapters.dynamodb.tables import get_together, readable
 from perminute.adapters.dynamodb.writes import put_alone
 from perminute.domain.credit.accounts import Account
@@ -108,11 +109,11 @@ def _listed(calls: Sequence[ListedCall]) -> bytes:
         [micros // unit for micros in ended],
         [micros // unit for micros in lasted],
     ]
-    return to_json(columns).encode()
+    return encode(columns)
 
 
 def call_list_of(item: Item) -> CallList:
-    organizers, first, unit, *columns = json.loads(zlib.decompress(item["calls"]["B"]))
+    organizers, first, unit, *columns = decode(zlib.decompress(item["calls"]["B"]))
     return CallList(
         item["record"]["S"],
         tuple(

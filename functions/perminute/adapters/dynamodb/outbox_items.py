@@ -7,8 +7,9 @@ it is known, and `outbox#digest#…` are digests.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
+
+from msgspec.json import decode
 
 from perminute.adapters.dynamodb.account_items import credit_key
 from perminute.adapters.dynamodb.codec import to_json
@@ -54,5 +55,5 @@ def documents_item(organization_id: str, record: str, documents: Sequence[Docume
 
 
 def documents_in(item: Item) -> list[Document]:
-    documents: list[dict[str, Any]] = json.loads(item["notifications"]["S"])
+    documents: list[dict[str, Any]] = decode(item["notifications"]["S"])
     return documents

@@ -9,8 +9,9 @@ meanwhile.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec.json import decode
 
 from perminute.adapters.dynamodb.codec import (
     FLAG,
@@ -119,7 +120,7 @@ def fact_text(fact: Fact) -> str:
 
 
 def fact_of(text: str) -> Fact:
-    fact: Fact = _FACT.read(json.loads(text))
+    fact: Fact = _FACT.read(decode(text))
     return fact
 
 
