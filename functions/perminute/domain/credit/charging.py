@@ -13,7 +13,7 @@ from perminute.domain.credit.transaction_builder import CallCharge, TransactionB
 from perminute.domain.licensing.licensing import NotEntitled
 from perminute.domain.limits.limit_reached import limit_reached
 from perminute.domain.limits.spending import ReachedLimit, day_of, limits_on, spend_keys_of
-from perminute.domain.notifications.notification_rules import notify_of_call
+from perminute.domain.notifications.notification_rules import cause_of
 from perminute.domain.notifications.notifications import (
     CallFlagged,
     CallNotEntitled,
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from perminute.domain.pools.pools import MinutePools
     from perminute.domain.pools.settling import Settlement
     from perminute.domain.rating.rating import Rating
+
+
+_NOTIFIED = frozenset({Outcome.NOT_ENTITLED, Outcome.UNRATED})
 
 
 def charge(  # noqa: PLR0913 - the parts of a charge
@@ -92,8 +95,9 @@ def charge(  # noqa: PLR0913 - the parts of a charge
     _count_spending(builder, usages, pools, spend_counters)
     builder.set(days=spend_counters.days(builder.now))
     for usage in usages:
-        day = (days or {}).get(usage.call.call_id, builder.at.date())
-        notify_of_call(builder, usage, notifications_of_call(usage), day)
+        for body in notifications_of_call(usage):
+            day = (days or {}).get(usage.call.call_id, at.date())
+            builder.notify(body, cause=cause_of(body, usage), at=usage.call.ended_at, day=day)
     booking = builder.build(may_ask=total_micros > 0, as_it_stands=bool(rerated))
     return booking._replace(
         usages=usages,
@@ -169,7 +173,7 @@ def hold_notifications(builder: TransactionBuilder, usage: Usage, pools: MinuteP
     Only a call that is not entitled or not rated by now is marked: its notification waits until
     the pool is settled. A call that becomes one of these by settling is notified of then.
     """
-    is_notified = usage.outcome in {Outcome.NOT_ENTITLED, Outcome.UNRATED}
+    is_notified = usage.outcome in _NOTIFIED
     may_draw = usage.draws_on_pool or usage.notifications_held
     if not (is_notified and builder.waits and may_draw and pools.may_change(usage.call)):
         return usage._replace(notifications_held=False) if usage.notifications_held else usage
@@ -200,7 +204,8 @@ def _paid(
         ]
     )
     for usage, part in zip(costly, drawn, strict=True):
-        builder.enter_late({usage.call.call_id: part.late})
+        if part.late:
+            builder.enter_late({usage.call.call_id: part.late})
     total_micros = sum(usage.charge_micros for usage in costly)
     shares = merged(chain.from_iterable(part.shares for part in drawn))
     entry = builder.enter(EntryType.CHARGE, -total_micros, shares, cause=None)
@@ -215,11 +220,14 @@ def _paid(
 def _release_reservations(
     builder: TransactionBuilder, reservations: Sequence[Reservation], spend_counters: SpendCounters
 ) -> None:
+    reserved = builder.account.reserved
     for reservation in reservations:
         for held in reservation.held:
-            builder.set(reserved=builder.account.reserved.without(held.credit))
+            reserved = reserved.without(held.credit)
             for key in reservation.limit_keys:
                 spend_counters.release(key, held.credit)
+    if reserved is not builder.account.reserved:
+        builder.set(reserved=reserved)
 
 
 def _drawn(

@@ -324,6 +324,8 @@ class LotChanges:
         self, ended_at: datetime, reported_at: datetime, late_usage: timedelta
     ) -> Sequence[Lot]:
         """Return the expired lots that may pay a call."""
+        if not self._expired:
+            return ()
         found = [
             lot
             for lot in self._expired.values()

@@ -13,7 +13,7 @@ from perminute.domain.rating.usage_record import Flag, NotifiedAgain, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-    from datetime import date, datetime
+    from datetime import datetime
 
     from perminute.domain.credit.ledger import LedgerEntry
     from perminute.domain.credit.transaction_builder import TransactionBuilder
@@ -82,14 +82,6 @@ def cause_of(body: CallNotification, usage: Usage) -> str:
     # A call may be flagged for its policy and for its bridge: two notifications of one type.
     is_of_bridge = body.reason is Flag.REPORTED_BY_BRIDGE
     return f"{call_id}/{body.reason}" if is_of_bridge else call_id
-
-
-def notify_of_call(
-    builder: TransactionBuilder, usage: Usage, bodies: Iterable[CallNotification], day: date
-) -> None:
-    """Notify of a call that is charged, on the day on which it was reported."""
-    for body in bodies:
-        builder.notify(body, cause=cause_of(body, usage), at=usage.call.ended_at, day=day)
 
 
 def notify_again(

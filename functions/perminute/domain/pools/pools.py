@@ -263,6 +263,8 @@ class PoolStep(StrEnum):
 
 def added(by_day: Mapping[date, int], more: Mapping[date, int]) -> Mapping[date, int]:
     """Add minutes by day; days without any are left out."""
+    if not any(more.values()):
+        return by_day
     total = dict(by_day)
     for day, minutes in more.items():
         total[day] = total.get(day, 0) + minutes
