@@ -15,8 +15,8 @@ from builders import ANSWERED, announced, holding, lot, rating
 from rich.console import Console
 
 from perminute.adapters.memory import StoredRejections
-from perminute.adapters.messaging import _entry
 from perminute.adapters.notification_documents import declared_types, document_of
+from perminute.adapters.sns_topic import _entry
 from perminute.api.http import error_document
 from perminute.application.check_books import BooksReport
 from perminute.application.correct_rates import CorrectionTotal

@@ -22,8 +22,8 @@ from perminute.adapters.memory import (
     InMemoryStore,
     StoredRejections,
 )
-from perminute.adapters.messaging import SNSTopic
 from perminute.adapters.notification_documents import document_of, facts_of, notification_of
+from perminute.adapters.sns_topic import SNSTopic
 from perminute.application.publish_notifications import Published, PublishNotifications
 from perminute.domain.credit.ledger import EntryType, LedgerEntry, entry_id
 from perminute.domain.credit.recharge import Disabled

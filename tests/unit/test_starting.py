@@ -27,12 +27,22 @@ assert threading.active_count() == 1, "a thread is started when the function sta
 assert gc.isenabled() and gc.get_freeze_count(), "garbage is not looked for any more"
 print(*sys.modules)
 """
-# No function has a use for them when it starts.
-NEVER = {"boto3", "pydantic"}
-AUTHORIZE_LATER = {
-    "perminute.api.call_documents",
-    "perminute.domain.credit.booking",
-    "perminute.domain.rerating.rerating",
+# What takes time to import, and the functions that need it when they start.
+NEEDED_BY = {
+    "boto3": "",
+    "pydantic": "",
+    "perminute.adapters.dynamodb.books": "reconcile_books",
+    "perminute.adapters.notification_documents": (
+        "expire_credit publish_notifications queue_reratings"
+    ),
+    "perminute.api.call_documents": "",
+    "perminute.api.http": "authorize_calls",
+    "perminute.domain.authorization.authorization": "authorize_calls",
+    "perminute.domain.credit.booking": "book_credit charge_calls expire_credit rerate_calls",
+    "perminute.domain.rating.rating": "authorize_calls charge_calls expire_credit rerate_calls",
+    "perminute.domain.reconciliation": "reconcile_books",
+    "perminute.domain.rerating.corrections": "charge_calls expire_credit rerate_calls",
+    "perminute.formats.rate_card_csv": "",
 }
 
 
@@ -58,9 +68,8 @@ def test_nothing_that_differs_from_copy_to_copy_is_made_when_a_function_starts(
     built = {name.removeprefix("perminute.bootstrap.") for name in modules if "bootstrap." in name}
     others = {"charge_calls"} if function == "expire_credit" else set[str]()
     assert built <= {function, "queues"} | others, "use cases of other functions are imported"
-    assert not modules & NEVER
-    if function == "authorize_calls":
-        assert not modules & AUTHORIZE_LATER
+    needed = {name for name, functions in NEEDED_BY.items() if function in functions.split()}
+    assert modules & NEEDED_BY.keys() == needed
 
 
 def test_copies_of_a_snapshot_do_not_pause_as_long_as_each_other() -> None:

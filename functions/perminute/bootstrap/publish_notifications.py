@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from perminute.adapters.dynamodb.digests import DynamoDBDigests
-from perminute.adapters.messaging import SNSTopic
+from perminute.adapters.sns_topic import SNSTopic
 from perminute.application.publish_notifications import PublishNotifications
 from perminute.bootstrap.queues import rejections
 from perminute.formats.notification_texts import Sender
