@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Callable
-from concurrent.futures import Future
 from contextlib import contextmanager
 from copy import copy, deepcopy
 from dataclasses import replace
@@ -51,7 +50,6 @@ from perminute.application.recorded_calls import RecordedCalls
 from perminute.application.retry import RetryPolicy
 from perminute.domain.authorization.reservations import Reservation
 from perminute.domain.credit.transaction import EventIdentity, IdentityKind, ProcessedEvent
-from perminute.domain.errors import Unavailable
 from perminute.domain.rating.usage_record import Usage
 from perminute_local.embedded_aws import REGION, environment
 from perminute_local.publishing import PreparedCard, publish, store_version
@@ -71,6 +69,7 @@ from perminute_local.simulation.backends.backend import (
     in_pieces,
     replaced_in_bootstrap,
 )
+from perminute_local.simulation.backends.rate_cards import at_once
 from perminute_local.simulation.faults import Fault, carry_out_unanswered
 from perminute_local.simulation.turns import InTurns
 from perminute_local.stack import BACKING_TYPES, create_stack
@@ -78,7 +77,6 @@ from perminute_local.stack import BACKING_TYPES, create_stack
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from perminute.adapters.s3_rate_cards import Look
     from perminute.application.check_books import BooksReport
     from perminute.application.correct_rates import RateCorrection
     from perminute.application.retry import Deadline
@@ -269,7 +267,7 @@ def over_moto(
     cards = partial(
         S3RateCards,
         clock=lambda: (recorder.clock() - _EPOCH) // _SECOND,
-        in_background=_at_once,
+        in_background=at_once,
     )
     original: AwsCall = BaseClient._make_api_call  # type: ignore[attr-defined]  # noqa: SLF001 - all pass there
     with environment(**_KEYS), mock_aws():
@@ -292,16 +290,6 @@ def over_moto(
             patch.object(aws.AwsResources, "client", lambda _, service: client(service)),
         ):
             yield backend
-
-
-def _at_once(look: Callable[[], Look]) -> Future[Look]:
-    """Look at a rate card in the thread that asks: another one would be in time by chance."""
-    done: Future[Look] = Future()
-    try:
-        done.set_result(look())
-    except Unavailable as error:
-        done.set_exception(error)
-    return done
 
 
 def _check_books(

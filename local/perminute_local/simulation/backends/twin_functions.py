@@ -44,6 +44,7 @@ from perminute_local.simulation.backends.backend import (
     in_pieces,
     replaced_in_bootstrap,
 )
+from perminute_local.simulation.backends.rate_cards import SimulatedRateCards
 from perminute_local.stack import (
     Stack,
     Template,
@@ -56,6 +57,7 @@ from perminute_local.stack import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from perminute.ports.messaging import RateCards
     from perminute_local.stack import Function
 
 P = TypeVar("P")
@@ -79,7 +81,8 @@ def directly(adapter: P) -> P:
 class SharedTwins:
     """What the functions share: tables, rate cards, topic and queues."""
 
-    cards: PublishedRateCards
+    # Those in memory are shared; those in a bucket each instance of a function reads itself.
+    cards: PublishedRateCards | SimulatedRateCards
     store: InMemoryStore = field(default_factory=InMemoryStore)
     topic: AnnouncedNotifications = field(default_factory=AnnouncedNotifications)
     rerating_requests: InMemoryReratingQueue = field(default_factory=InMemoryReratingQueue)
@@ -97,6 +100,12 @@ class SharedTwins:
     run_all: RunAll = in_order
     """How the organizations of a batch are run."""
 
+    def rate_cards(self) -> RateCards:
+        """Return the rate cards of another instance of a function."""
+        cards: RateCards
+        cards = self.cards.start() if isinstance(self.cards, SimulatedRateCards) else self.cards
+        return self.through(cards)
+
 
 _PARAMETERS = {
     "BOOKS_READ_WHOLE_WITHIN_DAYS": str(WHOLE_WITHIN_DAYS),
@@ -110,12 +119,12 @@ class _TwinResources:
         self.environment = environment
         self.connection = self.tables = None
         self.credit = self.licensing = shared.through(shared.store)
-        self._cards = shared.through(shared.cards)
+        self._cards = shared.rate_cards()
 
     def setting(self, name: str) -> str:
         return _PARAMETERS.get(name) or self.environment[name]
 
-    def rate_cards(self) -> PublishedRateCards:
+    def rate_cards(self) -> RateCards:
         return self._cards
 
 
@@ -126,7 +135,7 @@ def recorded_calls(shared: SharedTwins) -> RecordedCalls:
         credit=store,
         calls=shared.through(InMemoryCalls(shared.store)),
         licensing=LicensingCache(store),
-        rate_cards=shared.through(shared.cards),
+        rate_cards=shared.rate_cards(),
         retry=RETRY,
     )
 

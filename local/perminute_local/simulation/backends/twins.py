@@ -20,7 +20,6 @@ from perminute.adapters.memory import (
     InMemoryDigests,
     InMemoryReratingQueue,
     InMemoryStore,
-    PublishedRateCards,
     SentCalls,
     SentWork,
     StoredRejections,
@@ -29,8 +28,8 @@ from perminute.adapters.messaging import work_body
 from perminute.application.correct_rates import CorrectRates
 from perminute.domain.credit.transaction import AccountChanged, Transaction
 from perminute.domain.errors import Contended, Throttled, Unavailable
-from perminute.formats.rate_card_csv import read_rate_card
 from perminute_local.simulation.backends.backend import MAX_FACTS, Snapshot
+from perminute_local.simulation.backends.rate_cards import SimulatedRateCards
 from perminute_local.simulation.backends.twin_functions import (
     SharedTwins,
     load_twin,
@@ -119,19 +118,21 @@ class Twins:
     ) -> None:
         self.stack = stack_without_aws(template)
         self._injector, self._recorder = injector, recorder
-        cards = PublishedRateCards(read_rate_card(card[0], version=card[1]))
+        self._cards = SimulatedRateCards(card, recorder)
         store = InMemoryStore(max_facts=MAX_FACTS)
-        self._shared = SharedTwins(cards, store, through=self._through, run_all=InTurns(injector))
+        self._shared = SharedTwins(
+            self._cards, store, through=self._through, run_all=InTurns(injector)
+        )
         self._functions = {function.name: function for function in self.stack.functions}
 
     def load(self, name: str) -> LoadedFunction:
         return load_twin(self._functions[name], self._shared)
 
     def publish(self, content: bytes, version: str) -> None:
-        self._shared.cards.publish(read_rate_card(content, version=version))
+        self._cards.publish(content, version)
 
     def store_version(self, content: bytes, version: str) -> None:
-        self._shared.cards.former[version] = read_rate_card(content, version=version)
+        self._cards.store_version(content, version)
 
     def correct_rates(self, organization_id: str, correction: RateCorrection) -> None:
         use_case = CorrectRates(recorded_calls(self._shared))
