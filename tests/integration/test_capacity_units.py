@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
-from perminute_local.cost.calls import read_units, size_of, write_units
+from perminute_local.cost.units import read_units, size_of, write_units
 
 if TYPE_CHECKING:
     from perminute_local.stack import Stack

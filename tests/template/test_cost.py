@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from perminute_local.cost import prices
-from perminute_local.cost.calls import FUNCTION, Measured, call_costs, measured
+from perminute_local.cost.calls import (
+    BATCHES,
+    FUNCTION,
+    Arrival,
+    Measured,
+    arrivals,
+    call_costs,
+)
 from perminute_local.cost.idle import Cost, idle_costs, snapshot_month
 from perminute_local.stack import parameters_of, stage_parameters
 
@@ -94,45 +101,59 @@ def test_prices_are_exact() -> None:
 
 
 @pytest.fixture(scope="module")
-def batches() -> list[Measured]:
-    return measured()
+def ways() -> dict[str, list[Arrival]]:
+    return {way[0].name: way for way in arrivals()}
 
 
 def test_a_call_in_a_batch_of_n_takes_two_write_units_and_its_part_of_four(
-    batches: list[Measured],
+    ways: dict[str, list[Arrival]],
 ) -> None:
-    units = {one.calls: one.write_units for one in batches}
-    assert units == {calls: 2 * calls + 4 for calls in (1, 10, 96)}
-    assert {one.requests for one in batches} == {2}
-    assert {one.read_units for one in batches} == {1}
+    batches = [one.invocations for one in ways["one event a call"]]
+    assert [one.write_units for ((one, _),) in batches] == [2 * n + 4 for n in BATCHES]
+    assert {one.requests for ((one, _),) in batches} == {2}
+    assert {one.read_units for ((one, _),) in batches} == {1}
+
+
+def test_calls_that_are_reported_together_write_no_more(ways: dict[str, list[Arrival]]) -> None:
+    for arrivals_of in ways.values():
+        for size, arrival in zip(BATCHES, arrivals_of, strict=True):
+            written = sum(one.write_units * times for one, times in arrival.invocations)
+            assert written / arrival.calls == Decimal(2 * size + 4) / size
+
+
+@pytest.mark.parametrize("name", ["Calls Ended", "messages to the queue"])
+def test_calls_that_are_reported_together_cost_no_more_than_this(
+    template: Template, ways: dict[str, list[Arrival]], name: str
+) -> None:
+    dollars = [total(call_costs(template, arrival)) for arrival in ways[name]]
+    for most, real in zip(("4.5", "1.75", "1.5"), dollars, strict=True):
+        assert real <= Decimal(most)
 
 
 def test_what_a_million_calls_cost_stands_in_the_docs(
-    template: Template, batches: list[Measured]
+    template: Template, ways: dict[str, list[Arrival]]
 ) -> None:
-    rows = re.findall(r"^\| ([\w ]+) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|$", PAGE, re.MULTILINE)
+    number = r" \| ([\d.]+)" * len(BATCHES)
+    rows = re.findall(rf"^\| `?([\w ]+)`?{number} \|$", PAGE, re.MULTILINE)
     said = {kind: list(map(Decimal, values)) for kind, *values in rows}
-    costs = [call_costs(template, one) for one in batches]
+    costs = [call_costs(template, one) for one in ways["one event a call"]]
     real = {cost.kind: [one[row].dollars for one in costs] for row, cost in enumerate(costs[0])}
-    real["in all"] = [total(one) for one in costs]
-    assert list(said) == list(real)
+    for name, arrivals_of in ways.items():
+        real[name] = [total(call_costs(template, arrival)) for arrival in arrivals_of]
+    assert said.keys() == real.keys()
     for kind, dollars in real.items():
         # CPU is measured, and differs from run to run.
-        apart = Decimal("0.25") if kind in {"Lambda", "in all"} else Decimal("0.005")
+        apart = Decimal("0.25") if kind in {"Lambda", *ways} else Decimal("0.005")
         for written, counted in zip(said[kind], dollars, strict=True):
             assert abs(written - counted) <= apart, kind
 
 
 def test_what_a_function_waits_for_is_billed_by_its_memory(template: Template) -> None:
-    one = Measured(
-        calls=1,
-        requests=2,
-        write_units=0,
-        read_units=Decimal(),
-        cpu_microseconds=0,
-        log_bytes=0,
-    )
-    lambda_ = next(cost for cost in call_costs(template, one) if cost.kind == "Lambda")
+    one = Measured(requests=2, write_units=0, read_units=Decimal(), cpu_microseconds=0, log_bytes=0)
+    arrival = Arrival("one", 1, 0, 0, ((one, Decimal(1)),))
+    lambda_ = next(cost for cost in call_costs(template, arrival) if cost.kind == "Lambda")
     memory = template["Resources"][FUNCTION]["Properties"]["MemorySize"]
     # Two requests of 10 ms each; 13.3334 dollars for a million GB-s, 0.20 for the invocations.
     assert lambda_.dollars == Decimal("0.20") + Decimal("13.3334") * memory / 1024 * 20 / 1000
+    # Organizations wait side by side.
+    assert one._replace(requests=17, at_once=8).milliseconds(memory) == 30

@@ -3,6 +3,7 @@
 from perminute_local.bench import (
     authorization,
     charging,
+    dollars,
     handler,
     hot,
     imports,
@@ -28,6 +29,7 @@ for benchmark in (
     nights,
     authorization,
     writes,
+    dollars,
     replays,
     imports,
 ):

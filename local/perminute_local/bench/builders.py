@@ -17,7 +17,7 @@ from perminute_local.packaged import TEMPLATE
 from perminute_local.replay.lambda_runtime import Context, SQSMessage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from perminute.domain.credit.accounts import Account
     from perminute.domain.credit.transaction import Transaction
@@ -89,31 +89,52 @@ def ended_call(
 
 def batch(calls: int, organizations: Sequence[str] = (ORGANIZATION,)) -> dict[str, Any]:
     """Return a batch of so many calls, of these organizations in turn, as Lambda receives it."""
-    events = (_call_ended(n, organizations[n % len(organizations)]) for n in range(calls))
-    messages = (SQSMessage(json.dumps(event)) for event in events)
+    return records(call_ended(n, organizations[n % len(organizations)]) for n in range(calls))
+
+
+def records(bodies: Iterable[str]) -> dict[str, Any]:
+    """Return messages with these bodies, as Lambda receives them."""
+    messages = map(SQSMessage, bodies)
     return {"Records": [message.record("arn:aws:sqs:us-east-1:0:calls") for message in messages]}
 
 
-def _call_ended(number: int, organization_id: str) -> dict[str, Any]:
-    return {
+def call_ended(number: int, organization_id: str) -> str:
+    """Return an event with one call, as the bus delivers it."""
+    return _event(number, "Call Ended", _call(number, organization_id))
+
+
+def calls_ended(organization_ids: Sequence[str], calls: int) -> str:
+    """Return an event with so many calls of each organization."""
+    owners = [*organization_ids] * calls
+    return _event(0, "Calls Ended", {"calls": list(map(_call, range(len(owners)), owners))})
+
+
+def _event(number: int, detail_type: str, detail: dict[str, Any]) -> str:
+    event = {
         "version": "0",
         "id": f"4d3c2b1a-0000-4000-8000-{number:012d}",
         "source": "perminute.telephony",
-        "detail-type": "Call Ended",
+        "detail-type": detail_type,
         "account": "123456789012",
         "time": "2026-11-02T09:31:00Z",
         "region": "us-east-1",
         "resources": [],
-        "detail": {
-            "schemaVersion": "1",
-            "organizationId": organization_id,
-            "callId": f"b6c1a0f4-7a3e-4a5f-8f0a-{number:012d}",
-            "organizerId": ORGANIZERS[number % len(ORGANIZERS)],
-            "meetingId": f"meeting-{number % 7}",
-            "meetingType": "scheduled",
-            "legType": "dialOut",
-            "remoteNumber": f"+4930231250{number:02d}",
-            "answeredAt": "2026-11-02T09:02:11.417Z",
-            "endedAt": "2026-11-02T09:30:59Z",
-        },
+        "detail": detail,
+    }
+    # Without spaces, as EventBridge writes JSON.
+    return json.dumps(event, separators=(",", ":"))
+
+
+def _call(number: int, organization_id: str) -> dict[str, Any]:
+    return {
+        "schemaVersion": "1",
+        "organizationId": organization_id,
+        "callId": f"b6c1a0f4-7a3e-4a5f-8f0a-{number:012d}",
+        "organizerId": ORGANIZERS[number % len(ORGANIZERS)],
+        "meetingId": f"meeting-{number % 7}",
+        "meetingType": "scheduled",
+        "legType": "dialOut",
+        "remoteNumber": f"+4930231250{number % 100:02d}",
+        "answeredAt": "2026-11-02T09:02:11.417Z",
+        "endedAt": "2026-11-02T09:30:59Z",
     }

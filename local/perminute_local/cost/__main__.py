@@ -6,7 +6,7 @@ import sys
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from perminute_local.cost.calls import DYNAMODB_MILLISECONDS, call_costs, measured
+from perminute_local.cost.calls import BATCHES, REQUEST_MILLISECONDS, arrivals, call_costs
 from perminute_local.cost.idle import idle_costs
 from perminute_local.cost.prices import AS_OF
 from perminute_local.stack import load_template, stage_parameters
@@ -26,11 +26,12 @@ def main() -> None:
     for stage in STAGES:
         costs = idle_costs(template, stage_parameters(template, stage))
         _print(f"{stage}: a month of 30 days in which nothing is sent", costs)
-    for one in measured():
-        title = f"a million calls of one organization, in batches of {one.calls}"
-        _print(title, call_costs(template, one))
+    for way in arrivals():
+        for size, arrival in zip(BATCHES, way, strict=True):
+            title = f"a million calls by {arrival.name}, {size} of an organization at a time"
+            _print(title, call_costs(template, arrival))
     sys.stdout.write(
-        f"\nA request to DynamoDB is taken to last {DYNAMODB_MILLISECONDS} ms. Beside that, each"
+        f"\nA request to AWS is taken to last {REQUEST_MILLISECONDS} ms. Beside that, each"
         "\nmetric of ours has its price by the hours with data, and one trace a second its own.\n"
     )
 

@@ -1,128 +1,51 @@
-"""Dollars for a million calls, from the requests that charging them makes (`make bench`)."""
+"""Dollars for a million calls, from the requests that charging them makes (`make cost`)."""
 
 from __future__ import annotations
 
-import base64
 import io
 import json
 from contextlib import contextmanager, redirect_stdout
 from decimal import Decimal
 from logging import INFO, StreamHandler
+from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from perminute.application.charge_calls import CALLS_PER_BATCH
+from perminute.application.side_by_side import WORKERS
+from perminute.events.telephony import MAX_CALLS_IN_EVENT
 from perminute.observability import logger
-from perminute_local.bench.builders import CONTEXT, RATE_CARD, batch
+from perminute_local.bench.builders import (
+    CONTEXT,
+    ORGANIZATION,
+    RATE_CARD,
+    call_ended,
+    calls_ended,
+    records,
+)
 from perminute_local.bench.report import best_cpu_seconds
 from perminute_local.bench.transport import InstantAws, loaded
-from perminute_local.cost.idle import Cost, log_dollars
+from perminute_local.cost.idle import POLLERS, Cost, log_dollars
 from perminute_local.cost.prices import MILLION, gigabytes, of_a_million
+from perminute_local.cost.units import read_units, write_units
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 
     from perminute_local.stack import Template
 
 
-Item = dict[str, dict[str, Any]]
-
-WRITE_UNIT_BYTES = 1_024
-READ_UNIT_BYTES = 4_096
-TRANSACTIONAL = 2
-"""Times the units of the same request outside of a transaction."""
-
-
-def write_units(operation: str, request: dict[str, Any]) -> int:
-    """Return the write units of a request that goes through; 0 for one that reads.
-
-    Index writes are not counted: a charge leaves the keys of both tables' indexes as they are.
-    """
-    match operation:
-        case "PutItem":
-            return _units(size_of(request["Item"]), WRITE_UNIT_BYTES)
-        case "TransactWriteItems":
-            parts = (part for one in request["TransactItems"] for part in one.values())
-            # What has no item here is a check, or a deletion: it counts by the item that is there.
-            sizes = (size_of(part.get("Item", {})) for part in parts)
-            return TRANSACTIONAL * sum(_units(size, WRITE_UNIT_BYTES) for size in sizes)
-        case _:
-            return 0
-
-
-def read_units(operation: str, request: dict[str, Any], answer: dict[str, Any]) -> Decimal:
-    """Return the read units of a request; 0 for one that writes."""
-    match operation:
-        case "GetItem":
-            units = _units(size_of(answer.get("Item", {})), READ_UNIT_BYTES)
-            return units * _consistency(request)
-        case "TransactGetItems":
-            sizes = (size_of(one.get("Item", {})) for one in answer["Responses"])
-            return Decimal(TRANSACTIONAL * sum(_units(size, READ_UNIT_BYTES) for size in sizes))
-        case "BatchGetItem":
-            # Of each table as many as were asked for: one that is not there is billed as well.
-            return sum(
-                (
-                    _batch_units(asked, answer["Responses"].get(table, []))
-                    for table, asked in request["RequestItems"].items()
-                ),
-                Decimal(),
-            )
-        case "Query":
-            size = sum(size_of(item) for item in answer.get("Items", []))
-            return _units(size, READ_UNIT_BYTES) * _consistency(request)
-        case _:
-            return Decimal()
-
-
-def size_of(item: Item) -> int:
-    """Count the bytes of an item as DynamoDB does."""
-    return sum(len(name.encode()) + _value_bytes(value) for name, value in item.items())
-
-
-def _value_bytes(value: dict[str, Any]) -> int:
-    ((kind, content),) = value.items()
-    match kind:
-        case "S":
-            return len(content.encode())
-        case "N":
-            # A byte for two digits, and one more.
-            return -(-sum(map(str.isdigit, content)) // 2) + 1
-        case "B":
-            return len(base64.b64decode(content))
-        case "L":
-            return 3 + sum(1 + _value_bytes(one) for one in content)
-        case "M":
-            return 3 + len(content) + size_of(content)
-        case "BOOL" | "NULL":
-            return 1
-        case _:
-            msg = f"the size of a DynamoDB value of type {kind} is not known here"
-            raise ValueError(msg)
-
-
-def _batch_units(asked: dict[str, Any], found: list[Item]) -> Decimal:
-    units = sum(_units(size_of(item), READ_UNIT_BYTES) for item in found)
-    return (units + len(asked["Keys"]) - len(found)) * _consistency(asked)
-
-
-def _consistency(request: dict[str, Any]) -> Decimal:
-    return Decimal(1) if request.get("ConsistentRead") else Decimal("0.5")
-
-
-def _units(size: int, unit: int) -> int:
-    # Nothing counts as one unit.
-    return max(1, -(-size // unit))
-
-
-BATCHES = (1, 10, 96)
-"""A transaction takes 96 calls of one organization at most."""
-ROUNDS = 20
+BATCHES = (1, 10, CALLS_PER_BATCH)
+"""Calls of an organization that are charged together: one, some, and a full transaction."""
+ROUNDS = 10
 FUNCTION = "ChargeCallsFunction"
 
 # What AWS does, as it says; nothing of it can be measured here.
 SQS_AT_ONCE = 10
-"""Messages that Lambda receives, and deletes, in one request."""
+"""Messages that are sent, received or deleted in one request."""
+BILLED_BYTES = 64 * 1024
+"""Of an event, or of the messages of a request: what is longer is billed as several."""
 CORE_MEGABYTES = 1_769
 """Memory with which a function has one core; with less it has as much less of it."""
 TRACED_PERCENT = 5
@@ -130,19 +53,41 @@ TRACED_PERCENT = 5
 LAMBDA_LOG_BYTES = 700
 """Lambda's own lines of an invocation: that it starts, and its report."""
 
-DYNAMODB_MILLISECONDS = 10
-"""How long DynamoDB takes for a request, about; the function waits, and pays for its memory."""
+REQUEST_MILLISECONDS = 10
+"""How long a request to AWS takes, about; the function waits, and pays for its memory."""
 
 
 class Measured(NamedTuple):
-    """What it takes to charge one batch, once the function has warmed up."""
+    """What it takes to process one batch, once the function has warmed up."""
 
-    calls: int
     requests: int
     write_units: int
     read_units: Decimal
     cpu_microseconds: int
     log_bytes: int
+    at_once: int = 1
+    """How many organizations wait for AWS side by side."""
+
+    def milliseconds(self, memory: int) -> Decimal:
+        """Return how long the invocation takes with so many megabytes of memory."""
+        cpu = Decimal(self.cpu_microseconds) / 1_000 * CORE_MEGABYTES / memory
+        return cpu + REQUEST_MILLISECONDS * -(-self.requests // self.at_once)
+
+
+class Arrival(NamedTuple):
+    """How some calls reach the function, and what that is billed."""
+
+    name: str
+    calls: int
+    events: int
+    """EventBridge: events of 64 KB."""
+    sqs_requests: int
+    invocations: tuple[tuple[Measured, Decimal], ...]
+    """And how many there are of each: the last one of an event may have fewer parts."""
+
+    def per_million(self, number: int | Decimal) -> Decimal:
+        """Convert a number for these calls to that of a million calls."""
+        return Decimal(number) * MILLION / self.calls
 
 
 class MeteredAws(InstantAws):
@@ -152,46 +97,101 @@ class MeteredAws(InstantAws):
         super().__init__(rate_card)
         self.write_units = 0
         self.read_units = Decimal()
+        self.queued: list[str] = []
+        """What was sent to queues."""
+        self._lock = Lock()
 
     def answer(self, request: AWSPreparedRequest, **_: Any) -> AWSResponse:  # noqa: ANN401 - botocore's
-        """Answer one request, and count it."""
-        response = super().answer(request)
-        target = request.headers.get("X-Amz-Target", b"")
-        operation = (target.decode() if isinstance(target, bytes) else target).partition(".")[2]
-        if operation and isinstance(request.body, bytes):
-            asked = json.loads(request.body)
-            self.write_units += write_units(operation, asked)
-            self.read_units += read_units(operation, asked, json.loads(response.content))
+        """Answer one request, and count it; organizations are charged by several threads."""
+        with self._lock:
+            response = super().answer(request)
+            target = request.headers.get("X-Amz-Target", b"")
+            operation = (target.decode() if isinstance(target, bytes) else target).partition(".")[2]
+            if operation and isinstance(request.body, bytes):
+                self._count(operation, json.loads(request.body), json.loads(response.content))
         return response
 
+    def _count(self, operation: str, asked: dict[str, Any], answer: dict[str, Any]) -> None:
+        self.write_units += write_units(operation, asked)
+        self.read_units += read_units(operation, asked, answer)
+        if operation == "SendMessageBatch":
+            self.queued += (entry["MessageBody"] for entry in asked["Entries"])
 
-def measured() -> list[Measured]:
-    """Charge batches of one organization through the function's own handler."""
+
+def arrivals() -> list[list[Arrival]]:
+    """Charge calls that arrive in each way and size through the function's own handler."""
     aws = MeteredAws(RATE_CARD.read_bytes())
     with loaded("charge_calls") as module:
         aws.answer_for(module.aws.connection)
-        return [_measure(aws, module.handler, size) for size in BATCHES]
+        meter = _Meter(aws, module.handler)
+        ways = (meter.event_of_a_call, meter.event_of_many, meter.direct)
+        return [[way(size) for size in BATCHES] for way in ways]
 
 
-def _measure(aws: MeteredAws, handler: Any, size: int) -> Measured:  # noqa: ANN401 - Lambda's
-    event, written = batch(size), io.StringIO()
-    with _logged_to(written):
-        handler(event, CONTEXT)
-        start = (aws.requests, aws.write_units, aws.read_units, len(written.getvalue()))
-        answer = handler(event, CONTEXT)
-        end = (aws.requests, aws.write_units, aws.read_units, len(written.getvalue()))
-        seconds = best_cpu_seconds(lambda: handler(event, CONTEXT), ROUNDS)
-    if answer["batchItemFailures"]:
-        msg = f"the calls whose cost was to be measured were not charged: {answer}"
-        raise RuntimeError(msg)
-    return Measured(
-        calls=size,
-        requests=end[0] - start[0],
-        write_units=end[1] - start[1],
-        read_units=end[2] - start[2],
-        cpu_microseconds=round(seconds * 1e6),
-        log_bytes=end[3] - start[3],
-    )
+class _Meter(NamedTuple):
+    aws: MeteredAws
+    handler: Any
+
+    def event_of_a_call(self, size: int) -> Arrival:
+        """A batch of calls of one organization, each an event of its own."""
+        bodies = [call_ended(number, ORGANIZATION) for number in range(size)]
+        return Arrival(
+            "one event a call",
+            size,
+            size,
+            size + _receives_and_deletes(bodies),
+            ((self._measured(bodies), Decimal(1)),),
+        )
+
+    def event_of_many(self, size: int) -> Arrival:
+        """A `Calls Ended` with so many calls of each organization: it is queued again in parts."""
+        organizations = _organizations(MAX_CALLS_IN_EVENT // size)
+        event = calls_ended(organizations, size)
+        self.aws.queued.clear()
+        self.handler(records([event]), CONTEXT)
+        parts = list(self.aws.queued)
+        # Each of Lambda's pollers receives as many of them.
+        some = parts[::POLLERS][:CALLS_PER_BATCH]
+        divided, charged = self._measured([event]), self._measured(some, len(some))
+        chunks = _billed([event])
+        sent_again = sum(map(_billed, _in_tens(parts)))
+        return Arrival(
+            "Calls Ended",
+            len(organizations) * size,
+            chunks,
+            chunks + _receives_and_deletes([event]) + sent_again + _receives_and_deletes(parts),
+            ((divided, Decimal(1)), (charged, Decimal(len(parts)) / len(some))),
+        )
+
+    def direct(self, size: int) -> Arrival:
+        """Ten messages to the queue, each with so many calls of an organization."""
+        bodies = [
+            call_ended(0, name) if size == 1 else calls_ended([name], size)
+            for name in _organizations(SQS_AT_ONCE)
+        ]
+        requests = _billed(bodies) + _receives_and_deletes(bodies)
+        charged = self._measured(bodies, SQS_AT_ONCE)
+        calls = SQS_AT_ONCE * size
+        return Arrival("messages to the queue", calls, 0, requests, ((charged, Decimal(1)),))
+
+    def _measured(self, bodies: Sequence[str], organizations: int = 1) -> Measured:
+        return _measure(self.aws, self.handler, records(bodies), min(organizations, WORKERS))
+
+
+def _organizations(number: int) -> list[str]:
+    return [f"organization-{n}" for n in range(number)]
+
+
+def _in_tens(bodies: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (bodies[start : start + SQS_AT_ONCE] for start in range(0, len(bodies), SQS_AT_ONCE))
+
+
+def _billed(bodies: Sequence[str]) -> int:
+    return -(-sum(map(len, bodies)) // BILLED_BYTES)
+
+
+def _receives_and_deletes(bodies: Sequence[str]) -> int:
+    return sum(_billed(some) + 1 for some in _in_tens(bodies))
 
 
 @contextmanager
@@ -212,50 +212,70 @@ def _logged_to(written: io.StringIO) -> Iterator[None]:
             handler.setStream(before)
 
 
-def call_costs(template: Template, one: Measured) -> list[Cost]:
-    """Return what each kind costs for a million calls that come in such batches."""
-    return list(_costs(template, one))
+def _measure(aws: MeteredAws, handler: Any, event: dict[str, Any], at_once: int) -> Measured:  # noqa: ANN401 - Lambda's
+    written = io.StringIO()
+    with _logged_to(written):
+        handler(event, CONTEXT)
+        start = (aws.requests, aws.write_units, aws.read_units, len(written.getvalue()))
+        answer = handler(event, CONTEXT)
+        end = (aws.requests, aws.write_units, aws.read_units, len(written.getvalue()))
+        seconds = best_cpu_seconds(lambda: handler(event, CONTEXT), ROUNDS)
+    if answer["batchItemFailures"]:
+        msg = f"the calls whose cost was to be measured were not charged: {answer}"
+        raise RuntimeError(msg)
+    return Measured(
+        requests=end[0] - start[0],
+        write_units=end[1] - start[1],
+        read_units=end[2] - start[2],
+        cpu_microseconds=round(seconds * 1e6),
+        log_bytes=end[3] - start[3],
+        at_once=at_once,
+    )
 
 
-def _costs(template: Template, one: Measured) -> Iterator[Cost]:
-    batches = Decimal(MILLION) / one.calls
-    yield Cost(
-        "EventBridge", of_a_million("eventbridge", "million_events", MILLION), "one event a call"
-    )
-    reads = -(-one.calls // SQS_AT_ONCE)
-    requests = MILLION + 2 * reads * batches
-    yield Cost(
-        "SQS",
-        of_a_million("sqs", "million_requests", requests),
-        f"sent one by one; {reads} to receive a batch and {reads} to delete it",
-    )
-    time = _milliseconds(template, one)
-    billed = gigabytes(_memory(template)) * time * batches / 1_000
+def call_costs(template: Template, arrival: Arrival) -> list[Cost]:
+    """Return what each kind costs for a million calls that arrive like this."""
+    return list(_costs(template, arrival))
+
+
+def _costs(template: Template, arrival: Arrival) -> Iterator[Cost]:
+    invocations, calls = arrival.invocations, arrival.calls
+    number = arrival.per_million(sum(times for _, times in invocations))
+    events = arrival.per_million(arrival.events)
+    counted = f"{arrival.events} of at most 64 KB for {calls} calls"
+    yield Cost("EventBridge", of_a_million("eventbridge", "million_events", events), counted)
+    requests = arrival.per_million(arrival.sqs_requests)
+    counted = f"{arrival.sqs_requests} requests to send, receive and delete {calls} calls"
+    yield Cost("SQS", of_a_million("sqs", "million_requests", requests), counted)
+    memory = _memory(template)
+    time = sum(one.milliseconds(memory) * times for one, times in invocations)
+    billed = gigabytes(memory) * arrival.per_million(time) / 1_000
     yield Cost(
         "Lambda",
-        of_a_million("lambda", "million_requests", batches)
+        of_a_million("lambda", "million_requests", number)
         + of_a_million("lambda", "million_gigabyte_seconds", billed),
-        f"{round(time)} ms a batch: {one.requests} requests and {one.cpu_microseconds} µs of CPU",
+        f"{round(time)} ms: "
+        + " and ".join(
+            f"{times:.3g} x {one.requests} requests and {one.cpu_microseconds} µs of CPU"
+            for one, times in invocations
+        ),
     )
+    writes = sum(one.write_units * times for one, times in invocations)
     yield Cost(
         "DynamoDB writes",
-        of_a_million("dynamodb", "million_write_units", one.write_units * batches),
-        f"{one.write_units} units a batch",
+        of_a_million("dynamodb", "million_write_units", arrival.per_million(writes)),
+        f"{round(writes)} units",
     )
+    reads = sum(one.read_units * times for one, times in invocations)
     yield Cost(
         "DynamoDB reads",
-        of_a_million("dynamodb", "million_read_units", one.read_units * batches),
-        f"{one.read_units} units a batch",
+        of_a_million("dynamodb", "million_read_units", arrival.per_million(reads)),
+        f"{round(reads)} units",
     )
-    logged = one.log_bytes + LAMBDA_LOG_BYTES
-    yield Cost("logs", log_dollars(1) * logged * batches, f"{logged} bytes a batch")
-    traced = batches * TRACED_PERCENT / 100
+    logged = sum((one.log_bytes + LAMBDA_LOG_BYTES) * times for one, times in invocations)
+    yield Cost("logs", log_dollars(1) * arrival.per_million(logged), f"{round(logged)} bytes")
+    traced = number * TRACED_PERCENT / 100
     yield Cost("traces", of_a_million("xray", "million_traces", traced), f"{TRACED_PERCENT} %")
-
-
-def _milliseconds(template: Template, one: Measured) -> Decimal:
-    cpu = Decimal(one.cpu_microseconds) / 1_000 * CORE_MEGABYTES / _memory(template)
-    return cpu + DYNAMODB_MILLISECONDS * one.requests
 
 
 def _memory(template: Template) -> int:
