@@ -213,6 +213,10 @@ def trouble() -> list[dict[str, Any]]:
         times = {"answeredAt": f"2026-11-02T{at}Z", "endedAt": f"2026-11-02T{ended}Z"}
         return event("telephony", "Call Ended", ended, callId=call_id, **parts, **times)
 
+    def joined(*organizations: str) -> list[dict[str, Any]]:
+        detail = call("joined", "08:10:00", "08:20:00")["detail"]
+        return [{**detail, "legType": "app", "organizationId": name} for name in organizations]
+
     def ask(request: str, call_id: str, at: str, **more: Any) -> dict[str, Any]:
         body = {"organizationId": "litware", "callId": call_id, **parts, **more}
         return {"request": request, "time": f"2026-11-02T{at}Z", "body": body}
@@ -245,6 +249,7 @@ def trouble() -> list[dict[str, Any]]:
             purchasedAt="2026-11-02T08:01:01Z",
         ),
         call("before", "08:10:00", "08:20:00"),
+        event("telephony", "Calls Ended", "08:20:00", calls=joined("litware", "wingtip")),
         # Asked again in the same second, nothing changes but the call: the account is looked at.
         ask("authorize", "c", "08:20:30", sequence=0, remoteNumber="+971212345678"),
         ask("update", "c", "08:20:30", sequence=1, usedSeconds=0),

@@ -15,6 +15,8 @@ from perminute.adapters.dynamodb.counter_items import pool_item
 from perminute.adapters.dynamodb.streams import read_rerating
 from perminute.adapters.messaging import (
     MAX_BATCH,
+    MAX_BATCH_BYTES,
+    SQSCalls,
     SQSQueue,
     SQSRedeliveries,
     SQSReratingQueue,
@@ -67,6 +69,13 @@ def test_all_are_sent_at_most_ten_at_a_time() -> None:
     bodies = [str(number) for number in range(2 * MAX_BATCH + 1)]
     SQSQueue(lambda: queue, URL).send_messages(bodies)
     assert queue.requests == [bodies[:10], bodies[10:20], bodies[20:]]
+
+
+def test_no_more_bytes_are_sent_at_once_than_sqs_takes() -> None:
+    queue = Queue()
+    half, whole = "é" * (MAX_BATCH_BYTES // 4), "x" * MAX_BATCH_BYTES
+    SQSCalls(lambda: queue, URL).send([half, half, "y", whole, "z"])
+    assert queue.requests == [[half, half], ["y"], [whole], ["z"]]
 
 
 def test_messages_are_scheduled_at_most_ten_at_a_time() -> None:

@@ -16,11 +16,13 @@ from perminute.domain.values.times import format_instant
 from perminute.ports.messaging import Rejection, RunOrganization, RunPage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from datetime import datetime
 
 # Messages that SNS and SQS take at once; of SNS, together 256 KB, of which ours are a few.
 MAX_BATCH = 10
+# Of all messages that SQS takes at once (AWS: "SendMessageBatch"; it takes more by now).
+MAX_BATCH_BYTES = 256 * 1024
 # How long SQS hides a message that is for later; it takes no more than these 900.
 DELAY_SECONDS = PROVISIONAL_FOR // timedelta(seconds=1)
 # SNS and SQS take the characters of XML 1.0 and no others. Listed are those that are not taken: the
@@ -36,6 +38,20 @@ def clean(text: str) -> str:
 def string_attribute(text: str) -> dict[str, str]:
     """Write a message attribute; an empty one is not taken either."""
     return {"DataType": "String", "StringValue": clean(text) or "-"}
+
+
+def batches(bodies: Sequence[str]) -> Iterator[list[str]]:
+    """Yield as many messages as SQS takes at once."""
+    batch, size = list[str](), 0
+    for body in bodies:
+        length = len(body.encode())
+        if batch and (len(batch) == MAX_BATCH or size + length > MAX_BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(body)
+        size += length
+    if batch:
+        yield batch
 
 
 class SQSQueue:
@@ -54,10 +70,9 @@ class SQSQueue:
         )
 
     def send_messages(self, bodies: Sequence[str], *, delay_seconds: int = 0) -> None:
-        """Send all, ten at a time. Raises `Unavailable`: then some may have been sent."""
+        """Send all in few requests. Raises `Unavailable`: then some may have been sent."""
         delay = {"DelaySeconds": delay_seconds} if delay_seconds else {}
-        for start in range(0, len(bodies), MAX_BATCH):
-            some = bodies[start : start + MAX_BATCH]
+        for some in batches(bodies):
             entries = [{"Id": str(n), "MessageBody": body, **delay} for n, body in enumerate(some)]
             self._ask("send_message_batch", Entries=entries)
 
