@@ -175,7 +175,7 @@ class Deployed:
             deployment.stack, lambda function: functions[function.name], as_deployed=True
         )
         readers = self._wiring.readers
-        self.largest_batch = max(trigger.batch_size for trigger, _ in readers.values())
+        self.events_at_once = max(trigger.batch_size for trigger, _ in readers.values())
         self.mappings = [
             QueueMapping(
                 deployment.stack.queues[queue],
@@ -191,6 +191,10 @@ class Deployed:
         self._bus = boto3.client("events")
         self._places: dict[str, str] = {}
         self._api = SignedRequests(deployment.names[API])
+
+    def largest_batch(self, first: Delivery) -> int:
+        del first
+        return self.events_at_once
 
     def deliver(self, batch: Sequence[Delivery], batch_size: int | None) -> list[Rejected]:
         rejected: list[Rejected] = []

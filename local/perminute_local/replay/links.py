@@ -159,9 +159,12 @@ class Links(Protocol):
     """
 
     stack: Stack
-    largest_batch: int
     streams: list[TableStream]
     clock: Clock
+
+    def largest_batch(self, first: Delivery) -> int:
+        """Return how many events like this one are delivered at once, at most."""
+        ...
 
     def deliver(self, batch: Sequence[Delivery], batch_size: int | None) -> list[Rejected]:
         """Send events to the bus, and process them, `batch_size` messages at a time."""
@@ -249,14 +252,21 @@ class InProcess:
         self._wiring = wire(stack, LoadedFunction)
         log_errors_only()
         self.readers = self._wiring.readers
-        self.largest_batch = max(trigger.batch_size for trigger, _ in self.readers.values())
         self.streams = self._wiring.streams()
         self.clock = self._wiring.clock(stack, self._work_off)
         self._bus = Bus(stack)
         self._sqs = boto3.client("sqs")
 
+    def largest_batch(self, first: Delivery) -> int:
+        # Of more than its function takes, a batch of a few would be left over each time.
+        sizes = (self.readers[queue][0].batch_size for queue in self._queues_for(first))
+        return max(sizes, default=1)
+
+    def _queues_for(self, delivery: Delivery) -> list[str]:
+        return [queue for queue in self._bus.queues_for(delivery) if queue in self.readers]
+
     def deliver(self, batch: Sequence[Delivery], batch_size: int | None) -> list[Rejected]:
-        queues = [q for q in self._bus.queues_for(batch[0]) if q in self.readers]
+        queues = self._queues_for(batch[0])
         if not queues:
             return [Rejected(one.event_id, unknown_source(one.source)) for one in batch]
         names = {delivery.body: delivery.event_id for delivery in batch}

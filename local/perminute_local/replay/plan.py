@@ -20,7 +20,7 @@ from perminute_local.user_input import check_encoding, faults_of
 from perminute_local.wrong_call import FaultyFolder, WrongFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -123,15 +123,15 @@ def in_order(deliveries: Sequence[Delivery]) -> list[Delivery]:
 
 
 def batches(
-    deliveries: Sequence[Delivery], size: int, disturbance: Disturbance
+    deliveries: Sequence[Delivery], largest: Callable[[Delivery], int], disturbance: Disturbance
 ) -> Iterator[list[Delivery]]:
-    """Cut deliveries into batches of one kind within one window, at most `size` each."""
+    """Cut deliveries into batches of one kind within one window, as many as `largest` returns."""
     chance = random.Random(disturbance.seed)  # noqa: S311 - reproducible, guards nothing
     for window in _windows(deliveries):
         if window[0].request is not None:
             yield window
             continue
-        disturbed = _disturb(window, chance, disturbance)
+        disturbed, size = _disturb(window, chance, disturbance), largest(window[0])
         for start in range(0, len(disturbed), size):
             yield disturbed[start : start + size]
 

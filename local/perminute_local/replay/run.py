@@ -96,7 +96,10 @@ class System:
         """Replay the events; `advance` is called with the number of events of each batch."""
         links = self._links
         rejected, responses = list(plan.rejected), dict[str, Response]()
-        largest = plan.batch_size or links.largest_batch
+
+        def largest(first: Delivery) -> int:
+            return plan.batch_size or links.largest_batch(first)
+
         for batch in batches(plan.deliveries, largest, plan.disturbance):
             at = min(_times(batch), default=None)
             rejected += self._pump_before(at)

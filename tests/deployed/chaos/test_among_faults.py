@@ -85,7 +85,7 @@ def test_calls_that_end_all_at_once_among_faults_are_each_charged_once(
     plan = a_burst(tmp_path)
     links = Deployed(running.deployment, running.time, at_once=3)
     # All of them wait in the queue before the first is read.
-    links.largest_batch = EVERYTHING_AT_ONCE
+    links.events_at_once = EVERYTHING_AT_ONCE
     with going_wrong(faults) as fired:
         disturbed = replayed(plan, links)
     # A transaction has up to 96 of the calls: there are few, and all that can befall them does.
