@@ -39,6 +39,7 @@ from perminute.application.recorded_calls import RecordedCalls
 from perminute.application.rerate_calls import RerateCalls, ReratingRequest
 from perminute.application.results import Accepted
 from perminute.application.retry import RetryPolicy
+from perminute.application.side_by_side import InThreads
 from perminute.bootstrap.authorize_calls import ATTEMPTS
 from perminute.domain.authorization.reservations import Answer, ChargingRequest, Decision, Operation
 from perminute.domain.credit.booking import Adjustment, Purchase
@@ -105,7 +106,10 @@ class Books:
 
 @pytest.fixture
 def books(ministack_stack: Stack, organization: str) -> Books:
-    schema = Tables.bind(connect(), table_names(ministack_stack))
+    return opened(Tables.bind(connect(), table_names(ministack_stack)), organization)
+
+
+def opened(schema: Tables, organization: str) -> Books:
     credit, licensing = DynamoDBCreditStore(schema), DynamoDBLicensingStore(schema)
     licensing.record(organization, entitled_changes(organization))
     bought = processed_event("po", kind=IdentityKind.PURCHASE, organization_id=organization)
@@ -148,6 +152,35 @@ def test_eight_threads_that_charge_one_organization_end_with_the_exact_balance(
     account = books.credit.account(organization)
     assert account.balance_micros == 1_000 * MICROS - THREADS * CALLS_EACH * PAID
     assert reconcile(books.credit.statement(organization)) == ()
+
+
+def test_instances_that_charge_the_same_organizations_in_threads_charge_each_call_once(
+    ministack_stack: Stack, organization: str
+) -> None:
+    """Each has all batches, in an order of its own, as if all had been delivered again."""
+    schema = Tables.bind(connect(), table_names(ministack_stack))
+    names = [f"{organization}-{number}" for number in range(12)]
+    all_books = [opened(schema, name) for name in names]
+    batches = [
+        [
+            ended(organization_id=name, call_id=f"{batch}-{call}")
+            for call in range(2)
+            for name in names
+        ]
+        for batch in range(8)
+    ]
+
+    def work(instance: int) -> None:
+        charge = replace(all_books[0].charge(), run_all=InThreads())
+        for batch in random.Random(instance).sample(batches, len(batches)):
+            _until_settled(charge, batch)
+
+    with ThreadPoolExecutor(4) as instances:
+        list(instances.map(work, range(4)))
+    for name in names:
+        statement = all_books[0].credit.statement(name)
+        assert statement.account.balance_micros == 1_000 * MICROS - 8 * 2 * PAID
+        assert reconcile(statement) == ()
 
 
 def test_sixteen_callers_that_race_for_the_last_credit_are_granted_no_more_than_there_is(

@@ -1,4 +1,5 @@
-"""A charge and a late change, one of them stopped at each of its requests while the other is made.
+"""A charge and a late change, one of them stopped at each of its requests while the other is made;
+and the organizations of a batch, whose requests come in any order.
 
 On the twin a request is a call of a store, on ministack one that goes to AWS.
 """
@@ -7,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from random import Random
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 from builders import (
@@ -30,7 +32,7 @@ from perminute.application.charge_calls import ChargeCalls
 from perminute.application.licensing_cache import LicensingCache
 from perminute.application.recorded_calls import RecordedCalls
 from perminute.application.rerate_calls import RerateCalls, ReratingRequest
-from perminute.application.results import Accepted
+from perminute.application.results import Accepted, Duplicate
 from perminute.application.retry import RetryPolicy
 from perminute.domain.credit.transaction import IdentityKind
 from perminute.domain.licensing.attributes import license_attribute
@@ -39,13 +41,16 @@ from perminute.domain.pools.pools import Month
 from perminute.domain.rating.usage_record import Outcome
 from perminute.domain.reconciliation.reconciliation import reconcile
 from perminute_local.replay.run import table_names
+from perminute_local.simulation.turns import Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from perminute.domain.licensing.timelines import Fact
     from perminute.domain.rating.usage_record import Usage
     from perminute_local.stack import Stack
+
+R = TypeVar("R")
 
 CARD = PublishedRateCards(card())
 FUNDS, PAID = 50 * MICROS, 150_000
@@ -71,7 +76,7 @@ class Interruption:
 class Watched:
     """A store of which every call counts as a request."""
 
-    def __init__(self, store: object, watcher: list[Interruption]) -> None:
+    def __init__(self, store: object, watcher: list[Callable[[], None]]) -> None:
         self._store = store
         self._watcher = watcher
 
@@ -89,7 +94,7 @@ class Side:
     """The functions of one process; `watcher` holds what interrupts it."""
 
     stores: Stores
-    watcher: list[Interruption]
+    watcher: list[Callable[[], None]]
 
     def functions(self) -> tuple[ChargeCalls, ApplyLicensing, RerateCalls]:
         stores, retry = self.stores, RetryPolicy(sleep=lambda _: None)
@@ -113,7 +118,7 @@ class Side:
 @pytest.fixture(params=["twin", "ministack"])
 def sides(request: pytest.FixtureRequest) -> tuple[Side, Side]:
     """One that is watched, and one that is not, over the same data."""
-    watcher: list[Interruption] = []
+    watcher: list[Callable[[], None]] = []
     if request.param == "twin":
         stores = twins()
         watched: Any = {
@@ -259,3 +264,67 @@ def test_a_call_in_flight_never_misses_a_subscription_that_draws_on_the_pool(
         account = free.stores.credit.account(name)
         assert account.balance_micros == FUNDS - PAID // 2
         assert reconcile(free.stores.credit.statement(name)) == ()
+
+
+# ── Organizations of one batch ───────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class TakingTurns:
+    """Lets the requests of the watched side decide, by a seed, which task continues."""
+
+    seed: int
+    watcher: list[Callable[[], None]]
+
+    def __call__(self, tasks: Sequence[Callable[[], R]], /) -> list[R]:
+        turns = Turns(Random(self.seed))
+        self.watcher[:] = [turns.pass_on]
+        try:
+            return turns.run_all(tasks)
+        finally:
+            self.watcher.clear()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_organizations_of_a_batch_end_as_if_one_came_after_the_other(
+    sides: tuple[Side, Side], organization: str, seed: int
+) -> None:
+    """One is entitled, one has lost its license, one draws on a pool, and one is charged again."""
+    watched, free = sides
+    names = {
+        name: f"{organization}-{seed}-{name}" for name in ("paying", "lost", "pooled", "again")
+    }
+    facts = {"lost": (LOST,), "pooled": (SUBSCRIBED, BOUGHT)}
+    for name, one in names.items():
+        set_up(free, one, *facts.get(name, ()))
+    charge(free, names["again"], "in-flight")
+    batch = [
+        replace(ended(organization_id=one, call_id=call_id), event_id=f"{one}-{call_id}")
+        for call_id in ("in-flight", "charged-before", "third")
+        for one in names.values()
+    ]
+    charging, _, _ = watched.functions()
+    results = replace(charging, run_all=TakingTurns(seed, watched.watcher))(batch)
+    repeated = {f"{names['again']}-in-flight"} | {f"{one}-charged-before" for one in names.values()}
+    assert {
+        end.event_id
+        for end, result in zip(batch, results, strict=True)
+        if isinstance(result, Duplicate)
+    } == repeated
+    accepted = [result.result.call for result in results if isinstance(result, Accepted)]
+    assert accepted == [end.call for end in batch if end.event_id not in repeated]
+    assert {
+        name: ([usage.outcome for usage in usages(free, one)], balance_micros(free, one))
+        for name, one in names.items()
+    } == {
+        "paying": ([Outcome.CHARGED] * 2, FUNDS - 3 * PAID),
+        "lost": ([Outcome.NOT_ENTITLED] * 2, FUNDS),
+        "pooled": ([Outcome.POOLED] * 2, FUNDS),
+        "again": ([Outcome.CHARGED] * 2, FUNDS - 3 * PAID),
+    }
+    for one in names.values():
+        assert reconcile(free.stores.credit.statement(one)) == ()
+
+
+def balance_micros(side: Side, organization: str) -> int:
+    return side.stores.credit.account(organization).balance_micros
