@@ -29,7 +29,7 @@ from perminute.application import (
     spend_counters,
 )
 from perminute.application.authorize_call import AuthorizeCall
-from perminute.application.charge_calls import _OrganizationCharge
+from perminute.application.charge_calls import EndedCall, _OrganizationCharge
 from perminute.application.correct_rates import CorrectRates
 from perminute.application.daily_expiry import ChargedByReports, ChargeReported
 from perminute.application.recorded_calls import RecordedCalls
@@ -73,7 +73,7 @@ from perminute.parsing import parse
 from perminute_local.simulation.write_recorder import WriteRecorder, documents_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from perminute.api.messages import CallDocument
@@ -797,6 +797,23 @@ def sharing_causes_among_organizations() -> Iterator[None]:
 
 
 @contextmanager
+def deciding_on_the_calls_of_whoever_came_last() -> Iterator[None]:
+    """The calls to charge are stored once for all organizations of a batch."""
+    commit, decide = _OrganizationCharge._commit, _OrganizationCharge._decide  # noqa: SLF001 - where the bug would be
+    stored: dict[int, list[EndedCall]] = {}  # by use case: one for each instance
+
+    def storing(charge: _OrganizationCharge, pending: Mapping[int, EndedCall]) -> Any:
+        stored[id(charge.use_case)] = list(pending.values())
+        return commit(charge, pending)
+
+    def decided(charge: _OrganizationCharge, _: object, account: Account) -> Transaction:
+        return decide(charge, stored[id(charge.use_case)], account)
+
+    with patch.multiple(_OrganizationCharge, _commit=storing, _decide=decided):
+        yield
+
+
+@contextmanager
 def skipping_an_organization_between_pages() -> Iterator[None]:
     """The first organization of each page but the first is left out."""
     listed = InMemoryStore.listed_organizations
@@ -931,6 +948,7 @@ BUGS: dict[Callable[[], AbstractContextManager[None]], set[str]] = {
     settling_the_first_calls_only: {POOLS, RULES},
     tracing_calls_to_the_last_of_their_batch: {TRACED},
     sharing_causes_among_organizations: {TRACED},
+    deciding_on_the_calls_of_whoever_came_last: {TRACED},
     showing_reasons_as_they_are_sent: {"subjects and texts are printable lines"},
 }
 """Each bug with the promises of which it breaks one."""

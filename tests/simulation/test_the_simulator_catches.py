@@ -20,6 +20,7 @@ from planted_adapter_bugs import ADAPTER_BUGS
 from planted_bugs import (
     BUGS,
     corrected_without_settling,
+    deciding_on_the_calls_of_whoever_came_last,
     sharing_causes_among_organizations,
     without_does_not_exist,
     without_version,
@@ -154,13 +155,14 @@ def test_it_takes_faults_to_find_that_a_version_is_missing(template: Template) -
 
 
 @pytest.mark.planted
-def test_it_takes_organizations_of_a_batch_side_by_side_to_find_that_they_share_causes(
-    template: Template,
+@pytest.mark.parametrize(
+    "bug", [sharing_causes_among_organizations, deciding_on_the_calls_of_whoever_came_last]
+)
+def test_it_takes_organizations_that_take_turns_to_find_what_they_share(
+    template: Template, bug: Callable[[], AbstractContextManager[None]]
 ) -> None:
-    with (
-        sharing_causes_among_organizations(),
-        patch.object(InTurns, "__call__", lambda _, tasks: in_order(tasks)),
-    ):
+    one_by_one = patch.object(InTurns, "__call__", lambda _, tasks: in_order(tasks))
+    with bug(), one_by_one:
         assert simulate(World(seed=SEEDS[0], events=300), template).broken is None
 
 
