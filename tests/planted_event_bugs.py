@@ -403,6 +403,20 @@ def refusing_all_calls_with_one() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def hiding_contended_messages_for_their_timeout() -> Iterator[None]:
+    """A message of a busy account waits as long as one that met an outage."""
+    with patch.object(sqs, "hidden_seconds", lambda *_: sqs.MAX_HIDDEN_SECONDS):
+        yield
+
+
+@contextmanager
+def using_up_deliveries_in_an_outage() -> Iterator[None]:
+    """Whatever failed comes back within seconds: ten times before an outage is over."""
+    with patch.object(sqs, "Contended", Unavailable):
+        yield
+
+
 EITHER = "each event is taken or refused"
 CAUTIOUS = "of two statements of one instant the cautious one holds"
 CARRIED = "a notification of a call says what is recorded"
@@ -435,6 +449,12 @@ EVENT_BUGS: dict[Callable[[], AbstractContextManager[None]], str] = {
     refusing_half_a_surrogate_pair_anywhere: "a right event is taken",
     taking_any_currency: "a wrong event is refused",
     passing_the_monthly_limit: "no month is asked for more than its limit",
+    hiding_contended_messages_for_their_timeout: (
+        "a contended message comes back within min(200, 2^receives) s"
+    ),
+    using_up_deliveries_in_an_outage: (
+        "a message that failed otherwise waits for its visibility timeout"
+    ),
     forgetting_that_a_recharge_failed: "notifications of recharges are true",
 }
 """Each bug with the promise that it breaks."""

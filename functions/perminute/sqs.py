@@ -40,7 +40,7 @@ MAX_EVENT_ID_LENGTH = 250
 # The longest time for which a contended message is hidden: the visibility timeout (template.yaml).
 MAX_HIDDEN_SECONDS = 200
 # As in `retry`: a generator seeded in a snapshot would give all instances the same numbers.
-_SYSTEM = random.SystemRandom()
+_jitter = random.SystemRandom().random
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _RESULT = "result"
@@ -90,7 +90,7 @@ class BatchResults(Generic[R]):
     refused: list[Rejection] = field(default_factory=list)
     # Messages to be delivered again, each with the reason.
     failed: list[tuple[Message, str]] = field(default_factory=list)
-    # Of these, messages that could not be processed because other writers were in the way.
+    # Of these, those with an event for which other writers were in the way, once for each.
     contended: list[Message] = field(default_factory=list)
     # Of each message that could be parsed: the ids to log, and `result` unless it was accepted.
     names: list[dict[str, str]] = field(default_factory=list)
@@ -109,6 +109,13 @@ class BatchResults(Generic[R]):
     def failed_ids(self) -> list[str]:
         """The ids of the messages to be delivered again."""
         return list(dict.fromkeys(message.id for message, _ in self.failed))
+
+    @property
+    def to_deliver_soon(self) -> list[Message]:
+        """The messages that failed because other writers were in the way, and for nothing else."""
+        others = Counter(message.id for message, _ in self.failed)
+        others.subtract(message.id for message in self.contended)
+        return [message for message in self.contended if not others[message.id]]
 
     def response(self) -> BatchResponse:
         """Return which messages are to be delivered again."""
@@ -164,7 +171,7 @@ def sqs_handler(  # noqa: PLR0913 - each of them differs from function to functi
         )
         report(batch)
         if redeliveries is not None:
-            deliver_soon(batch.contended, redeliveries)
+            deliver_soon(batch.to_deliver_soon, redeliveries)
         return batch.response()
 
     return handler
@@ -219,11 +226,7 @@ def process_batch(  # noqa: PLR0913 - each of them differs from function to func
     return batch
 
 
-def deliver_soon(
-    contended: Sequence[Message],
-    redeliveries: Redeliveries,
-    jitter: Callable[[], float] = _SYSTEM.random,
-) -> None:
+def deliver_soon(contended: Sequence[Message], redeliveries: Redeliveries) -> None:
     """Have messages delivered again once the other writers are likely to have finished.
 
     If that fails, they are delivered again after the visibility timeout.
@@ -231,7 +234,7 @@ def deliver_soon(
     if not contended:
         return
     # One number for all: messages of one organization return together, to one transaction.
-    share = jitter()
+    share = _jitter()
     try:
         redeliveries.schedule(
             {message.receipt: hidden_seconds(message.receives, share) for message in contended}

@@ -478,7 +478,8 @@ def nonsense(links: InProcess) -> None:
 
 def contended(links: InProcess) -> None:
     """Have other writers be in the way of all queues' messages."""
-    busy = BatchResults[Any](contended=[Message("m", "{}", "receipt", 1)])
+    message = Message("m", "{}", "receipt", 1)
+    busy = BatchResults[Any](failed=[(message, "busy")], contended=[message])
     with patch.object(sqs, "process_batch", lambda *_, **__: busy):
         for _, function in links.readers.values():
             function.call({"Records": [SQSMessage("{}").record("arn")]})

@@ -9,7 +9,7 @@ from perminute.adapters.memory import ScheduledRedeliveries, StoredRejections
 from perminute.application.results import Accepted, Duplicate, Result
 from perminute.application.retry import Deadline
 from perminute.domain.errors import Contended, Refused, Throttled, Unavailable
-from perminute.sqs import hidden_seconds, process_batch, sqs_handler
+from perminute.sqs import BatchResults, Message, hidden_seconds, process_batch, sqs_handler
 from perminute_local.replay.lambda_runtime import Context
 
 if TYPE_CHECKING:
@@ -127,6 +127,15 @@ def test_a_contended_message_is_hidden_for_twice_as_long_each_time_up_to_its_tim
     earliest = [hidden_seconds(receives, 1.0) for receives in range(1, 11)]
     assert earliest == [1, 2, 4, 8, 16, 32, 64, 100, 100, 100]
     assert hidden_seconds(10**9, 0.0) == 200
+
+
+def test_a_message_that_failed_for_another_reason_as_well_waits_for_its_timeout() -> None:
+    busy, both = Message("busy", "", "r-busy", 1), Message("both", "", "r-both", 1)
+    batch: BatchResults[str] = BatchResults(
+        failed=[(busy, "contended"), (both, "contended"), (both, "no answer")],
+        contended=[busy, both],
+    )
+    assert batch.to_deliver_soon == [busy]
 
 
 def test_a_batch_without_contended_messages_schedules_nothing() -> None:

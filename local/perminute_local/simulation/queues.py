@@ -1,4 +1,4 @@
-"""Queues and streams that deliver late, twice, in any order and in any batch; and who sends."""
+"""Queues that deliver late, twice, in any order and in any batch; and who sends."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from perminute.adapters.messaging import later_body
-from perminute_local.replay.lambda_runtime import SQSMessage, matches
+from perminute_local.replay.lambda_runtime import SQSMessage
 from perminute_local.simulation.faults import Fault, rng_of
 from perminute_local.simulation.invariants.events import fits_a_transaction
 from perminute_local.simulation.plan import events_in
+from perminute_local.simulation.redeliveries import VISIBILITY_TIMEOUT
+from perminute_local.simulation.streams import DELAYS, MOMENT, SimulatedStream
 from perminute_local.stack import QueueTrigger, StreamTrigger
 
 if TYPE_CHECKING:
@@ -24,19 +26,8 @@ if TYPE_CHECKING:
     from perminute_local.simulation.write_recorder import Refusal, WriteRecorder
     from perminute_local.stack import Queue
 
-VISIBILITY_TIMEOUT = timedelta(seconds=200)
-"""How long a message that failed is hidden (template.yaml)."""
 CALLS, RERATINGS = "CallsQueue", "ReratingsQueue"
-PUBLISHER = "PublishNotificationsFunction"
-OUTBOX = "outbox#"
-"""How the keys of notifications begin (OutboxRow)."""
-_MOMENT = timedelta(seconds=1)
-_DELAYS = (timedelta(minutes=5), timedelta(minutes=50), timedelta(hours=7), timedelta(days=1))
-_WINDOWS = (_MOMENT, timedelta(minutes=1), timedelta(hours=1))
-_STREAM_GIVES_UP_AFTER = 2
-"""Failures of one batch after which a stream may give it up; in AWS it is an hour of them."""
-_LONGEST_WAIT = 64
-"""A batch that fails waits twice as long each time, up to so many moments."""
+_WINDOWS = (MOMENT, timedelta(minutes=1), timedelta(hours=1))
 _QUEUES = {"telephony": CALLS, "licensing": "LicensingQueue", "billing": "CreditQueue"}
 
 
@@ -109,7 +100,7 @@ class SimulatedQueue:
 
     def _delay(self, rng: Random, *, promptly: bool) -> timedelta:
         if self.scheduler.happens(Fault.DELAY, rng) and not promptly:
-            return rng.choice(_DELAYS) * rng.random()
+            return rng.choice(DELAYS) * rng.random()
         return timedelta(milliseconds=rng.randrange(2_000))
 
     def _visible(self) -> list[str]:
@@ -138,11 +129,15 @@ class SimulatedQueue:
         for message in batch:
             self.received.update(self._events_in(message.body))
         counts = {message.id: message.receive_count for message in batch}
-        failed = self.functions.run(
-            self.function, rng, lambda loaded: loaded.invoke(batch, self.queue.arn)
-        )
+        redeliveries = self.functions.recorder.redeliveries
+        with redeliveries.invocation() as seen:
+            failed = self.functions.run(
+                self.function, rng, lambda loaded: loaded.invoke(batch, self.queue.arn)
+            )
         if failed is None:
             failed = batch
+        else:
+            self.functions.recorder.broken += redeliveries.broken(failed, seen)
         for message in batch:
             message.receive_count = counts[message.id] + 1
             if message in failed:
@@ -158,7 +153,7 @@ class SimulatedQueue:
 
     def _batch(self, first: str, rng: Random) -> list[SQSMessage]:
         disordered = self.scheduler.happens(Fault.REORDER, rng)
-        until = self.scheduler.now + (rng.choice(_WINDOWS) if disordered else _MOMENT)
+        until = self.scheduler.now + (rng.choice(_WINDOWS) if disordered else MOMENT)
         others = [
             name
             for name in self._visible()
@@ -180,121 +175,11 @@ class SimulatedQueue:
         if is_last or scheduler.happens(Fault.REDRIVE, rng):
             scheduler.log(f"{self.name} {message.id} is a dead letter")
             self.dead.append(message)
-            later = scheduler.now + rng.choice(_DELAYS)
+            later = scheduler.now + rng.choice(DELAYS)
             scheduler.add(later, f"{self.name} redrive {message.id}", self.redrive)
         else:
-            self._put(message, scheduler.now + VISIBILITY_TIMEOUT)
-
-
-@dataclass
-class SimulatedStream:
-    """The table's stream as one function reads it, in its order."""
-
-    trigger: StreamTrigger
-    function: str
-    scheduler: Scheduler
-    functions: Functions
-    given_up: list[dict[str, Any]] = field(default_factory=list)
-    forgotten: bool = False
-    """Whether something was given up that the evening run must find."""
-    _records: list[dict[str, Any]] = field(default_factory=list)
-    _failures: int = 0
-    _is_busy: bool = False
-    _pumps: int = 0
-    _deliveries: int = 0
-    _stalls: int = 0
-    _stalled_until: datetime | None = None
-    """Until then nothing is read, as if its function were throttled."""
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing is to be delivered or republished."""
-        return not (self._records or self.given_up or self.forgotten)
-
-    def add(self, records: list[dict[str, Any]]) -> None:
-        """Add the records that match a pattern of the mapping."""
-        wanted = [
-            record
-            for record in records
-            if any(matches(pattern, record) for pattern in self.trigger.patterns)
-        ]
-        if wanted:
-            self._records += wanted
-            self._stall()
-            self._go_on(_MOMENT)
-
-    def deliver_first(self) -> bool:
-        """Deliver the next batch, if nobody is doing so."""
-        if not self._records or self._is_busy:
-            return False
-        self._is_busy = True
-        try:
-            self._deliver()
-        finally:
-            self._is_busy = False
-        return True
-
-    def republish(self, recorder: WriteRecorder) -> None:
-        """Have an operator write notifications again that were given up, so that they are read.
-
-        What else was given up is not written again: the evening run finds it in the table.
-        """
-        records, self.given_up = self.given_up, []
-        for record in records:
-            if record["dynamodb"]["Keys"]["record"]["S"].startswith(OUTBOX):
-                recorder.put(record["dynamodb"]["NewImage"], is_new=False)
-            else:
-                self.forgotten = True
-
-    def _stall(self) -> None:
-        """Delay notifications now and then, so that the daily run is first."""
-        self._stalls += 1
-        rng = rng_of(self.scheduler.seed, "stall", self.function, self._stalls)
-        is_stalled = self._stalled_until is not None and self._stalled_until > self.scheduler.now
-        if self.function != PUBLISHER or is_stalled:
-            return
-        if self.scheduler.happens(Fault.DELAY, rng):
-            after = rng.choice(_DELAYS)
-            self._stalled_until = self.scheduler.now + after
-            self._go_on(after)
-
-    def _go_on(self, after: timedelta) -> None:
-        self._pumps += 1
-        name = f"{self.function} pump {self._pumps}"
-        self.scheduler.add(self.scheduler.now + after, name, self._pump)
-
-    def _pump(self) -> None:
-        if self._stalled_until is not None and self.scheduler.now < self._stalled_until:
-            return
-        if self.deliver_first() and self._records:
-            self._go_on(_MOMENT * min(2**self._failures, _LONGEST_WAIT))
-
-    def _deliver(self) -> None:
-        scheduler = self.scheduler
-        number = self._records[0]["dynamodb"]["SequenceNumber"]
-        self._deliveries += 1
-        rng = rng_of(scheduler.seed, "stream", self.function, self._deliveries)
-        size = rng.randint(1, self.trigger.batch_size)
-        if self._failures:
-            size = max(1, size // 2)
-        batch, self._records = self._records[:size], self._records[size:]
-        scheduler.log(f"{self.function} {len(batch)} records from {number}")
-        left = self.functions.run(
-            self.function, rng, lambda loaded: loaded.invoke_with_records(batch)
-        )
-        if left is None:
-            left = batch
-        if not left:
-            self._failures = 0
-            if scheduler.happens(Fault.DUPLICATE, rng):
-                self._records = batch + self._records
-        elif self._failures >= _STREAM_GIVES_UP_AFTER and scheduler.happens(Fault.REDRIVE, rng):
-            scheduler.log(f"{self.function} gives up {len(left)} records")
-            self.given_up += left
-            self._failures = 0
-        else:
-            self._failures += 1
-            self._records = left + self._records
+            hidden = self.functions.recorder.redeliveries.hidden(message)
+            self._put(message, scheduler.now + hidden)
 
 
 @dataclass

@@ -103,6 +103,7 @@ def simulate(world: World, template: Template, fault_rates: FaultRates | None = 
     items = plan.items if world.items is None else tuple(plan.only(world.items))
     with (
         _silent_logs(),
+        recorder.redeliveries.watching(),
         # What counts for limits, and digests, take several pieces, between which things happen.
         patch.multiple(spend_counters, MAX_LISTS=2, CALLS_AT_ONCE=3, MAX_CORRECTIONS=1),
         patch.multiple(

@@ -24,6 +24,7 @@ from perminute.domain.values.money import format_micros
 from perminute_local.simulation.invariants.balance import Recharges, Thresholds
 from perminute_local.simulation.invariants.digests import Digests, is_to_be_counted
 from perminute_local.simulation.invariants.invariant import books_agree, invariant
+from perminute_local.simulation.redeliveries import RecordedRedeliveries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -129,6 +130,7 @@ class WriteRecorder:
     rerating_requests: list[tuple[str, datetime | None]] = field(default_factory=list)
     """Organizations, and not before when, if that was requested."""
     queued: list[QueuedWork] = field(default_factory=list)
+    redeliveries: RecordedRedeliveries = field(default_factory=RecordedRedeliveries)
     changed: set[str] = field(default_factory=set)
     """Organizations whose books were not checked since."""
 

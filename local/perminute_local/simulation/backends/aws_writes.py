@@ -12,7 +12,8 @@ from perminute.adapters.dynamodb.digests import FIRST_CALL
 from perminute.adapters.dynamodb.outbox_items import documents_in
 from perminute.domain.rating.usage_record import Usage
 from perminute.domain.values.times import parse_instant
-from perminute_local.simulation.queues import OUTBOX, RERATINGS
+from perminute_local.simulation.queues import RERATINGS
+from perminute_local.simulation.streams import OUTBOX
 from perminute_local.simulation.write_recorder import CreditWrite, QueuedWork, Refusal
 
 if TYPE_CHECKING:
@@ -41,6 +42,13 @@ class AwsWrites(NamedTuple):
             case "SendMessageBatch":
                 bodies = [one["MessageBody"] for one in _taken(params["Entries"], answer)]
                 self._record_sent(self.queues[params["QueueUrl"]], bodies)
+            case "ChangeMessageVisibilityBatch":
+                self.recorder.redeliveries.schedule(
+                    {
+                        entry["ReceiptHandle"]: entry["VisibilityTimeout"]
+                        for entry in _taken(params["Entries"], answer)
+                    }
+                )
             case "SendMessage":
                 reason = params["MessageAttributes"]["reason"]["StringValue"]
                 queue = self.queues[params["QueueUrl"]]

@@ -94,8 +94,14 @@ _KEYS = {
     "AWS_DEFAULT_REGION": REGION,
     "AWS_REGION": REGION,
 }
-_PARTS = {"SendMessageBatch": "Entries", "PublishBatch": "PublishBatchRequestEntries"}
+_PARTS = {
+    "ChangeMessageVisibilityBatch": "Entries",
+    "SendMessageBatch": "Entries",
+    "PublishBatch": "PublishBatchRequestEntries",
+}
 """Operations for several things, of which AWS says in its answer which it did not take."""
+_OF_OUR_QUEUES = frozenset({"ChangeMessageVisibilityBatch"})
+"""Operations on messages that were delivered: these are in no queue of moto's."""
 _EPOCH, _SECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(seconds=1)
 
 
@@ -180,7 +186,7 @@ class Moto:
 
     def request(self, call: AwsCall, client: BaseClient, operation: str, params: Answer) -> Answer:
         """Have a client make a request, unless a fault happens."""
-        make = partial(call, client, operation)
+        make = _hide if operation in _OF_OUR_QUEUES else partial(call, client, operation)
         if self.adverse is not None:
             make = partial(self.adverse.answer, make, operation)
         effect = partial(self._carry_out, make, operation, params)
@@ -327,6 +333,10 @@ def _intercepting(backend: Moto, call: AwsCall) -> AwsCall:
         return backend.request(call, client, operation, params)
 
     return ask
+
+
+def _hide(params: Answer) -> Answer:
+    return {"Successful": [{"Id": entry["Id"]} for entry in params["Entries"]]}
 
 
 def _lagging(effect: Callable[[], Answer]) -> Answer:

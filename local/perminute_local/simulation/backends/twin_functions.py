@@ -62,7 +62,8 @@ if TYPE_CHECKING:
 
 P = TypeVar("P")
 
-RETRY = RetryPolicy(sleep=lambda _: None)
+RETRY = RetryPolicy(attempts=3, sleep=lambda _: None)
+"""Few attempts, so that messages are handed back because others were in the way."""
 
 
 class Through(Protocol):

@@ -20,6 +20,7 @@ from perminute.adapters.memory import (
     InMemoryDigests,
     InMemoryReratingQueue,
     InMemoryStore,
+    ScheduledRedeliveries,
     SentCalls,
     SentWork,
     StoredRejections,
@@ -98,6 +99,7 @@ _READ_FROM_AN_INDEX = _names(
 _SENDERS = (
     AnnouncedNotifications,
     InMemoryReratingQueue,
+    ScheduledRedeliveries,
     SentCalls,
     SentWork,
     StoredRejections,
@@ -234,6 +236,8 @@ class Twins:
             case InMemoryReratingQueue():
                 at: Mapping[str, datetime] = args[0] if name == "send_later" else {}
                 self._recorder.rerating_requests += ((one, at.get(one)) for one in args[0])
+            case ScheduledRedeliveries():
+                self._recorder.redeliveries.schedule(args[0])
             case StoredRejections():
                 self._note_refused(adapter, args[0])
             case SentCalls():
