@@ -290,7 +290,7 @@ def with_a_new_recharge_id_after_a_day() -> Iterator[None]:
         now: datetime,
     ) -> tuple[RechargeState, RechargeRequest | Disabled | None]:
         if state.open is not None and now >= state.open.attempted_at + RESEND_AFTER:
-            state = replace(state, open=None)
+            state = state._replace(open=None)
         return next_step(state, auto, balance_micros, organization_id=organization_id, now=now)
 
     with patch.object(RechargeState, "next_step", forgetful):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 from unittest.mock import patch
 
@@ -150,7 +149,7 @@ def counting_purchases_twice() -> Iterator[None]:
     purchase = booking.purchase
 
     def doubled(account: Account, bought: Purchase, **options: Any) -> Transaction:
-        twice = replace(bought, amount_micros=2 * bought.amount_micros)
+        twice = bought._replace(amount_micros=2 * bought.amount_micros)
         return purchase(account, twice, **options)
 
     with patch.object(book_credit, "purchase", doubled):

@@ -262,7 +262,7 @@ def test_charges_and_daily_runs_race_for_lots_that_expire_and_book_each_once(
     for number in range(4):
         bought = purchase(f"po-{number}", amount=10, purchased_at=ANSWERED)
         assert isinstance(bought.change, Purchase)
-        short = replace(bought.change, expires_at=ANSWERED + timedelta(days=number + 1))
+        short = bought.change._replace(expires_at=ANSWERED + timedelta(days=number + 1))
         proof = processed_event(
             bought.processed_event.key.id, kind=IdentityKind.PURCHASE, organization_id=organization
         )

@@ -7,7 +7,7 @@ told. It knows nothing of lots, transactions, batches or duplicates.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -129,7 +129,7 @@ class World:
 def configuration(auto: AutoRecharge | None = None) -> CreditEvent:
     return CreditEvent(
         organization_id=ORGANIZATION,
-        change=replace(CONFIGURED, auto_recharge=auto),
+        change=CONFIGURED._replace(auto_recharge=auto),
         processed_event=processed_event("settings"),
         issued_at=CONFIGURED.configured_at,
     )

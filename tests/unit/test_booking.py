@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
 
@@ -51,7 +50,7 @@ def settings(at: int = 0, event_id: str = "e-1", **changed: object) -> CreditSet
     parts = CreditSettings(
         configured_at=ANSWERED + timedelta(minutes=at), event_id=event_id, currency="USD"
     )
-    return replace(parts, **changed)  # type: ignore[arg-type]
+    return parts._replace(**changed)  # type: ignore[arg-type]
 
 
 def recharging(trigger: int, amount: int, limit: int | None = None) -> CreditSettings:
@@ -67,7 +66,7 @@ def bought(amount_micros: int, identity: str = "po-1", **changed: object) -> Pur
         purchased_at=LONG_AGO,
         expires_at=NEXT_YEAR,
     )
-    return replace(parts, **changed)  # type: ignore[arg-type]
+    return parts._replace(**changed)  # type: ignore[arg-type]
 
 
 def buy(account: Account, one: Purchase, at: datetime = ANSWERED) -> Transaction:
@@ -144,7 +143,7 @@ def test_settings_set_the_credits_up_when_they_were_issued_as_far_ahead_as_clock
     issued_after: int, set_up_after: int
 ) -> None:
     issued_at = ANSWERED + timedelta(seconds=issued_after)
-    issued = replace(settings(), configured_at=issued_at)
+    issued = settings()._replace(configured_at=issued_at)
     account = configure(EMPTY, issued, at=ANSWERED).after
     assert account.credits_set_up_at == ANSWERED + timedelta(seconds=set_up_after)
     assert account.as_of == ANSWERED
@@ -518,14 +517,14 @@ def test_a_request_stays_open_while_auto_recharge_is_off_and_is_not_sent() -> No
     assert account.due_at == NEXT_YEAR - timedelta(days=30)
     assert account.listed_from == ANSWERED + timedelta(days=3)
     assert news(charge(account, [rating("b", 1)], at=later)) == []
-    on_again = replace(recharging(50, 30), configured_at=later)
+    on_again = recharging(50, 30)._replace(configured_at=later)
     assert news(configure(account, on_again)) == [requested(FIRST, 40, 2)]
     failed = fail_recharge(account, FIRST, "no", at=later)
     assert (failed.after.recharge.open, failed.after.recharge.failures) == (None, 1)
 
 
 def test_an_amount_that_is_changed_meanwhile_does_not_change_what_was_asked_for() -> None:
-    account = configure(below().after, replace(recharging(50, 99), event_id="e-2")).after
+    account = configure(below().after, recharging(50, 99)._replace(event_id="e-2")).after
     assert news(due_changes(account, ANSWERED + timedelta(hours=24))) == [requested(FIRST, 40, 2)]
 
 
@@ -685,10 +684,10 @@ def test_older_settings_that_arrive_late_switch_nothing_on() -> None:
 def test_settings_saved_with_a_limit_that_still_stands_in_the_way_are_told_so() -> None:
     blocked = below(limit=20).after
     higher = recharging(50, 30, limit=29)
-    again = configure(blocked, replace(higher, configured_at=ANSWERED + timedelta(hours=1)))
+    again = configure(blocked, higher._replace(configured_at=ANSWERED + timedelta(hours=1)))
     assert [type(one) for one in news(again)] == [RechargeDisabled]
     enough = recharging(50, 30, limit=30)
-    mended = configure(blocked, replace(enough, configured_at=ANSWERED + timedelta(hours=1)))
+    mended = configure(blocked, enough._replace(configured_at=ANSWERED + timedelta(hours=1)))
     assert news(mended) == [requested(FIRST, 40)]
 
 
@@ -906,7 +905,7 @@ def test_settings_saved_again_as_they_are_set_no_limit_back() -> None:
         account = again.after
         assert account.settings is not None
         assert account.settings.event_id == f"e-{minutes}"  # They are the latest all the same.
-    differ = replace(recharging(500, 2), configured_at=ANSWERED + timedelta(hours=1))
+    differ = recharging(500, 2)._replace(configured_at=ANSWERED + timedelta(hours=1))
     assert news(configure(account, differ)) == [requested(recharge_id("contoso", 11), 50, amount=2)]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -199,7 +198,7 @@ class Scene:
         identity = f"po-{number:03d}"
         event = CreditEvent(
             organization_id=ORGANIZATION,
-            change=replace(bought(at), purchase_id=identity, amount_micros=micros),
+            change=bought(at)._replace(purchase_id=identity, amount_micros=micros),
             processed_event=processed_event(identity, kind=IdentityKind.PURCHASE),
             issued_at=at,
         )

@@ -378,7 +378,7 @@ def test_it_is_named_even_if_calls_send_it_again_or_auto_recharge_is_off(
     if off:
         account = store.account(ORGANIZATION)
         assert account.settings is not None
-        settings = replace(account.settings, auto_recharge=None)
+        settings = account.settings._replace(auto_recharge=None)
         store.accounts[ORGANIZATION] = account._replace(settings=settings)
     for days in range(1, 4):
         charging(store)([call(f"c-{days}", ANSWERED + timedelta(days=days, minutes=days))])

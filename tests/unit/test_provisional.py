@@ -243,7 +243,7 @@ def test_what_settling_gives_back_was_never_missing(at: datetime | None) -> None
 
 
 def test_what_is_below_a_threshold_in_the_end_is_told_as_it_stands_then() -> None:
-    world = late_pool(credit=2, settings=replace(SETTINGS, auto_recharge=None))
+    world = late_pool(credit=2, settings=SETTINGS._replace(auto_recharge=None))
     world.charge(dear("later", LATE, LATE + SECOND))
     assert world.account.balance_micros == 2 * MICROS - 2 * DEAR_MICROS
     assert world.notified() == []
@@ -255,7 +255,7 @@ def test_what_is_below_a_threshold_in_the_end_is_told_as_it_stands_then() -> Non
 
 
 def test_once_settled_credit_is_bought_by_the_balance_as_it_stands() -> None:
-    world = late_pool(credit=2, settings=replace(SETTINGS, low_balance_thresholds_micros=()))
+    world = late_pool(credit=2, settings=SETTINGS._replace(low_balance_thresholds_micros=()))
     world.charge(cheap("other", NOON + HOUR, LATE))
     assert world.notified() == []
     world.settle()
@@ -265,10 +265,10 @@ def test_once_settled_credit_is_bought_by_the_balance_as_it_stands() -> None:
 def test_a_failure_that_calls_for_another_recharge_is_told_at_once_and_asked_for_once_settled() -> (
     None
 ):
-    settings = replace(SETTINGS, low_balance_thresholds_micros=())
+    settings = SETTINGS._replace(low_balance_thresholds_micros=())
     world = World("communicationsCredits", credit=50, settings=settings)
     trigger = AutoRecharge(trigger_micros=60 * MICROS, recharge_micros=50 * MICROS)
-    again = replace(settings, auto_recharge=trigger, event_id="again", configured_at=NOON)
+    again = settings._replace(auto_recharge=trigger, event_id="again", configured_at=NOON)
     world.book(configured("again", again, NOON))
     assert world.notified() == [asked(50 * MICROS)]
     world.charge(cheap("first", NOON, NOON))
@@ -294,12 +294,12 @@ def test_a_failure_that_calls_for_another_recharge_is_told_at_once_and_asked_for
 
 def test_credit_bought_by_hand_meanwhile_asks_for_nothing_more() -> None:
     """It leaves the balance below the trigger, as it was before; nothing has fallen."""
-    settings = replace(SETTINGS, auto_recharge=None, low_balance_thresholds_micros=())
+    settings = SETTINGS._replace(auto_recharge=None, low_balance_thresholds_micros=())
     world = late_pool(credit=4, settings=settings)
     trigger = AutoRecharge(trigger_micros=60 * MICROS, recharge_micros=50 * MICROS)
     assert world.account.provisional is not None
     world.store.accounts[ORGANIZATION] = world.account._replace(
-        settings=replace(settings, auto_recharge=trigger),
+        settings=settings._replace(auto_recharge=trigger),
         provisional=world.account.provisional._replace(balance_micros=MICROS),
     )
     world.book(purchase("by-hand", amount=1, issued_at=LATE, heard_at=LATE))
@@ -309,11 +309,11 @@ def test_credit_bought_by_hand_meanwhile_asks_for_nothing_more() -> None:
 
 def late_pool_at_four(threshold_micros: int) -> World:
     """Three of four are charged for the moment; nothing has been requested below the trigger."""
-    unasked = replace(SETTINGS, auto_recharge=None, low_balance_thresholds_micros=())
+    unasked = SETTINGS._replace(auto_recharge=None, low_balance_thresholds_micros=())
     world = late_pool(credit=4, settings=unasked)
     auto = AutoRecharge(trigger_micros=threshold_micros, recharge_micros=50 * MICROS)
-    settings = replace(
-        unasked, auto_recharge=auto, low_balance_thresholds_micros=(threshold_micros,)
+    settings = unasked._replace(
+        auto_recharge=auto, low_balance_thresholds_micros=(threshold_micros,)
     )
     world.store.accounts[ORGANIZATION] = world.account._replace(settings=settings)
     return world
@@ -416,7 +416,7 @@ def test_after_a_quarter_of_an_hour_it_is_told_although_nobody_has_settled_the_p
 
 
 def test_what_was_waited_for_once_is_not_waited_for_again_until_it_is_settled() -> None:
-    world = late_pool(settings=replace(SETTINGS, auto_recharge=None))
+    world = late_pool(settings=SETTINGS._replace(auto_recharge=None))
     world.wait(LATE + PROVISIONAL_FOR)
     world.book(purchase("more", amount=3, issued_at=LATE, heard_at=LATE + PROVISIONAL_FOR))
     world.charge(dear("later", NOON - 3 * HOUR, LATE + HOUR))
@@ -523,8 +523,7 @@ def test_of_so_many_calls_those_are_told_that_come_first_and_the_others_as_they_
 
 
 def test_a_limit_is_not_reached_by_what_the_pool_may_still_bear() -> None:
-    limited = replace(
-        SETTINGS,
+    limited = SETTINGS._replace(
         auto_recharge=None,
         low_balance_thresholds_micros=(),
         daily_spend_limit_micros=2 * MICROS,
@@ -553,7 +552,7 @@ def test_a_lot_that_expires_before_a_late_pool_call_is_reported_makes_no_differe
     *, is_late: bool
 ) -> None:
     """The late call is charged from the expired lot for the moment, and pooled once settled."""
-    quiet = replace(SETTINGS, auto_recharge=None, low_balance_thresholds_micros=())
+    quiet = SETTINGS._replace(auto_recharge=None, low_balance_thresholds_micros=())
     world = World("communicationsCredits", credit=1, settings=quiet)
     old = Purchase(
         purchase_id="old",

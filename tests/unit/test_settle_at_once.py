@@ -237,7 +237,7 @@ def test_a_batch_that_costs_something_as_well_has_two_entries_and_is_decided_onc
 
 
 def test_what_only_recorded_calls_cost_more_calls_for_a_recharge_too() -> None:
-    settings = replace(SETTINGS, low_balance_thresholds_micros=())
+    settings = SETTINGS._replace(low_balance_thresholds_micros=())
     world = late_pool(credit=1, settings=settings)
     (asked,) = world.notified()
     assert isinstance(asked, RechargeRequested)
@@ -491,8 +491,7 @@ def test_what_a_call_had_reserved_stays_its_own() -> None:
 
 
 def test_a_limit_is_reached_by_what_calls_cost_in_the_end() -> None:
-    limited = replace(
-        SETTINGS,
+    limited = SETTINGS._replace(
         auto_recharge=None,
         low_balance_thresholds_micros=(),
         daily_spend_limit_micros=2 * MICROS,
@@ -508,8 +507,7 @@ def test_a_limit_is_reached_by_what_calls_cost_in_the_end() -> None:
 
 
 def test_a_limit_that_a_late_batch_reaches_is_told_by_what_was_corrected_with_it() -> None:
-    limited = replace(
-        SETTINGS,
+    limited = SETTINGS._replace(
         auto_recharge=None,
         low_balance_thresholds_micros=(),
         daily_spend_limit_micros=DEAR_MICROS + CHEAP_MICROS,
@@ -522,8 +520,7 @@ def test_a_limit_that_a_late_batch_reaches_is_told_by_what_was_corrected_with_it
 
 
 def test_a_limit_of_an_hour_is_reached_by_what_was_corrected_with_it() -> None:
-    limited = replace(
-        SETTINGS,
+    limited = SETTINGS._replace(
         auto_recharge=None,
         low_balance_thresholds_micros=(),
         prefix_hourly_spend_limit_micros=2 * DEAR_MICROS,

@@ -32,7 +32,7 @@ def recharging(amount_micros: int) -> AutoRecharge:
 
 def settings(**changed: object) -> CreditSettings:
     parts = CreditSettings(configured_at=LONG_AGO, event_id="e", currency="USD")
-    return replace(parts, **changed)  # type: ignore[arg-type]
+    return parts._replace(**changed)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_settings_that_differ_in_something_else_go_by_the_greater_identity() -> 
     first = settings(event_id="1", late_usage_hours=1)
     second = settings(event_id="2", late_usage_hours=2)
     assert second.order > first.order
-    assert replace(first, has_change_id=True, event_id="2").order > second.order
+    assert first._replace(has_change_id=True, event_id="2").order > second.order
 
 
 def test_later_settings_hold_though_they_are_not_the_cautious_ones() -> None:

@@ -8,7 +8,7 @@ again for each batch, nor when only the balance has changed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -44,10 +44,10 @@ class LicensingCache:
         if known is None or version != account.licensing_version:
             read = self._read(account, user_ids)
             has_seats = counts_seats(read.organization)
-            licensing = replace(read, seats=self.store.seats(account)) if has_seats else read
+            licensing = read._replace(seats=self.store.seats(account)) if has_seats else read
         elif missing := [user_id for user_id in user_ids if user_id not in known.users]:
             read = self._read(account, missing)
-            licensing = replace(known, users={**known.users, **read.users})
+            licensing = known._replace(users={**known.users, **read.users})
         else:
             return known
         with self._lock:

@@ -7,7 +7,6 @@ minutes. Notifications of calls that wait for that are sent after a quarter of a
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from itertools import islice
@@ -202,7 +201,7 @@ def settle_with_charge(  # noqa: PLR0913 - the parts of the charge
     except Unavailable:
         return None
     alive = {lot_id: lot for lot_id, lot in opened.items() if lot.expires_at > now}
-    return replace(settlement, further=further, opened=alive)
+    return settlement._replace(further=further, opened=alive)
 
 
 def _recorded_of(recorded: RecordedCalls, pool: MinutePool, most: int) -> list[ListedCall] | None:

@@ -6,7 +6,6 @@ Before something is booked at an instant, everything that is due by then must be
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from perminute.domain.credit.ledger import EntryType
@@ -34,8 +33,7 @@ MAX_STEPS = 20
 """Warnings and expiries of one booking: with their notifications they fit a transaction."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Purchase:
+class Purchase(NamedTuple):
     """Credit that was bought; micro-units of `currency`."""
 
     purchase_id: str
@@ -46,8 +44,7 @@ class Purchase:
     recharge_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Adjustment:
+class Adjustment(NamedTuple):
     """A correction of the balance, up or down; micro-units of the account's currency."""
 
     adjustment_id: str

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -31,14 +30,13 @@ class FailureHandling(StrEnum):
     OPEN = "open"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CreditSettings:
+class CreditSettings(NamedTuple):
     """What the organization's admin configured, and by which event."""
 
     configured_at: datetime
     event_id: str  # the `changeId` of the event if it has one
-    has_change_id: bool = False
     currency: str
+    has_change_id: bool = False
     low_balance_thresholds_micros: tuple[int, ...] = ()
     auto_recharge: AutoRecharge | None = None  # None if not configured or switched off
     daily_spend_limit_micros: int | None = None
@@ -84,8 +82,7 @@ class CreditSettings:
 
     def is_same_as(self, other: CreditSettings | None) -> bool:
         """Whether both configure the same, by whichever event."""
-        return other is not None and self == replace(
-            other,
+        return other is not None and self == other._replace(
             configured_at=self.configured_at,
             event_id=self.event_id,
             has_change_id=self.has_change_id,

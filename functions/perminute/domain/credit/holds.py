@@ -10,7 +10,6 @@ charged. Its instant, one of four a day, is when that is due if no `Call Ended` 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -73,8 +72,7 @@ def charge_time(at: datetime) -> datetime:
     return at + (_EPOCH - at) % CHARGE_TIMES_APART
 
 
-@dataclass(frozen=True, slots=True)
-class Holds:
+class Holds(NamedTuple):
     """The sums of what is reserved for calls, in the order in which they lapse or are due."""
 
     by_instant: tuple[Hold, ...] = ()

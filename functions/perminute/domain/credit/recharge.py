@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
@@ -62,8 +61,7 @@ class RechargeRequest(NamedTuple):
     attempt: int = 1  # the first one is 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RechargeState:
+class RechargeState(NamedTuple):
     """What was requested and what became of it."""
 
     requests: int = 0
@@ -95,7 +93,7 @@ class RechargeState:
             return self, None
         limit = self._limit_before(auto, now)
         if limit is not None:
-            return replace(self, stopped_by=limit), None if self.stopped_by is limit else limit
+            return self._replace(stopped_by=limit), None if self.stopped_by is limit else limit
         request = RechargeRequest(
             recharge_id=recharge_id(organization_id, self.requests + 1),
             amount_micros=auto.recharge_micros,
@@ -126,12 +124,12 @@ class RechargeState:
     def succeeded(self, recharge_id: str | None) -> RechargeState:
         """Return the state after a purchase, which switches auto-recharge on again."""
         is_paid = recharge_id is not None and self.waits_for(recharge_id)
-        return replace(self, open=None if is_paid else self.open, failures=0)
+        return self._replace(open=None if is_paid else self.open, failures=0)
 
     def paid_after_failure(self, amount_micros: int, now: datetime) -> RechargeState:
         """Return the state after a request was paid that had failed before."""
         state = self._counting_at(now)
-        return replace(state, month_micros=state.month_micros + amount_micros)
+        return state._replace(month_micros=state.month_micros + amount_micros)
 
     def failed(self, recharge_id: str) -> RechargeState:
         """Return the state after a failure, which counts only for the open request."""
@@ -140,11 +138,11 @@ class RechargeState:
             return self
         is_of_month = self.month == month_start(request.requested_at)
         month_micros = self.month_micros - is_of_month * request.amount_micros
-        return replace(self, open=None, failures=self.failures + 1, month_micros=month_micros)
+        return self._replace(open=None, failures=self.failures + 1, month_micros=month_micros)
 
     def reconfigured(self) -> RechargeState:
         """Return the state under changed settings; an open request stays open."""
-        return replace(self, failures=0, stopped_by=None, day_requests=0)
+        return self._replace(failures=0, stopped_by=None, day_requests=0)
 
     def waits_for(self, recharge_id: str) -> bool:
         """Whether this request is the open one."""
@@ -161,8 +159,7 @@ class RechargeState:
 
     def _with_sent(self, request: RechargeRequest) -> RechargeState:
         state, is_first = self._counting_at(request.attempted_at), request.attempt == 1
-        return replace(
-            state,
+        return state._replace(
             requests=state.requests + is_first,
             open=request,
             month_micros=state.month_micros + is_first * request.amount_micros,
@@ -180,13 +177,12 @@ class RechargeState:
     def _back_above(self) -> RechargeState:
         # The monthly limit is notified again at the next fall, the daily one once a day.
         is_monthly = self.stopped_by is Disabled.MONTHLY_LIMIT
-        return replace(self, stopped_by=None) if is_monthly else self
+        return self._replace(stopped_by=None) if is_monthly else self
 
     def _counting_at(self, now: datetime) -> RechargeState:
         month = month_start(now)
         day = now.replace(hour=0, minute=0, second=0, microsecond=0)
-        return replace(
-            self,
+        return self._replace(
             month=month,
             month_micros=self.month_micros if self.month == month else 0,
             day=day,

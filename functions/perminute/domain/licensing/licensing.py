@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import accumulate
 from types import MappingProxyType
@@ -120,14 +119,13 @@ def counts_seats(organization: Timeline) -> bool:
     return any(basis == _ASSIGNED for _, basis in organization.changes_of(POOL_BASIS))
 
 
-@dataclass(frozen=True, slots=True)
-class Licensing:
+class Licensing(NamedTuple):
     """The timelines of an organization and of those of its users that were asked for."""
 
     organization: Timeline = _NO_FACTS
-    users: Mapping[str, Timeline] = field(default_factory=lambda: _NO_USERS)
+    users: Mapping[str, Timeline] = _NO_USERS
     # Of all users, if the pool ever counts assigned licenses.
-    seats: Seats = field(default_factory=lambda: _NO_SEATS)
+    seats: Seats = _NO_SEATS
 
     def entitlement(
         self, call: Call, credits_set_up_at: datetime | None, destination: str | None = None

@@ -9,8 +9,8 @@ another number of minutes (`settled_where_rest_stays`, `past_ample_days`).
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
 from datetime import date, timedelta
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from perminute.domain.credit.ledger import RERATING
@@ -181,8 +181,7 @@ def _with_bound_of_rest(pool: MinutePool) -> MinutePool:
     return pool._replace(drawn_until=last)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settlement:
+class Settlement(NamedTuple):
     """A pool that is settled in the transaction that would leave it unsettled."""
 
     pool: MinutePool
@@ -192,7 +191,7 @@ class Settlement:
     corrected: tuple[ReratedCall, ...]  # recorded calls that get other minutes
     # Lots to which what they paid may go back, as in `rerate`; so are `opened`.
     further: Sequence[Lot] | None = None
-    opened: Mapping[str, Lot] = field(default_factory=dict)
+    opened: Mapping[str, Lot] = MappingProxyType({})
 
     def correct(
         self, builder: TransactionBuilder, spend_counters: SpendCounters

@@ -11,7 +11,6 @@ from collections import defaultdict, deque
 from collections.abc import Callable
 from contextlib import contextmanager
 from copy import copy, deepcopy
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -162,7 +161,7 @@ class Moto:
             usages={one.call.call_id: one for one in calls if isinstance(one, Usage)},
             expired=credit.expired_lots(organization_id, since=_EPOCH),
             reservations=[one for one in calls if isinstance(one, Reservation)],
-            licensing=replace(store.licensing(organization_id, users), seats=store.seats(account)),
+            licensing=store.licensing(organization_id, users)._replace(seats=store.seats(account)),
             facts=facts,
             spend_counters=[
                 spending_of(item)

@@ -151,7 +151,7 @@ class Twins:
             reservations=[
                 one for (name, _), one in store.under_way.items() if name == organization_id
             ],
-            licensing=replace(store.licensing(organization_id, users), seats=store.seats(account)),
+            licensing=store.licensing(organization_id, users)._replace(seats=store.seats(account)),
             facts=frozenset(
                 (user, fact)
                 for (name, user), facts in (*store.facts.items(), *store.further_facts.items())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -261,4 +261,4 @@ def _within_month(account: Account, month: str, sum_micros: int) -> Iterator[str
 
 
 def _without_source(settings: CreditSettings | None) -> CreditSettings | None:
-    return settings and replace(settings, configured_at=_NEVER, event_id="", has_change_id=False)
+    return settings and settings._replace(configured_at=_NEVER, event_id="", has_change_id=False)
