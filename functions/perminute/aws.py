@@ -6,6 +6,7 @@ authorizes calls is waited for.
 
 from __future__ import annotations
 
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from botocore.config import Config
@@ -46,7 +47,7 @@ class AwsResources:
         )
         # pynamodb makes a session for each thread that asks; the one of this thread has loaded its
         # models already.
-        self._session = self.connection.session
+        self._session, self._making_client = self.connection.session, Lock()
         self.tables = Tables.bind(self.connection, TableNames.from_environment(environment))
         self.credit = DynamoDBCreditStore(self.tables)
         self.licensing = DynamoDBLicensingStore(self.tables)
@@ -65,4 +66,6 @@ class AwsResources:
 
     def client(self, service: str) -> Any:  # noqa: ANN401 - botocore's clients are made at run time
         """Make a client on the connection's own session, whose models are loaded already."""
-        return self._session.create_client(service, config=_CLIENT_CONFIG)
+        # botocore's clients may be shared by threads, its sessions not.
+        with self._making_client:
+            return self._session.create_client(service, config=_CLIENT_CONFIG)

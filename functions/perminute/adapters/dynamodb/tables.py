@@ -17,6 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pynamodb.connection import Connection
 
 from perminute.adapters.dynamodb.wire import simplify
+from perminute.adapters.service_models import load_fast
 from perminute.domain.errors import Contended, Throttled, Unavailable
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ def connect(region: str | None = None, *, read_timeout_seconds: int | None = Non
         read_timeout_seconds=read_timeout_seconds or READ_TIMEOUT_SECONDS,
         retry_configuration={"mode": "standard", "total_max_attempts": SDK_ATTEMPTS},
     )
+    load_fast(connection.session)
     simplify(connection.client)
     return connection
 
