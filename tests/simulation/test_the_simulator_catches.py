@@ -49,6 +49,7 @@ BOOKS = "balance = ledger = lots less debt"
 RESERVED = "reserved = open reservations"
 COVERED = "authorized calls never take a balance below zero"
 CROSSINGS = "one id for each crossing"
+RECHARGED = "one recharge id for one crossing"
 SETTLED = "everything settles"
 AGREE = "stored items do not contradict each other"
 CAUTIOUS = "of two statements of one instant the cautious one holds"
@@ -81,6 +82,7 @@ BUGS_OVER_MOTO = [
             *(BOOKS, RESERVED, COVERED),
             CAUTIOUS,  # the settings that were written over may have been the cautious ones
             AGREE,  # an account that is written over no longer counts all facts about its users
+            RECHARGED,  # nor does it know the recharge that it asked for
         },
     ),
 ]
