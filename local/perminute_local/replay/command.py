@@ -15,7 +15,7 @@ from perminute_local.replay.links import InProcess
 from perminute_local.replay.report import report, write_tables
 from perminute_local.replay.run import BooksNotRead, System, embedded_stack, read_plan
 from perminute_local.stack import StackError
-from perminute_local.terminal import remark, write_json
+from perminute_local.terminal import remark, write_json, write_large_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,7 +47,7 @@ def run_replay(
         msg = f"the embedded AWS does not answer as it should; run the command again: {error}"
         raise EmbeddedAwsError(msg) from error
     if as_json:
-        write_json(results.document())
+        write_large_json(results.document())
     else:
         write_tables(report(results))
     for line in remarks(results):

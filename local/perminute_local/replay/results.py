@@ -92,7 +92,10 @@ class Results:
     responses: list[Response] = field(default_factory=list)
 
     def document(self) -> dict[str, Any]:
-        """Write what `perminute replay --json` prints."""
+        """Write what `perminute replay --json` prints; iterators are of calls, and of the ledger.
+
+        There may be a million of these, and each would take as much memory again as a document.
+        """
         calls_by_entry: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
         for usage in self.usages:
             for entry, _ in usage.movements:
@@ -108,11 +111,11 @@ class Results:
                 )
                 for account in self.accounts
             },
-            "calls": [_usage_document(usage) for usage in self.usages],
-            "ledger": [
+            "calls": map(_usage_document, self.usages),
+            "ledger": (
                 _entry_document(entry, calls_by_entry[entry.organization_id, entry.entry_id])
                 for entry in self.entries
-            ],
+            ),
             "notifications": self.notifications,
             "responses": [response.answer for response in self.responses],
             "differences": [difference_document(one) for one in self.differences],
