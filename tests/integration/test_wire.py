@@ -74,8 +74,8 @@ class Side:
         assert int(headers.pop("content-length")) == len(request.body)
         assert headers.pop("authorization") == _signed(self.client, request, headers)
         del headers["amz-sdk-invocation-id"]
-        # botocore names its features in any order.
-        headers["user-agent"] = "".join(sorted(headers["user-agent"]))
+        # botocore names its features in any order; Powertools, if it is imported, adds its name.
+        headers["user-agent"] = "".join(sorted(headers["user-agent"].partition(" PT/")[0]))
         document = json.loads(request.body)
         self.sent.append(Sent(request.method, request.url, headers, document))
         if isinstance(self.answer, Exception):

@@ -121,7 +121,7 @@ def _create_request(
     """Prepare a request for one attempt: signed, and with the number of the attempt.
 
     botocore's own copies the headers three times, signs what it has prepared for that purpose, and
-    emits `request-created` and `before-sign`, to which nobody else listens.
+    emits `request-created` and `before-sign`: beside it only Powertools listens, to add its name.
     """
     signer = client._request_signer  # noqa: SLF001 - botocore has no other place for it
     if signer._credentials is None:  # noqa: SLF001 - the same
