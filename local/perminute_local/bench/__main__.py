@@ -1,4 +1,4 @@
-"""Run every benchmark, one after the other."""
+"""Run every benchmark, one after the other, and print a table of all figures at the end."""
 
 from perminute_local.bench import (
     authorization,
@@ -16,6 +16,7 @@ from perminute_local.bench import (
     replays,
     writes,
 )
+from perminute_local.bench.report import print_table
 
 for benchmark in (
     rating,
@@ -34,3 +35,4 @@ for benchmark in (
     imports,
 ):
     benchmark.main()
+print_table()

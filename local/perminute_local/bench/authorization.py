@@ -21,7 +21,7 @@ from perminute.api.endpoints import BY_NAME
 from perminute.domain.rating.rate_card import Quote
 from perminute.domain.values.times import parse_instant
 from perminute_local.bench.builders import CONTEXT, ORGANIZATION, ORGANIZERS, RATE_CARD
-from perminute_local.bench.report import print_result
+from perminute_local.bench.report import Row, print_result
 from perminute_local.bench.transport import InstantAws, loaded
 from perminute_local.replay.links import http_event
 
@@ -47,6 +47,7 @@ def main() -> None:
     print_result(
         "authorization",
         "at most 0.8 ms of CPU at the median, one read and one conditional write",
+        [Row("authorization, median ms of CPU", ours.milliseconds, naive.milliseconds, "≤ 0.8")],
         medianMilliseconds=ours.milliseconds,
         requests=ours.requests,
         naive=NAIVE,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from perminute_local.bench.report import print_result
+from perminute_local.bench.report import Row, print_result
 from perminute_local.cost.calls import BATCHES, arrivals, call_costs
 from perminute_local.stack import load_template
 
@@ -17,14 +17,21 @@ if TYPE_CHECKING:
 def main() -> None:
     """Count what AWS bills while the function charges calls that arrive in each way."""
     template = load_template()
-    separate, together, direct = arrivals()
+    separate, together, direct = (_totals(template, way) for way in arrivals())
     print_result(
         "dollars",
         "at most 4.5, 1.75 and 1.5 dollars for a million calls that are reported together",
+        [
+            Row(f"dollars for a million calls, {size} at once, {way}", ours, one_by_one, aim)
+            for way, totals in (("Calls Ended", together), ("to the queue", direct))
+            for size, ours, one_by_one, aim in zip(
+                BATCHES, totals, separate, ("≤ 4.5", "≤ 1.75", "≤ 1.5"), strict=True
+            )
+        ],
         callsOfAnOrganization=BATCHES,
-        callsEnded=_totals(template, together),
-        messagesToTheQueue=_totals(template, direct),
-        oneEventACall=_totals(template, separate),
+        callsEnded=together,
+        messagesToTheQueue=direct,
+        oneEventACall=separate,
     )
 
 

@@ -20,7 +20,7 @@ from perminute.domain.licensing.attributes import MONTHLY_SPEND_LIMIT, license_a
 from perminute.domain.limits.spending import SpendKey, SpendKind
 from perminute.formats.rate_card_csv import read_rate_card
 from perminute_local.bench.builders import RATE_CARD, bought, ended_call, licensing_change
-from perminute_local.bench.report import print_result
+from perminute_local.bench.report import Row, print_result
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -68,6 +68,13 @@ def main() -> None:
     print_result(
         "late calls",
         "a late call has a few days gone over, and what it corrects has nothing counted again",
+        [
+            Row(
+                "usages read to settle a pool after a late call",
+                ours["usagesReadToSettle"],
+                naive["usagesReadToSettle"],
+            )
+        ],
         ours=ours,
         naive=DESCRIPTION,
         naiveFigures={**naive, "listsReadForALimit": naive["listsReadForTheFirstCount"]},

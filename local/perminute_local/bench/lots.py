@@ -10,7 +10,7 @@ from unittest.mock import patch
 from perminute.domain.credit import lots
 from perminute_local.bench.builders import CONTEXT, RATE_CARD, batch
 from perminute_local.bench.handler import measure
-from perminute_local.bench.report import print_result
+from perminute_local.bench.report import Row, print_result
 from perminute_local.bench.transport import InstantAws, funded_account, loaded
 
 if TYPE_CHECKING:
@@ -32,6 +32,14 @@ def main() -> None:
     print_result(
         "lots",
         "with 300 lots a charged call costs about what it costs with one",
+        [
+            Row(
+                f"charged call, account with {fast['lots']} lots, µs of CPU",
+                fast["microsecondsPerCall"],
+                slow["microsecondsPerCall"],
+            )
+            for fast, slow in zip(ours, naive, strict=True)
+        ],
         ours=ours,
         naive=DESCRIPTION,
         naiveFigures=naive,

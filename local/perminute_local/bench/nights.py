@@ -28,7 +28,7 @@ from perminute.domain.errors import Unavailable
 from perminute.domain.reconciliation.book_checks import BooksCursor, CallCost
 from perminute.domain.reconciliation.reconciliation import AccountTotals, Statement
 from perminute.ports.stores import ListedOrganizations
-from perminute_local.bench.report import print_result
+from perminute_local.bench.report import Row, print_result
 from perminute_local.stack import load_template, resources
 
 if TYPE_CHECKING:
@@ -213,17 +213,25 @@ class Queued(SentWork):
 
 def main() -> None:
     """Measure both ways, with many organizations and with a long ledger."""
+    figures = {
+        name: {way: _in_a_process_of_its_own(way, *size) for way in WAYS}
+        for name, size in {
+            "manyOrganizations": (MANY, FEW_ENTRIES),
+            "manyEntries": (ONE, MANY_ENTRIES),
+        }.items()
+    }
     print_result(
         "nights",
         "any number of organizations, and a million entries in 256 MB; nothing is read twice",
+        [
+            Row(f"night of {size}, MB", *(figures[name][way]["peakMegabytes"] for way in WAYS))
+            for name, size in (
+                ("manyOrganizations", f"{MANY:,} organizations"),
+                ("manyEntries", f"{MANY_ENTRIES:,} entries"),
+            )
+        ],
         naive=NAIVE,
-        **{
-            name: {way: _in_a_process_of_its_own(way, *size) for way in WAYS}
-            for name, size in {
-                "manyOrganizations": (MANY, FEW_ENTRIES),
-                "manyEntries": (ONE, MANY_ENTRIES),
-            }.items()
-        },
+        **figures,
     )
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from perminute.formats.compiled_rate_card import compile_rate_card, read_compiled_rate_card
 from perminute.formats.rate_card_csv import read_rate_card
-from perminute_local.bench.report import best_cpu_seconds, print_result
+from perminute_local.bench.report import Row, best_cpu_seconds, print_result
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,7 +52,26 @@ def _measure(rows: int, aim: float) -> None:
             f"{form}Megabytes": round(len(content) / 1e6, 1),
         }
     aims = f"{rows} rows in at most {aim} s of CPU, and two such cards in at most {MIB} MiB"
-    print_result("rate cards", aims, rows=rows, **figures)
+    print_result(
+        "rate cards",
+        aims,
+        [
+            Row(
+                f"card of {rows:,} rows, s of CPU",
+                figures["compiledCpuSeconds"],
+                figures["csvCpuSeconds"],
+                f"≤ {aim}",
+            ),
+            Row(
+                f"two cards of {rows:,} rows, MiB",
+                figures["compiledTwoCardsMiB"],
+                figures["csvTwoCardsMiB"],
+                f"≤ {MIB}",
+            ),
+        ],
+        cardRows=rows,
+        **figures,
+    )
 
 
 def _load(form: str, content: bytes) -> RateCard:

@@ -8,19 +8,39 @@ import platform
 import sys
 import time
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 _PACKAGES = ("aws-lambda-powertools", "botocore", "msgspec", "pynamodb")
 
 
-def print_result(name: str, aim: str, **figures: Any) -> None:  # noqa: ANN401 - whatever was measured
-    """Print one benchmark as one JSON document."""
+class Row(NamedTuple):
+    """A figure and its baseline, both measured in this run."""
+
+    figure: str
+    ours: float
+    baseline: float
+    aim: str = ""
+
+
+_ROWS: list[Row] = []
+
+
+def print_result(name: str, aim: str, rows: Sequence[Row], **figures: Any) -> None:  # noqa: ANN401 - whatever was measured
+    """Print one benchmark as one JSON document, and remember its rows for the table."""
+    _ROWS.extend(rows)
     document = {"benchmark": name, "aim": aim, **figures, "machine": _machine()}
-    json.dump(document, sys.stdout, indent=2)
+    json.dump(document, sys.stdout, indent=2, ensure_ascii=False)
     sys.stdout.write("\n")
+
+
+def print_table() -> None:
+    """Print the rows of all benchmarks that have run, as a table in Markdown."""
+    sys.stdout.write("\n| figure | ours | baseline | aim |\n|---|---:|---:|---:|\n")
+    for figure, ours, baseline, aim in _ROWS:
+        sys.stdout.write(f"| {figure} | {ours:,} | {baseline:,} | {aim} |\n")
 
 
 def best_cpu_seconds(work: Callable[[], object], rounds: int) -> float:

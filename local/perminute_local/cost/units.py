@@ -70,7 +70,8 @@ def _value_bytes(value: dict[str, Any]) -> int:
             # A byte for two digits, and one more.
             return -(-sum(map(str.isdigit, content)) // 2) + 1
         case "B":
-            return len(base64.b64decode(content))
+            # As the client gets it, or as it is sent.
+            return len(content if isinstance(content, bytes) else base64.b64decode(content))
         case "L":
             return 3 + sum(1 + _value_bytes(one) for one in content)
         case "M":
