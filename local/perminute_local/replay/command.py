@@ -47,7 +47,7 @@ def run_replay(
         msg = f"the embedded AWS does not answer as it should; run the command again: {error}"
         raise EmbeddedAwsError(msg) from error
     if as_json:
-        write_large_json(results.document())
+        write_large_json(results.parts())
     else:
         write_tables(report(results))
     for line in remarks(results):

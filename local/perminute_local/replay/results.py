@@ -92,7 +92,12 @@ class Results:
     responses: list[Response] = field(default_factory=list)
 
     def document(self) -> dict[str, Any]:
-        """Write what `perminute replay --json` prints; iterators are of calls, and of the ledger.
+        """Return what `perminute replay --json` prints."""
+        parts = self.parts()
+        return {**parts, "calls": list(parts["calls"]), "ledger": list(parts["ledger"])}
+
+    def parts(self) -> dict[str, Any]:
+        """Return the same with iterators of the calls and of the ledger.
 
         There may be a million of these, and each would take as much memory again as a document.
         """
