@@ -67,7 +67,7 @@ class CallEnded(OrganizationDetail, frozen=True, kw_only=True):
 
 
 class CallsEnded(Detail, frozen=True, kw_only=True):
-    """The telephony system reports that several calls have ended [organizationId, callId]."""
+    """The telephony system reports that several calls ended [organizationId and callId of each]."""
 
     # Anything: each of them is read, and charged or refused, by itself.
     calls: Annotated[
