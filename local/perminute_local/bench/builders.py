@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
+from uuid import NAMESPACE_OID, uuid5
 
 from perminute.application.charge_calls import EndedCall
 from perminute.domain.credit.booking import Purchase, purchase
@@ -129,7 +130,8 @@ def _call(number: int, organization_id: str) -> dict[str, Any]:
     return {
         "schemaVersion": "1",
         "organizationId": organization_id,
-        "callId": f"b6c1a0f4-7a3e-4a5f-8f0a-{number:012d}",
+        # As hard to compress as real identifiers.
+        "callId": str(uuid5(NAMESPACE_OID, f"{organization_id}/{number}")),
         "organizerId": ORGANIZERS[number % len(ORGANIZERS)],
         "meetingId": f"meeting-{number % 7}",
         "meetingType": "scheduled",
