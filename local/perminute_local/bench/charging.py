@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING, Any
 
+from perminute.application.charge_calls import CALLS_PER_BATCH
 from perminute.domain.credit.accounts import Account
 from perminute.domain.credit.charging import charge
 from perminute.domain.licensing.attributes import license_attribute
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from perminute.domain.rating.calls import Call, LegType
     from perminute.domain.rating.rate_card import RateCard
 
-NUMBERS = (1, 10, 96)
+NUMBERS = (1, 10, CALLS_PER_BATCH)
 ROUNDS = 300
 DESCRIPTION = (
     "dictionaries and decimals: prefix, license, price, lots, entry and record; no pools, limits, "

@@ -84,7 +84,7 @@ def call_of(item: Item) -> Reservation | Usage:
 
 
 # ── Ended calls ──────────────────────────────────────────────────────────────────────────────
-# Written by hand: a batch writes 96 of them, and by a table of fields each would take twice as
+# Written by hand: a batch writes 90 of them, and by a table of fields each would take twice as
 # long (`make bench`).
 
 

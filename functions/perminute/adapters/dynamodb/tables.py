@@ -104,7 +104,7 @@ class Page(NamedTuple):
 class Table:
     """A table of the deployment, and the operations on it.
 
-    Conditions are text: made of pynamodb's expressions for each of 96 items, they would cost as
+    Conditions are text: made of pynamodb's expressions for each of 90 items, they would cost as
     much as sending these. In them `#name` is an attribute, whose name may be a word that DynamoDB
     reserves, and `:name` is a whole number, a text, or the new value of an attribute.
     """

@@ -1,7 +1,7 @@
 """What botocore's client for DynamoDB works out for each request, done once or more directly.
 
 botocore walks every request along a model of the service, evaluates rules for its address, and
-composes its own name letter by letter. For a transaction of 96 usages that took longer than to
+composes its own name letter by letter. For a transaction of 90 usages that took longer than to
 decide what they cost. Our requests are JSON already, and neither address nor name ever changes.
 Everything else remains botocore's: its events, retries, connections and errors.
 """
