@@ -16,14 +16,14 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeAlias
 
-from msgspec import DecodeError, Meta, Raw, Struct, field
+from msgspec import DecodeError, Meta, Raw, Struct
 from msgspec.json import decode
 
 from perminute.application.charge_calls import CALLS_PER_BATCH
 from perminute.domain.errors import Refused
 from perminute.domain.rating.calls import MAX_ID_LENGTH
 from perminute.domain.values.times import format_instant
-from perminute.events.event import read_event
+from perminute.events.event import detail_type_of, read_event
 from perminute.events.telephony import MAX_CALLS_IN_EVENT, TELEPHONY, CallsEnded
 from perminute.fields import BookingInstant, Message
 from perminute.parsing import read_message
@@ -62,10 +62,6 @@ class _RawEvent(Struct):
     part: Any = None
 
 
-class _Kind(Struct):
-    detail_type: Any = field(name="detail-type", default=None)
-
-
 class _Call(NamedTuple):
     number: int
     organization_id: str
@@ -89,7 +85,7 @@ class DivideCalls:
         Raises `Refused` if the message as a whole is wrong, and `Unavailable` if not all parts
         could be queued. Then it is delivered again, and calls may be queued twice.
         """
-        event = _read_calls(body, received) if _has_several_calls(body) else None
+        event = _read_calls(body, received) if _may_have_several_calls(body) else None
         if event is None:
             return [(body, received)]
         parts = list(event.parts())
@@ -142,12 +138,10 @@ class _CallsEvent(NamedTuple):
         return json.dumps(fields)[1:-1]
 
 
-def _has_several_calls(body: str) -> bool:
-    try:
-        return bool(decode(body, type=_Kind).detail_type == _CALLS_ENDED)
-    except (DecodeError, UnicodeEncodeError, RecursionError):
-        # Wrong, or JSON that msgspec does not take (`parse_json`): the reader of events decides.
-        return _CALLS_ENDED in body
+def _may_have_several_calls(body: str) -> bool:
+    detail_type = detail_type_of(body)
+    # None: wrong, or JSON that msgspec does not take (`parse_json`). The reader of events decides.
+    return _CALLS_ENDED in body if detail_type is None else detail_type == _CALLS_ENDED
 
 
 def _read_calls(body: str, received: Received) -> _CallsEvent | None:

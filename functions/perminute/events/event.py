@@ -109,9 +109,14 @@ def read_event(body: str, source: Source[D], received: Received | None = None) -
     return event
 
 
-def _parse_valid(body: str, source: Source[D]) -> Event[D] | None:
+def detail_type_of(body: str) -> str | None:
+    """Return the `detail-type` of an event; None if it has none, or msgspec cannot read it."""
     typed = parse_valid(body, _Typed)
-    kind = typed and source.details.get(typed.detail_type)
+    return None if typed is None else typed.detail_type
+
+
+def _parse_valid(body: str, source: Source[D]) -> Event[D] | None:
+    kind = source.details.get(detail_type_of(body) or "")
     return parse_valid(body, _event_of(kind)) if kind else None
 
 
