@@ -1,7 +1,6 @@
 """One connection to AWS, and what every function has over it.
 
-Apart from `bootstrap`, whose use cases not every function can afford to import: the one that
-authorizes calls is waited for.
+`bootstrap` builds use cases on it.
 """
 
 from __future__ import annotations

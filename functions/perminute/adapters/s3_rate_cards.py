@@ -35,7 +35,7 @@ MAX_AGE_SECONDS = 60
 """How old a look at the pointer may be before a request waits for the next one."""
 
 MAX_WAIT_SECONDS = 1.0
-"""How long a request waits, once a minute at most, before it uses the card before."""
+"""How long a request waits, once a minute at most; then it uses the card that it has."""
 
 MAX_FORMER = 4
 """Cards in memory besides the one in force, for calls that it did not authorize."""

@@ -20,10 +20,10 @@ WORKERS = 8
 
 
 class RunAll(Protocol):
-    """Runs tasks to their ends, all of them, and returns their results in the same order."""
+    """Runs tasks and returns their results in the same order; none runs on when it returns."""
 
     def __call__(self, tasks: Sequence[Callable[[], R]], /) -> list[R]:
-        """Raise what the first of the tasks that failed has raised."""
+        """Run them. Raises what the first of the failed tasks raised."""
 
 
 def in_order(tasks: Sequence[Callable[[], R]], /) -> list[R]:
@@ -47,7 +47,7 @@ class InThreads:
         self._threads: ThreadPoolExecutor | None = None
 
     def __call__(self, tasks: Sequence[Callable[[], R]], /) -> list[R]:
-        """Run them, at most `WORKERS` at once."""
+        """Run them all, at most `WORKERS` at once, even if one fails."""
         if len(tasks) <= 1:
             return in_order(tasks)
         # Imported here to start faster.

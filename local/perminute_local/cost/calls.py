@@ -10,6 +10,7 @@ from logging import INFO, StreamHandler
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from perminute.adapters.messaging import MAX_BATCH, batches
 from perminute.application.charge_calls import CALLS_PER_BATCH
 from perminute.application.side_by_side import WORKERS
 from perminute.events.telephony import MAX_CALLS_IN_EVENT
@@ -42,8 +43,6 @@ ROUNDS = 10
 FUNCTION = "ChargeCallsFunction"
 
 # What AWS does, as it says; nothing of it can be measured here.
-SQS_AT_ONCE = 10
-"""Messages that are sent, received or deleted in one request."""
 BILLED_BYTES = 64 * 1024
 """Of an event, or of the messages of a request: what is longer is billed as several."""
 CORE_MEGABYTES = 1_769
@@ -75,7 +74,7 @@ class Measured(NamedTuple):
 
 
 class Arrival(NamedTuple):
-    """How some calls reach the function, and what that is billed."""
+    """How some calls reach the function, and what AWS bills for it."""
 
     name: str
     calls: int
@@ -83,7 +82,7 @@ class Arrival(NamedTuple):
     """EventBridge: events of 64 KB."""
     sqs_requests: int
     invocations: tuple[tuple[Measured, Decimal], ...]
-    """And how many there are of each: the last one of an event may have fewer parts."""
+    """Measured ones, and how many there are of each: the last of an event may have fewer parts."""
 
     def per_million(self, number: int | Decimal) -> Decimal:
         """Convert a number for these calls to that of a million calls."""
@@ -154,7 +153,7 @@ class _Meter(NamedTuple):
         some = parts[::POLLERS][:CALLS_PER_BATCH]
         divided, charged = self._measured([event]), self._measured(some, len(some))
         chunks = _billed([event])
-        sent_again = sum(map(_billed, _in_tens(parts)))
+        sent_again = sum(map(_billed, batches(parts)))
         return Arrival(
             "Calls Ended",
             len(organizations) * size,
@@ -167,11 +166,11 @@ class _Meter(NamedTuple):
         """Ten messages to the queue, each with so many calls of an organization."""
         bodies = [
             call_ended(0, name) if size == 1 else calls_ended([name], size)
-            for name in _organizations(SQS_AT_ONCE)
+            for name in _organizations(MAX_BATCH)
         ]
-        requests = _billed(bodies) + _receives_and_deletes(bodies)
-        charged = self._measured(bodies, SQS_AT_ONCE)
-        calls = SQS_AT_ONCE * size
+        requests = sum(map(_billed, batches(bodies))) + _receives_and_deletes(bodies)
+        charged = self._measured(bodies, MAX_BATCH)
+        calls = MAX_BATCH * size
         return Arrival("messages to the queue", calls, 0, requests, ((charged, Decimal(1)),))
 
     def _measured(self, bodies: Sequence[str], organizations: int = 1) -> Measured:
@@ -182,16 +181,12 @@ def _organizations(number: int) -> list[str]:
     return [f"organization-{n}" for n in range(number)]
 
 
-def _in_tens(bodies: Sequence[str]) -> Iterator[Sequence[str]]:
-    return (bodies[start : start + SQS_AT_ONCE] for start in range(0, len(bodies), SQS_AT_ONCE))
-
-
 def _billed(bodies: Sequence[str]) -> int:
     return -(-sum(map(len, bodies)) // BILLED_BYTES)
 
 
 def _receives_and_deletes(bodies: Sequence[str]) -> int:
-    return sum(_billed(some) + 1 for some in _in_tens(bodies))
+    return sum(_billed(some) + 1 for some in batches(bodies))
 
 
 @contextmanager

@@ -31,7 +31,7 @@ class InTurns:
     injector: FaultInjector
 
     def __call__(self, tasks: Sequence[Callable[[], R]], /) -> list[R]:
-        """Run them; when all settles undisturbed, one after the other."""
+        """Run them in turns; without disturbances, one after the other."""
         if len(tasks) == 1 or not self.injector.is_active:
             return in_order(tasks)
         turns = Turns(self.injector.rng)

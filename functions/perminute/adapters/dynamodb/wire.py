@@ -1,4 +1,4 @@
-"""What botocore's client for DynamoDB works out for each request, done once or more directly.
+"""Request DynamoDB with less CPU: what botocore computes for each request is computed once.
 
 botocore walks every request along a model of the service, evaluates rules for its address, and
 composes its own name letter by letter. For a transaction of 90 usages that took longer than to
