@@ -122,7 +122,7 @@ class BatchResults(Generic[R]):
         return {"batchItemFailures": [{"itemIdentifier": one} for one in self.failed_ids]}
 
     def counts(self) -> dict[str, int]:
-        """Count messages by result, for the log line of the batch."""
+        """Count events by result, for the log line of the batch."""
         return {
             "accepted": len(self.accepted),
             "repeated": self.repeated,
@@ -131,8 +131,8 @@ class BatchResults(Generic[R]):
         }
 
     def failures(self) -> Counter[str]:
-        """Count messages by the reason why they are delivered again."""
-        return Counter(reason for _, reason in self.failed)
+        """Count messages by the reasons why they are delivered again."""
+        return Counter(reason for _, reason in {(each.id, why): None for each, why in self.failed})
 
 
 def undivided(body: str, received: Received) -> Iterable[tuple[str, Received]]:

@@ -195,6 +195,11 @@ def test_a_message_with_several_calls_comes_again_if_one_of_them_failed() -> Non
     assert reasons["1"].startswith("callId: is required; ")
 
 
+def test_a_message_of_which_several_calls_failed_is_reported_once() -> None:
+    failed = settled(StoredRejections(), Unavailable("throttled"), Unavailable("throttled"))
+    assert failed.failures() == {"throttled": 1}
+
+
 class FullQueue:
     def send(self, messages: Any) -> None:
         raise Unavailable(f"no room for {len(messages)}")

@@ -174,8 +174,11 @@ def test_a_refusal_that_cannot_be_kept_comes_again() -> None:
 
 def test_refusals_for_which_no_time_is_left_come_again() -> None:
     rejections = StoredRejections()
+    messages = batch("poison", "poison", "poison")
+    for number, record in enumerate(messages["Records"]):
+        record["messageId"] += f"-{number}"
     settled = process_batch(
-        batch("poison", "poison", "poison"),
+        messages,
         parse=open_word,
         use_case=judge,
         rejections=rejections,
