@@ -3,7 +3,8 @@
 It runs in ministack's own environment and imports nothing of ours. For each page of a query or scan
 ministack sorts all that could be on any page, and evaluates the key condition for each of them: at
 100,000 calls of one organization a page took longer than our clients wait. Here it is shown only
-what may be on the page, and does the rest as ever. And it parses each condition anew.
+what may be on the page, and does the rest as ever. Conditions, which it parses anew for each
+request, are parsed once.
 """
 
 from __future__ import annotations
