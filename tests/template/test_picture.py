@@ -15,6 +15,7 @@ OUTSIDE = {
     ("telephony", "EventBus"),
     ("licensing", "EventBus"),
     ("billing", "EventBus"),
+    ("telephony", "CallsQueue"),
     ("bridge", "ChargingApi"),
     ("NotificationTopic", "subscribers"),
 }
