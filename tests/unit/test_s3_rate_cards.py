@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import io
 import threading
+import time
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
@@ -225,6 +226,47 @@ def test_threads_share_a_look(monkeypatch: pytest.MonkeyPatch) -> None:
         found.clear()
     assert desk.bucket.reads.count(POINTER_KEY) == 2
     assert desk.bucket.reads.count(pointer_key("v0")) == 1
+
+
+def test_threads_that_wait_for_a_former_card_share_its_failure() -> None:
+    """S3 may take seconds to fail: one after the other, they would outlast their invocation."""
+    desk = Desk()
+    desk.bucket.publish("v1", "dialOut,49,USD,0.1")
+    cards = desk.cards()
+    assert cards.current().version == "v1"
+    everybody_asks = threading.Barrier(9)
+    answer = desk.bucket.get_object
+
+    def hang(**request: str) -> dict[str, io.BytesIO]:
+        everybody_asks.wait(30)
+        # The others have called by now, and wait for the card, or are just about to.
+        time.sleep(0.2)
+        return answer(**request)
+
+    refusals: list[str] = []
+
+    def ask() -> None:
+        with pytest.raises(Unavailable) as refused:
+            cards.version("v0")
+        refusals.append(str(refused.value))
+
+    def wait_and_ask() -> None:
+        everybody_asks.wait(30)
+        ask()
+
+    desk.bucket.get_object = hang  # type: ignore[method-assign] # for this test
+    threads = [threading.Thread(target=target) for target in (ask, *[wait_and_ask] * 8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(refusals) == 9
+    assert len(set(refusals)) == 1
+    assert desk.bucket.reads.count(pointer_key("v0")) == 1
+    # Whoever asks later has it read again.
+    desk.bucket.get_object = answer  # type: ignore[method-assign] # as above
+    desk.bucket.publish("v0", "dialOut,49,USD,0.3")
+    assert cards.version("v0").version == "v0"
 
 
 def test_a_card_of_an_older_perminute_is_read_from_its_csv() -> None:

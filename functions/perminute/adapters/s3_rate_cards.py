@@ -112,6 +112,9 @@ class S3RateCards:
         self._refreshing = threading.Lock()
         self._former = _FormerCards()
         self._reading_former = threading.Lock()
+        # Why each former card could not be read the last time, and how many reads had failed then.
+        self._unread: dict[str, tuple[int, str]] = {}
+        self._failed_reads = 0
 
     def current(self) -> RateCard:
         in_use = self._in_use
@@ -125,9 +128,23 @@ class S3RateCards:
         in_use = self._in_use
         if in_use is not None and in_use.card.version == version:
             return in_use.card
+        failed_before = self._failed_reads
         # Each card is read once, however many threads need it.
         with self._reading_former:
-            return self._former.get(version) or self._read_former(version)
+            card = self._former.get(version)
+            if card is not None:
+                return card
+            # Nor is it read again for those that have waited while it could not be read: one after
+            # the other they would wait for S3 until the function runs out of time.
+            number, why = self._unread.get(version, (0, ""))
+            if number > failed_before:
+                raise Unavailable(why)
+            try:
+                return self._read_former(version)
+            except Unavailable as error:
+                self._failed_reads += 1
+                self._unread[version] = self._failed_reads, str(error)
+                raise
 
     def _read_former(self, version: str) -> RateCard:
         key = pointer_key(version)
