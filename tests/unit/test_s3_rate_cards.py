@@ -2,14 +2,17 @@ from __future__ import annotations
 
 import hashlib
 import io
+import ssl
 import threading
 import time
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from botocore.exceptions import ClientError
+from botocore.response import StreamingBody
+from urllib3 import HTTPResponse
 
 from perminute.adapters import s3_rate_cards
 from perminute.adapters.rate_card_bucket import (
@@ -357,6 +360,34 @@ def test_a_faulty_card_is_reported_and_the_last_good_one_stays(
     (reported,) = desk.reports
     assert report in reported
     assert reported.endswith("; going on with rate card v1")
+
+
+def test_a_connection_that_breaks_while_a_card_is_read_fails_no_request() -> None:
+    """An instance may be frozen in the midst of it, and botocore passes on what TLS says then."""
+
+    class Broken:
+        def read(self, _: int | None = None) -> bytes:
+            raise ssl.SSLError(1, "decryption failed or bad record mac")
+
+        def close(self) -> None:
+            pass
+
+    desk = Desk()
+    desk.bucket.publish("v1", "dialOut,49,USD,0.1")
+    cards = desk.cards()
+    first = cards.current()
+
+    def cut_off(**_: str) -> dict[str, Any]:
+        raw: Any = HTTPResponse(cast("Any", Broken()), preload_content=False)
+        return {"Body": StreamingBody(raw, 100)}
+
+    desk.bucket.get_object = cut_off  # type: ignore[method-assign] # for this test
+    desk.now += REFRESH_AFTER_SECONDS
+    assert cards.current() is first
+    desk.looks[-1].go_on()
+    assert cards.current() is first
+    assert len(desk.reports) == 1
+    assert "bad record mac" in desk.reports[0]
 
 
 def test_a_card_with_faults_is_refused_though_it_is_what_was_published() -> None:
