@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 from functools import partial
-from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from perminute.adapters.memory import ScheduledRedeliveries, StoredRejections
@@ -10,7 +9,14 @@ from perminute.application.results import Accepted, Duplicate, Result
 from perminute.application.retry import Deadline
 from perminute.domain.errors import Contended, Refused, Throttled, Unavailable
 from perminute.observability import logger
-from perminute.sqs import BatchResults, Message, hidden_seconds, process_batch, sqs_handler
+from perminute.sqs import (
+    LARGE,
+    BatchResults,
+    Message,
+    hidden_seconds,
+    process_batch,
+    sqs_handler,
+)
 from perminute_local.replay.lambda_runtime import Context
 
 if TYPE_CHECKING:
@@ -182,11 +188,39 @@ def test_refusals_for_which_no_time_is_left_come_again() -> None:
         parse=open_word,
         use_case=judge,
         rejections=rejections,
-        # Asked once before each message is parsed, and once before each refusal is stored.
-        deadline=Deadline(at=5, clock=partial(next, count(1))),
+        # Asked at first, before each message is parsed, and before each refusal is stored.
+        deadline=Deadline(at=6, clock=partial(next, iter((0, 0, 0, 0, 5, 6, 7)))),
     )
     assert len(rejections.stored) == 1
     assert settled.failures() == {"no time was left in this invocation": 2}
+
+
+def test_dividing_large_events_leaves_half_of_the_time_to_charge_the_rest() -> None:
+    """Twenty-five events of 500 organizations in a batch are 1,250 requests to queue them again."""
+    now = [0.0]
+
+    def divide(body: str, received: Received) -> list[tuple[str, Received]]:
+        if len(body) <= LARGE:
+            return [(body, received)]
+        now[0] += 1
+        return []
+
+    def charge(words: Sequence[str], deadline: Deadline) -> list[Result[str]]:
+        assert not deadline.passed
+        return judge(words, deadline)
+
+    settled = process_batch(
+        batch("old", *["large" * LARGE] * 25, "new"),
+        divide=divide,
+        parse=open_word,
+        use_case=charge,
+        rejections=StoredRejections(),
+        deadline=Deadline(at=20, clock=lambda: now[0]),
+        names_of=nameless,
+    )
+    assert settled.counts() == {"accepted": 1, "repeated": 1, "refused": 0, "failed": 15}
+    assert now == [10.0]
+    assert settled.failures() == {"no time was left in this invocation": 15}
 
 
 def test_a_refused_message_without_an_event_id_goes_by_its_fingerprint() -> None:
@@ -200,7 +234,7 @@ def test_a_refused_message_without_an_event_id_goes_by_its_fingerprint() -> None
         "[]",
         '{"id": 5}',
         '{"id": ""}',
-        "[" * 99_999,
+        "[" * 9_999,
         '{"id": "e"}',
         f'{{"id": "{"e" * 999}"}}',
     ]
