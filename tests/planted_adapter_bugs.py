@@ -119,7 +119,7 @@ ADAPTER_BUGS: dict[Callable[[], AbstractContextManager[None]], str] = {
     stopping_after_the_first_page: "calls under way are listed",
     reading_lists_as_they_were: "each call costs what the rules say",
     ignoring_unprocessed_keys: "one request has one answer",
-    trusting_the_order_of_a_batch: "what the API says of a call is what its bridge knows",
+    trusting_the_order_of_a_batch: "one request has one answer",
     taking_a_throttled_transaction_for_written: "each event is taken or refused",
 }
 """Each bug with the promise that it breaks over an adverse DynamoDB."""
