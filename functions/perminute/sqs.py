@@ -261,10 +261,12 @@ def _events_of(
     batch: BatchResults[R],
     refused: list[tuple[Message, Refused]],
 ) -> Iterator[tuple[Message, Received]]:
-    # To queue a large event again may take a second: that is done last, and leaves half of the time
-    # to process what the others say.
-    now, last_begun = datetime.now(UTC), deadline.share(of=2)
-    for record in sorted(records, key=lambda record: len(record["body"]) > LARGE):
+    now, last_begun = datetime.now(UTC), deadline
+    for record in sorted(records, key=_is_large):
+        if last_begun is deadline and _is_large(record):
+            # To queue a large event again may take a second: that is done last, and leaves half of
+            # the time to process what the others say.
+            last_begun = deadline.share(of=2)
         whole = Message.of(record)
         try:
             last_begun.check()
@@ -275,6 +277,10 @@ def _events_of(
             batch.failed.append((whole, str(error)))
         else:
             yield from ((whole._replace(body=body), arrival) for body, arrival in events)
+
+
+def _is_large(record: dict[str, Any]) -> bool:
+    return len(record["body"]) > LARGE
 
 
 def received(record: dict[str, Any], now: datetime) -> Received:

@@ -521,8 +521,9 @@ def test_long_books_go_on_in_a_further_message(
     for number in range(3):
         ready.send("CallsQueue", sample("call-ended", callId=f"c-{number}"))
     ready.call("ReconcileBooksFunction", {"time": "2026-11-03T01:35:00Z"})
-    # Time has run out as soon as a piece was read: the clock is asked before it and after it.
-    clocks = (Deadline(at=2, clock=partial(next, count(1))) for _ in count())
+    # Time has run out as soon as a piece was read: the clock is asked before the message, before
+    # the piece, and after it.
+    clocks = (Deadline(at=3, clock=partial(next, count(1))) for _ in count())
     monkeypatch.setattr(Deadline, "in_milliseconds", lambda _: next(clocks))
     with logged() as lines:
         sent = ready.work_off("ReconcileBooksFunction", "ReconciliationsQueue")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from functools import partial
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from perminute.adapters.memory import ScheduledRedeliveries, StoredRejections
@@ -188,8 +189,8 @@ def test_refusals_for_which_no_time_is_left_come_again() -> None:
         parse=open_word,
         use_case=judge,
         rejections=rejections,
-        # Asked at first, before each message is parsed, and before each refusal is stored.
-        deadline=Deadline(at=6, clock=partial(next, iter((0, 0, 0, 0, 5, 6, 7)))),
+        # Asked once before each message is parsed, and once before each refusal is stored.
+        deadline=Deadline(at=5, clock=partial(next, count(1))),
     )
     assert len(rejections.stored) == 1
     assert settled.failures() == {"no time was left in this invocation": 2}
@@ -220,7 +221,7 @@ def test_dividing_large_events_leaves_half_of_the_time_to_charge_the_rest() -> N
     )
     assert settled.counts() == {"accepted": 1, "repeated": 1, "refused": 0, "failed": 15}
     assert now == [10.0]
-    assert settled.failures() == {"no time was left in this invocation": 15}
+    assert settled.failures().keys() == {"no time was left in this invocation"}
 
 
 def test_a_refused_message_without_an_event_id_goes_by_its_fingerprint() -> None:
