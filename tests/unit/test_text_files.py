@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from perminute_local.cli import main
-from perminute_local.replay.plan import Delivery, read_events
+from perminute_local.replay.plan import Events
 from perminute_local.user_input import read_text
 
 DAY = Path(__file__).parents[2] / "examples" / "day"
@@ -19,8 +19,7 @@ EVENT = json.dumps({"id": "e-1", "source": "perminute.billing", "time": "2026-11
 def test_events_may_begin_with_a_byte_order_mark(tmp_path: Path, first: str) -> None:
     file = tmp_path / "events.jsonl"
     file.write_text(first + EVENT, encoding="utf-8-sig")
-    (event,) = read_events(file)
-    assert isinstance(event, Delivery)
+    (event,) = Events(file)
     assert event.event_id == "e-1"
 
 

@@ -178,8 +178,8 @@ class Links(Protocol):
         """Send a request to the charging API."""
         ...
 
-    def places(self, deliveries: Sequence[Delivery]) -> Mapping[str, str]:
-        """Return the events of the file by the ids that the functions receive."""
+    def places(self, deliveries: Iterable[Delivery]) -> Mapping[str, str]:
+        """Return by the ids that functions know the ids of the file, where these differ."""
         ...
 
 
@@ -306,9 +306,10 @@ class InProcess:
 
         return charging_response(request, trigger.routes, ask)
 
-    def places(self, deliveries: Sequence[Delivery]) -> Mapping[str, str]:
+    def places(self, deliveries: Iterable[Delivery]) -> Mapping[str, str]:
         # Events without an id go by their fingerprint: each by its line in the file.
-        return {event_id_of(delivery.body): delivery.event_id for delivery in deliveries}
+        known_as = ((event_id_of(delivery.body), delivery.event_id) for delivery in deliveries)
+        return {known: event_id for known, event_id in known_as if known != event_id}
 
     def _deliver(
         self,

@@ -10,7 +10,8 @@ from __future__ import annotations
 import codecs
 import json
 import random
-from datetime import timedelta
+from array import array
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from perminute.domain.values.times import parse_instant
@@ -20,8 +21,7 @@ from perminute_local.user_input import check_encoding, faults_of
 from perminute_local.wrong_call import FaultyFolder, WrongFile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from datetime import datetime
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
 
@@ -59,16 +59,73 @@ class Disturbance(NamedTuple):
     shuffle: bool = False
 
 
-def read_events(path: Path) -> Iterator[Delivery | NotAnEvent]:
-    """Read one event or request a line; blank lines and those with a `#` first are skipped.
+class Events:
+    """The events and requests of a file in the order of their time, each read when it is due.
 
-    So is a byte order mark, which Windows programs put in front of the first line.
+    In memory there are where each line begins, its number and its time. A line whose time cannot
+    be read has the time of the line before it, or the first time of the file. Blank lines and those
+    that begin with `#` are skipped.
     """
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, 1):
-            text = (line.removeprefix(codecs.BOM_UTF8) if number == 1 else line).strip()
-            if text and not text.startswith(b"#"):
-                yield _read_line(text, f"{path.name}:{number}")
+
+    def __init__(self, path: Path) -> None:
+        """Go through the file once; raises `OSError`."""
+        self.rejected: list[NotAnEvent] = []
+        self.requests: list[str] = []
+        """Requests to the charging API by their places, in the order of the file."""
+        self._path = path
+        self._offsets, self._numbers, self._times = array("Q"), array("Q"), array("q")
+        clock: datetime | None = None
+        with path.open("rb") as lines:
+            offset = 0
+            for number, line in enumerate(lines, 1):
+                read = _read(line, path.name, number)
+                if isinstance(read, Delivery):
+                    if clock is None and read.at is not None:
+                        self._times = array("q", [_microseconds(read.at)]) * len(self._times)
+                    clock = read.at or clock
+                    self._append(read, offset, number, clock)
+                elif read is not None:
+                    self.rejected.append(read)
+                offset += len(line)
+        self._has_times = clock is not None
+        self._order = array("Q", sorted(range(len(self._times)), key=self._times.__getitem__))
+
+    def _append(self, read: Delivery, offset: int, number: int, clock: datetime | None) -> None:
+        self._offsets.append(offset)
+        self._numbers.append(number)
+        self._times.append(0 if clock is None else _microseconds(clock))
+        if read.request is not None:
+            self.requests.append(read.event_id)
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def __iter__(self) -> Iterator[Delivery]:
+        """Read them; raises `WrongFile` if the file was changed meanwhile."""
+        with self._path.open("rb") as lines:
+            for position in self._order:
+                lines.seek(self._offsets[position])
+                read = _read(lines.readline(), self._path.name, self._numbers[position])
+                if not isinstance(read, Delivery):
+                    msg = f"{self._path}: was changed while it was replayed; run the replay again"
+                    raise WrongFile(msg)
+                yield read._replace(at=self._time(position)) if read.at is None else read
+
+    def _time(self, position: int) -> datetime | None:
+        return _EPOCH + self._times[position] * _MICROSECOND if self._has_times else None
+
+
+_EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
+
+
+def _microseconds(at: datetime) -> int:
+    return (at - _EPOCH) // _MICROSECOND
+
+
+def _read(line: bytes, file: str, number: int) -> Delivery | NotAnEvent | None:
+    # Windows programs put a byte order mark in front of the first line.
+    text = (line.removeprefix(codecs.BOM_UTF8) if number == 1 else line).strip()
+    return _read_line(text, f"{file}:{number}") if text and not text.startswith(b"#") else None
 
 
 def _read_line(line: bytes, place: str) -> Delivery | NotAnEvent:
@@ -112,18 +169,8 @@ def _time_of(event: dict[str, Any]) -> datetime | None:
     return at if FIRST_YEAR <= at.year <= LAST_YEAR else None
 
 
-def in_order(deliveries: Sequence[Delivery]) -> list[Delivery]:
-    """Sort by the clock; an event whose time cannot be read keeps its place in the file."""
-    timed: list[Delivery] = []
-    clock: datetime | None = next((d.at for d in deliveries if d.at is not None), None)
-    for delivery in deliveries:
-        clock = delivery.at or clock
-        timed.append(delivery._replace(at=clock))
-    return sorted(timed, key=lambda d: (d.at is not None, d.at))
-
-
 def batches(
-    deliveries: Sequence[Delivery], largest: Callable[[Delivery], int], disturbance: Disturbance
+    deliveries: Iterable[Delivery], largest: Callable[[Delivery], int], disturbance: Disturbance
 ) -> Iterator[list[Delivery]]:
     """Cut deliveries into batches of one kind within one window, as many as `largest` returns."""
     chance = random.Random(disturbance.seed)  # noqa: S311 - reproducible, guards nothing
@@ -136,7 +183,7 @@ def batches(
             yield disturbed[start : start + size]
 
 
-def _windows(deliveries: Sequence[Delivery]) -> Iterator[list[Delivery]]:
+def _windows(deliveries: Iterable[Delivery]) -> Iterator[list[Delivery]]:
     window: list[Delivery] = []
     for delivery in deliveries:
         if window and not _shares(window[0], delivery):

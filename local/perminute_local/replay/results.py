@@ -32,7 +32,7 @@ from perminute.sqs import event_id_of
 from perminute_local.dead_letters import UNKNOWN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from mypy_boto3_sqs.client import SQSClient
@@ -132,11 +132,15 @@ class Results:
 
 
 def collect(
-    tables: TableNames, stack: Stack, rejected: list[Rejected], places: Mapping[str, str]
+    tables: TableNames,
+    stack: Stack,
+    rejected: list[Rejected],
+    places: Callable[[], Mapping[str, str]],
 ) -> Results:
     """Read the tables whole, in an order that does not depend on the run's.
 
-    `places` names events without an id, which go by their fingerprint, by their line.
+    `places` returns the ids of the file by those that functions know, where these differ: it goes
+    through all events, and is called only if one was refused.
     """
     items = list(_scan(tables.credit))
     accounts = [account_of(item) for item in items if item["record"]["S"] == ACCOUNT]
@@ -148,10 +152,12 @@ def collect(
     entries = [entry for item in items if (entry := entry_in(item))]
     calls = map(call_of, _scan(tables.usage))
     usages = [call for call in calls if isinstance(call, Usage)]
-    for refused in _dead_letters(stack):
+    dead_letters = list(_dead_letters(stack))
+    ids = places() if dead_letters else {}
+    for refused in dead_letters:
         # One call of several goes by its event, and its place there.
         own, mark, place = refused.event_id.rpartition("#")
-        event_id = places.get(refused.event_id) or places.get(own, own) + mark + place
+        event_id = ids.get(refused.event_id) or ids.get(own, own) + mark + place
         rejected.append(refused._replace(event_id=event_id))
     known = {account.organization_id for account in accounts}
     accounts += (

@@ -21,10 +21,9 @@ from perminute_local.replay.plan import (
     RATES,
     WINDOW,
     Delivery,
+    Events,
     batches,
     check_folder,
-    in_order,
-    read_events,
 )
 from perminute_local.replay.results import Listener, Rejected, Response, Results, collect
 from perminute_local.stack import Stack, create_stack, load_template
@@ -47,7 +46,7 @@ class Plan(NamedTuple):
     """What to replay, and how; `requests` are those to the charging API, by their lines."""
 
     rate_card: bytes
-    deliveries: tuple[Delivery, ...]
+    deliveries: Sequence[Delivery] | Events
     rejected: tuple[Rejected, ...]
     requests: tuple[str, ...]
     batch_size: int | None
@@ -61,16 +60,12 @@ def read_plan(folder: Path, *, batch_size: int | None, disturbance: Disturbance)
     """
     check_folder(folder)
     rate_card = (folder / RATES).read_bytes()
-    lines = list(read_events(folder / EVENTS))
+    events = Events(folder / EVENTS)
     return Plan(
         rate_card=rate_card,
-        deliveries=tuple(in_order([line for line in lines if isinstance(line, Delivery)])),
-        rejected=tuple(
-            Rejected(line.event_id, line.reason) for line in lines if not isinstance(line, Delivery)
-        ),
-        requests=tuple(
-            line.event_id for line in lines if isinstance(line, Delivery) and line.request
-        ),
+        deliveries=events,
+        rejected=tuple(Rejected(line.event_id, line.reason) for line in events.rejected),
+        requests=tuple(events.requests),
         batch_size=batch_size,
         disturbance=disturbance,
     )
@@ -96,12 +91,14 @@ class System:
         """Replay the events; `advance` is called with the number of events of each batch."""
         links = self._links
         rejected, responses = list(plan.rejected), dict[str, Response]()
+        latest: datetime | None = None
 
         def largest(first: Delivery) -> int:
             return plan.batch_size or links.largest_batch(first)
 
         for batch in batches(plan.deliveries, largest, plan.disturbance):
             at = min(_times(batch), default=None)
+            latest = max([*_times(batch), *filter(None, [latest])], default=None)
             rejected += self._pump_before(at)
             rejected += self._pass_until(at)
             if batch[0].request is not None:
@@ -110,13 +107,13 @@ class System:
                 rejected += links.deliver(batch, plan.batch_size)
             advance(len(batch))
         rejected += self._pump()
-        rejected += self._pass_until(max(_times(plan.deliveries), default=None))
+        rejected += self._pass_until(latest)
         rejected += map(_failed_run, links.clock.run_all())
         rejected += links.deliver_sent({one.name for one in links.clock.scheduled}) or ()
         rejected += self._pump()
         tables = table_names(links.stack)
         with _reading():
-            results = collect(tables, links.stack, rejected, links.places(plan.deliveries))
+            results = collect(tables, links.stack, rejected, lambda: links.places(plan.deliveries))
             books = list(reconcile(tables))
         return replace(
             results,
