@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from rich.box import SIMPLE_HEAD, Box
@@ -67,25 +68,132 @@ _LEG_NAMES = {
 }
 
 
+@dataclass(slots=True)
+class Figures:
+    """The sums of some calls."""
+
+    calls: int = 0
+    charged: int = 0
+    charged_seconds: int = 0
+    pool_minutes: int = 0
+    charge_micros: int = 0
+
+    def add(self, usage: Usage) -> None:
+        """Add a call."""
+        self.calls += 1
+        self.pool_minutes += usage.pool_minutes
+        if usage.outcome is Outcome.CHARGED:
+            self.charged += 1
+            self.charged_seconds += usage.price.billed_seconds
+            self.charge_micros += usage.charge_micros
+
+    def cells(self) -> tuple[str, ...]:
+        """Return the cells of a row."""
+        return (
+            str(self.calls),
+            str(self.charged),
+            f"{-(-self.charged_seconds // 60):,}",
+            f"{self.pool_minutes:,}",
+            _aligned(self.charge_micros),
+        )
+
+
+@dataclass(slots=True)
+class Unpaid:
+    """Calls that credit did not pay."""
+
+    calls: int = 0
+    retail_micros: int | None = None  # None, none of them has a price
+
+
+@dataclass(slots=True)
+class CallFigures:
+    """The calls of an organization, and of all."""
+
+    by_type: defaultdict[LegType | None, Figures] = field(
+        default_factory=lambda: defaultdict(Figures)
+    )
+    """None: of any type."""
+    unpaid: defaultdict[tuple[str, str, str], Unpaid] = field(
+        default_factory=lambda: defaultdict(Unpaid)
+    )
+    """By outcome, reason and currency: amounts of two currencies are never added up."""
+    rerated: int = 0
+    flagged: int = 0
+
+    def add(self, usage: Usage) -> None:
+        """Add a call."""
+        self.by_type[None].add(usage)
+        self.by_type[usage.call.leg_type].add(usage)
+        self.rerated += Flag.RERATED in usage.flags
+        self.flagged += bool(usage.policy_flag)
+        if usage.outcome is not Outcome.CHARGED:
+            price = usage.stated_price
+            group = self.unpaid[usage.outcome, usage.reason or "", price.currency or ""]
+            group.calls += 1
+            if price.retail_micros is not None:
+                group.retail_micros = (group.retail_micros or 0) + price.retail_micros
+
+
+@dataclass(slots=True)
+class LedgerFigures:
+    """The ledger of an organization."""
+
+    entries: int = 0
+    charged_micros: int = 0
+    expired_micros: int = 0
+    came_in: Counter[str] = field(default_factory=Counter)  # these by lot
+    used: Counter[str] = field(default_factory=Counter)
+    expired: Counter[str] = field(default_factory=Counter)
+    names: dict[str, str] = field(default_factory=dict)
+    ends: dict[str, str] = field(default_factory=dict)
+
+    def add(self, entry: LedgerEntry) -> None:
+        """Add an entry."""
+        self.entries += 1
+        if entry.of_calls:
+            self.charged_micros -= entry.amount_micros
+        if entry.type is EntryType.EXPIRY:
+            self.expired_micros -= entry.amount_micros
+        opened = entry.opens and entry.opens.lot_id
+        if entry.opens and not entry.of_calls:
+            # What paid a debt never was in the lot.
+            self.came_in[entry.entry_id] = entry.amount_micros
+            self.used[entry.entry_id] = -entry.debt_change_micros
+        if entry.opens:
+            self.names[entry.entry_id] = entry.opens.purchase_id
+        for share in entry.lots:
+            if entry.type is EntryType.EXPIRY:
+                self.expired[share.lot_id] -= share.amount_micros
+                self.ends[share.lot_id] = f"{entry.at:%Y-%m-%d}"
+            elif share.lot_id != opened:
+                self.used[share.lot_id] -= share.amount_micros
+            elif entry.of_calls:
+                self.came_in[share.lot_id] += share.amount_micros
+
+
 def report(results: Results) -> Iterator[RenderableType]:
     """Per organization the balance, minutes and cost by leg type, and what credit did not pay."""
-    usages: defaultdict[str, list[Usage]] = defaultdict(list)
+    # Added up in one go each: there may be a million of them.
+    calls: defaultdict[str, CallFigures] = defaultdict(CallFigures)
     for usage in results.usages:
-        usages[usage.call.organization_id].append(usage)
+        calls[usage.call.organization_id].add(usage)
+    ledgers: defaultdict[str, LedgerFigures] = defaultdict(LedgerFigures)
+    for entry in results.entries:
+        ledgers[entry.organization_id].add(entry)
     for account in results.accounts:
         organization_id = account.organization_id
-        entries = [e for e in results.entries if e.organization_id == organization_id]
-        of_organization = usages[organization_id]
-        yield _plain(f"{organization_id}: {_balance(account, entries)}", style="bold")
+        ledger, of_organization = ledgers[organization_id], calls[organization_id]
+        yield _plain(f"{organization_id}: {_balance(account, ledger)}", style="bold")
         yield _calls(of_organization)
-        if entries:
-            yield _lots(organization_id, account, entries)
+        if ledger.entries:
+            yield _lots(account, ledger)
         for pool in results.pools.get(organization_id, ()):
             yield _plain(
                 f"{organization_id}: minute pool of {pool.month}: {pool.used:,} of "
                 f"{pool.minutes:,} minutes used"
             )
-        if any(usage.outcome is not Outcome.CHARGED for usage in of_organization):
+        if of_organization.unpaid:
             yield _not_paid(organization_id, of_organization)
     if results.notifications:
         yield _notifications(results.notifications)
@@ -93,13 +201,12 @@ def report(results: Results) -> Iterator[RenderableType]:
         yield _responses(results.responses)
     if results.rejected:
         yield _refused(results.rejected)
-    yield _summary(results)
+    yield _summary(results, list(calls.values()))
 
 
-def _summary(results: Results) -> Text:
-    charged = sum(1 for usage in results.usages if usage.outcome is Outcome.CHARGED)
-    rerated = sum(1 for usage in results.usages if Flag.RERATED in usage.flags)
-    flagged = sum(1 for usage in results.usages if usage.policy_flag)
+def _summary(results: Results, calls: Sequence[CallFigures]) -> Text:
+    charged = sum(one.by_type[None].charged for one in calls)
+    rerated, flagged = sum(one.rerated for one in calls), sum(one.flagged for one in calls)
     books = "The books agree"
     if results.differences:
         found = "; ".join(f"{one.organization_id}: {one.message}" for one in results.differences)
@@ -147,11 +254,10 @@ def _answer(answer: Mapping[str, Any]) -> str:
     return words
 
 
-def _balance(account: Account, entries: Sequence[LedgerEntry]) -> str:
-    if not entries:
+def _balance(account: Account, ledger: LedgerFigures) -> str:
+    if not ledger.entries:
         return "no credit"
-    charged = -sum(e.amount_micros for e in entries if e.of_calls)
-    expired = -sum(e.amount_micros for e in entries if e.type is EntryType.EXPIRY)
+    charged, expired = ledger.charged_micros, ledger.expired_micros
     balance = format_micros(account.balance_micros)
     put_in = format_micros(account.balance_micros + charged + expired)
     currency = account.currency or "(no currency yet)"
@@ -161,9 +267,9 @@ def _balance(account: Account, entries: Sequence[LedgerEntry]) -> str:
     )
 
 
-def _lots(organization_id: str, account: Account, entries: Sequence[LedgerEntry]) -> Table:
+def _lots(account: Account, ledger: LedgerFigures) -> Table:
     table = _table(
-        f"{organization_id}: lots of credit, in the order in which they pay",
+        f"{account.organization_id}: lots of credit, in the order in which they pay",
         "lot",
         "expires",
         "came in",
@@ -171,34 +277,15 @@ def _lots(organization_id: str, account: Account, entries: Sequence[LedgerEntry]
         "expired",
         "left",
     )
-    came_in, used, expired = Counter[str](), Counter[str](), Counter[str]()
-    names: dict[str, str] = {}
-    ends: dict[str, str] = {}
-    for entry in entries:
-        opened = entry.opens and entry.opens.lot_id
-        if entry.opens and not entry.of_calls:
-            # What paid a debt never was in the lot.
-            came_in[entry.entry_id] = entry.amount_micros
-            used[entry.entry_id] = -entry.debt_change_micros
-        if entry.opens:
-            names[entry.entry_id] = entry.opens.purchase_id
-        for share in entry.lots:
-            if entry.type is EntryType.EXPIRY:
-                expired[share.lot_id] -= share.amount_micros
-                ends[share.lot_id] = f"{entry.at:%Y-%m-%d}"
-            elif share.lot_id != opened:
-                used[share.lot_id] -= share.amount_micros
-            elif entry.of_calls:
-                came_in[share.lot_id] += share.amount_micros
     held = {lot.lot_id: lot for lot in account.lots}
-    for lot_id in [*sorted(names.keys() - held), *held]:
+    for lot_id in [*sorted(ledger.names.keys() - held), *held]:
         lot = held.get(lot_id)
         table.add_row(
-            _plain(names[lot_id]),
-            f"{lot.expires_at:%Y-%m-%d}" if lot else ends.get(lot_id, "used up"),
-            _aligned(came_in[lot_id]),
-            _aligned(used[lot_id]),
-            _aligned(expired[lot_id]),
+            _plain(ledger.names[lot_id]),
+            f"{lot.expires_at:%Y-%m-%d}" if lot else ledger.ends.get(lot_id, "used up"),
+            _aligned(ledger.came_in[lot_id]),
+            _aligned(ledger.used[lot_id]),
+            _aligned(ledger.expired[lot_id]),
             _aligned(lot.remaining_micros if lot else 0),
         )
     if account.debt_micros:
@@ -220,43 +307,22 @@ def _notifications(notifications: Sequence[Document]) -> Table:
     return table
 
 
-def _calls(usages: Sequence[Usage]) -> Table:
+def _calls(calls: CallFigures) -> Table:
     table = _table(None, "call", "calls", "charged", "billed minutes", "pool", "cost")
     for leg_type, name in _LEG_NAMES.items():
-        of_type = [usage for usage in usages if usage.call.leg_type is leg_type]
-        if of_type:
-            table.add_row(name, *_figures(of_type))
+        if leg_type in calls.by_type:
+            table.add_row(name, *calls.by_type[leg_type].cells())
     table.add_section()
-    table.add_row("all", *_figures(usages))
+    table.add_row("all", *calls.by_type[None].cells())
     return table
 
 
-def _figures(usages: Sequence[Usage]) -> tuple[str, ...]:
-    charged = [usage for usage in usages if usage.outcome is Outcome.CHARGED]
-    seconds = sum(usage.price.billed_seconds for usage in charged)
-    return (
-        str(len(usages)),
-        str(len(charged)),
-        f"{-(-seconds // 60):,}",
-        f"{sum(usage.pool_minutes for usage in usages):,}",
-        _aligned(sum(usage.charge_micros for usage in charged)),
-    )
-
-
-def _not_paid(organization_id: str, usages: Sequence[Usage]) -> Table:
+def _not_paid(organization_id: str, calls: CallFigures) -> Table:
     title = f"{organization_id}: calls that credit did not pay"
     table = _table(title, "outcome", "reason", "calls", "retail cost", "currency")
-    # Amounts of two currencies are never added up.
-    groups: defaultdict[tuple[str, str, str], list[Usage]] = defaultdict(list)
-    for usage in usages:
-        if usage.outcome is not Outcome.CHARGED:
-            currency = usage.stated_price.currency or ""
-            groups[usage.outcome, usage.reason or "", currency].append(usage)
-    for (outcome, reason, currency), of_group in sorted(groups.items()):
-        amounts = [usage.stated_price.retail_micros for usage in of_group]
-        stated = [micros for micros in amounts if micros is not None]
-        cost = _aligned(sum(stated)) if stated else "-"
-        table.add_row(outcome, reason, str(len(of_group)), cost, currency)
+    for (outcome, reason, currency), group in sorted(calls.unpaid.items()):
+        cost = "-" if group.retail_micros is None else _aligned(group.retail_micros)
+        table.add_row(outcome, reason, str(group.calls), cost, currency)
     return table
 
 

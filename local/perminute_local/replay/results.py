@@ -17,12 +17,13 @@ from perminute.adapters.dynamodb.account_items import (
     entry_in,
     lot_of,
 )
-from perminute.adapters.dynamodb.call_items import call_of
+from perminute.adapters.dynamodb.call_items import OUTCOME, usage_of
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
 from perminute.adapters.dynamodb.tables import Tables, connect
 from perminute.application.licensing_cache import LicensingCache
 from perminute.domain.credit.accounts import Account
+from perminute.domain.credit.ledger import LedgerEntry
 from perminute.domain.pools.pools import Month, month_of
 from perminute.domain.rating.usage_record import Usage
 from perminute.domain.values.money import format_micros
@@ -30,17 +31,19 @@ from perminute.domain.values.times import format_instant, parse_instant
 from perminute.settings import read_timeout_seconds
 from perminute.sqs import event_id_of
 from perminute_local.dead_letters import UNKNOWN
+from perminute_local.replay.sorted_on_disk import SortedOnDisk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from mypy_boto3_sqs.client import SQSClient
     from mypy_boto3_sqs.type_defs import MessageTypeDef
 
+    from perminute.adapters.dynamodb.codec import Item
+    from perminute.adapters.dynamodb.tables import Table
     from perminute.adapters.notification_documents import Document
     from perminute.application.check_books import BooksReport
-    from perminute.domain.credit.ledger import LedgerEntry
     from perminute.domain.credit.lots import Lot, LotShare
     from perminute.domain.reconciliation.reconciliation import Difference
     from perminute.settings import TableNames
@@ -79,8 +82,8 @@ class Results:
     """Everything that the run booked, recorded and refused."""
 
     accounts: list[Account]
-    usages: list[Usage]
-    entries: list[LedgerEntry]
+    usages: Sequence[Usage] | SortedOnDisk[Usage]
+    entries: Sequence[LedgerEntry] | SortedOnDisk[LedgerEntry]
     rejected: list[Rejected] = field(default_factory=list)
     further: Mapping[str, Sequence[Lot]] = field(default_factory=dict)
     """By organization the lots that are not in its account item."""
@@ -99,14 +102,8 @@ class Results:
     def parts(self) -> dict[str, Any]:
         """Return the same with iterators of the calls and of the ledger.
 
-        There may be a million of these, and each would take as much memory again as a document.
+        There may be a million of these: one at a time is in memory.
         """
-        calls_by_entry: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
-        for usage in self.usages:
-            for entry, _ in usage.movements:
-                calls_by_entry[usage.call.organization_id, entry].append(usage.call.call_id)
-        for one in self.entries:
-            calls_by_entry[one.organization_id, one.entry_id] += one.call_ids
         return {
             "organizations": {
                 account.organization_id: _account_document(
@@ -117,10 +114,7 @@ class Results:
                 for account in self.accounts
             },
             "calls": map(_usage_document, self.usages),
-            "ledger": (
-                _entry_document(entry, calls_by_entry[entry.organization_id, entry.entry_id])
-                for entry in self.entries
-            ),
+            "ledger": self._ledger(),
             "notifications": self.notifications,
             "responses": [response.answer for response in self.responses],
             "differences": [difference_document(one) for one in self.differences],
@@ -129,6 +123,15 @@ class Results:
                 {"eventId": event_id, "reason": reason} for event_id, reason in self.rejected
             ],
         }
+
+    def _ledger(self) -> Iterator[dict[str, Any]]:
+        calls = SortedOnDisk[str]()
+        for usage in self.usages:
+            for entry_id, _ in usage.movements:
+                calls.add(usage.call.organization_id, entry_id, usage.call.call_id)
+        for entry in self.entries:
+            named = calls.of(entry.organization_id, entry.entry_id)
+            yield _entry_document(entry, [*named, *entry.call_ids])
 
 
 def collect(
@@ -142,16 +145,30 @@ def collect(
     `places` returns the ids of the file by those that functions know, where these differ: it goes
     through all events, and is called only if one was refused.
     """
-    items = list(_scan(tables.credit))
-    accounts = [account_of(item) for item in items if item["record"]["S"] == ACCOUNT]
-    further: defaultdict[str, list[Lot]] = defaultdict(list)
-    for item in sorted(items, key=lambda one: one["record"]["S"]):
-        if item["record"]["S"].startswith(FURTHER_LOT):
-            lot = lot_of(item)
-            further[item["organizationId"]["S"]].append(lot)
-    entries = [entry for item in items if (entry := entry_in(item))]
-    calls = map(call_of, _scan(tables.usage))
-    usages = [call for call in calls if isinstance(call, Usage)]
+    connection = connect(read_timeout_seconds=read_timeout_seconds(os.environ))
+    schema = Tables.bind(connection, tables)
+    accounts: dict[str, Account] = {}
+    further: defaultdict[str, dict[str, Lot]] = defaultdict(dict)
+    entries, usages = SortedOnDisk[LedgerEntry](), SortedOnDisk[Usage]()
+    for item in _scan(schema.credit):
+        organization_id, record = item["organizationId"]["S"], item["record"]["S"]
+        if record == ACCOUNT:
+            accounts[organization_id] = account_of(item)
+        elif record.startswith(FURTHER_LOT):
+            further[organization_id][record] = lot_of(item)
+        if entry := entry_in(item):
+            entries.add(organization_id, entry.entry_id, entry)
+    months: defaultdict[str, set[Month]] = defaultdict(set)
+    for item in _scan(schema.usage):
+        if OUTCOME in item:
+            usage = usage_of(item)
+            call = usage.call
+            # Of the same length for every call, so that texts have the order of times.
+            ended_at = call.ended_at.isoformat(timespec="microseconds")
+            usages.add(call.organization_id, f"{ended_at}{call.call_id}", usage)
+            called = months[call.organization_id]
+            if call.answered_at is not None:
+                called.add(month_of(call))
     dead_letters = list(_dead_letters(stack))
     ids = places() if dead_letters else {}
     for refused in dead_letters:
@@ -159,35 +176,26 @@ def collect(
         own, mark, place = refused.event_id.rpartition("#")
         event_id = ids.get(refused.event_id) or ids.get(own, own) + mark + place
         rejected.append(refused._replace(event_id=event_id))
-    known = {account.organization_id for account in accounts}
-    accounts += (
-        Account(organization_id=organization_id)
-        for organization_id in {usage.call.organization_id for usage in usages} - known
-    )
+    for organization_id in months.keys() - accounts:
+        accounts[organization_id] = Account(organization_id=organization_id)
     return Results(
-        further=further,
-        pools=_pools(tables, usages),
-        accounts=sorted(accounts, key=lambda a: a.organization_id),
-        usages=sorted(
-            usages, key=lambda u: (u.call.organization_id, u.call.ended_at, u.call.call_id)
-        ),
-        entries=sorted(entries, key=lambda e: (e.organization_id, e.entry_id)),
+        further={name: [lots[one] for one in sorted(lots)] for name, lots in further.items()},
+        pools=_pools(schema, months),
+        accounts=[account for _, account in sorted(accounts.items())],
+        usages=usages,
+        entries=entries,
         # A refused event that is delivered twice is refused twice; it is listed once.
         rejected=list(dict.fromkeys(rejected)),
     )
 
 
-def _pools(tables: TableNames, usages: Sequence[Usage]) -> dict[str, list[PoolUse]]:
+def _pools(tables: Tables, months: Mapping[str, Collection[Month]]) -> dict[str, list[PoolUse]]:
     # Of months in which there were calls and there were minutes.
-    connection = connect(read_timeout_seconds=read_timeout_seconds(os.environ))
-    schema = Tables.bind(connection, tables)
-    credit, licensing = DynamoDBCreditStore(schema), DynamoDBLicensingStore(schema)
-    months: defaultdict[str, set[Month]] = defaultdict(set)
-    for usage in usages:
-        if usage.call.answered_at is not None:
-            months[usage.call.organization_id].add(month_of(usage.call))
+    credit, licensing = DynamoDBCreditStore(tables), DynamoDBLicensingStore(tables)
     pools: dict[str, list[PoolUse]] = {}
     for organization_id, called in months.items():
+        if not called:
+            continue
         account = credit.account(organization_id)
         known = LicensingCache(licensing).for_account(account, ())
         uses = [
@@ -202,9 +210,9 @@ def _pools(tables: TableNames, usages: Sequence[Usage]) -> dict[str, list[PoolUs
     return pools
 
 
-def _scan(table: str) -> Iterator[dict[str, Any]]:
-    client = boto3.client("dynamodb")
-    for page in client.get_paginator("scan").paginate(TableName=table, ConsistentRead=True):
+def _scan(table: Table) -> Iterator[Item]:
+    client: Any = table.connection.client
+    for page in client.get_paginator("scan").paginate(TableName=table.name, ConsistentRead=True):
         yield from page["Items"]
 
 
