@@ -13,7 +13,7 @@ from template_queues import read_queues
 from perminute.adapters.dynamodb.streams import HEARTBEAT
 from perminute.adapters.messaging import DELAY_SECONDS
 from perminute.observability import NAMESPACE
-from perminute_local.replay.lambda_runtime import matches
+from perminute_local.replay.streams import matches
 from perminute_local.stack import Template, environment_of, parameters_of, present, resources
 
 ROOT = Path(__file__).parents[2]

@@ -13,7 +13,7 @@ from perminute.domain.licensing.timelines import RERATING_HORIZON
 from perminute.domain.reconciliation.book_checks import WHOLE_WITHIN_DAYS
 from perminute.settings import TableNames
 from perminute.sqs import MAX_HIDDEN_SECONDS
-from perminute_local.replay.lambda_runtime import matches
+from perminute_local.replay.streams import matches
 from perminute_local.stack import Template, environment_of, resources
 
 SQS_EVENT = {

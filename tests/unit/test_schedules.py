@@ -17,8 +17,8 @@ from perminute_local.replay.lambda_runtime import (
     Clock,
     Failure,
     Scheduled,
-    matches,
 )
+from perminute_local.replay.streams import matches
 from perminute_local.stack import ScheduleTrigger, StackError
 
 if TYPE_CHECKING:

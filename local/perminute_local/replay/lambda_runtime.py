@@ -1,11 +1,10 @@
-"""Lambda and its event sources: functions, batches of queues and streams, and schedules.
+"""Lambda and its event sources: functions, batches of queues and schedules.
 
 The functions' own handlers run in this process, each with the environment of the template.
 """
 
 from __future__ import annotations
 
-import base64
 import gc
 import hashlib
 import importlib
@@ -27,12 +26,11 @@ import boto3
 from perminute.adapters.dynamodb.account_items import ACCOUNT, ACCOUNTS_INDEX, NEVER_DUE
 from perminute.domain.values.times import end_of, format_instant, parse_instant
 from perminute_local.embedded_aws import REGION, environment
-from perminute_local.stack import StackError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from perminute_local.stack import Function, Pattern, ScheduleTrigger, StreamTrigger
+    from perminute_local.stack import Function, ScheduleTrigger
 
 
 QUIET = {"POWERTOOLS_LOG_LEVEL": "ERROR"}
@@ -198,97 +196,6 @@ def _failed(answer: dict[str, Any] | None) -> set[str] | None:
     if answer is None:
         return None
     return {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
-
-
-ATTEMPTS = 3
-"""Deliveries of one batch in a replay: what fails there does not get better by trying again."""
-
-
-class Reader(NamedTuple):
-    """A function that reads the records which its mapping's patterns match."""
-
-    trigger: StreamTrigger
-    function: LambdaFunction
-    attempts: int = ATTEMPTS
-
-    def wants(self, record: dict[str, Any]) -> bool:
-        """Whether the mapping hands it this record."""
-        return any(matches(pattern, record) for pattern in self.trigger.patterns)
-
-    def read(self, records: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-        """Deliver records batch by batch; yield those that were given up."""
-        size = self.trigger.batch_size
-        for start in range(0, len(records), size):
-            batch = list(records[start : start + size])
-            for _ in range(self.attempts):
-                if batch:
-                    batch = self.function.invoke_with_records(batch)
-            yield from batch
-
-
-class TableStream:
-    """Continues to read where it stopped, for each of its readers."""
-
-    def __init__(self, arn: str, readers: Sequence[Reader]) -> None:
-        self.readers = readers
-        self._client = boto3.client("dynamodbstreams")
-        shards = self._client.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]
-        self._iterators = [
-            self._client.get_shard_iterator(
-                StreamArn=arn, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
-            )["ShardIterator"]
-            for shard in shards
-        ]
-
-    def pump(self) -> tuple[set[str], list[dict[str, Any]]]:
-        """Deliver all that the stream has by now, and what the functions themselves add to it.
-
-        Return the names of the functions that were invoked, and the records given up.
-        """
-        invoked, given_up = set[str](), list[dict[str, Any]]()
-        while records := list(self._records()):
-            for reader in self.readers:
-                if wanted := list(filter(reader.wants, records)):
-                    invoked.add(reader.function.name)
-                    given_up += reader.read(wanted)
-        return invoked, given_up
-
-    def _records(self) -> Iterator[dict[str, Any]]:
-        for number, iterator in enumerate(self._iterators):
-            answer = self._client.get_records(ShardIterator=iterator)
-            self._iterators[number] = answer["NextShardIterator"]
-            # Lambda hands records over as JSON: a time is a number there.
-            yield from json.loads(json.dumps(answer["Records"], default=_as_json))
-
-
-def _as_json(value: datetime | bytes) -> float | str:
-    # As Lambda writes it: a time is a number, bytes are in base 64.
-    return base64.b64encode(value).decode() if isinstance(value, bytes) else value.timestamp()
-
-
-def matches(pattern: Pattern, record: dict[str, Any]) -> bool:
-    """Apply an event filter as Lambda does: of its operators, equality, prefix and exists."""
-    for name, wanted in pattern.items():
-        value = record.get(name)
-        if isinstance(wanted, dict):
-            if not (isinstance(value, dict) and matches(wanted, value)):
-                return False
-        elif not any(_allows(one, value) for one in wanted):
-            return False
-    return True
-
-
-def _allows(wanted: object, value: object) -> bool:
-    match wanted:
-        case str():
-            return value == wanted
-        case {"prefix": str(prefix)}:
-            return isinstance(value, str) and value.startswith(prefix)
-        case {"exists": bool(exists)}:
-            return (value is not None) is exists
-        case _:
-            msg = f"the filter operator {wanted} is not known here"
-            raise StackError(msg)
 
 
 MAX_RUNS_BETWEEN_EVENTS = 2_000

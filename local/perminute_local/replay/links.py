@@ -21,17 +21,15 @@ from perminute.domain.values.identifiers import canonical_id
 from perminute.events.telephony import TELEPHONY
 from perminute.sqs import event_id_of
 from perminute_local.replay.lambda_runtime import (
-    ATTEMPTS,
     Clock,
     Failure,
     LoadedFunction,
-    Reader,
     Scheduled,
     SQSMessage,
-    TableStream,
     log_errors_only,
 )
 from perminute_local.replay.results import Rejected, Response, drain, unknown_source
+from perminute_local.replay.streams import ATTEMPTS, Reader, TableStream
 from perminute_local.stack import ApiTrigger, QueueTrigger, ScheduleTrigger, StreamTrigger
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from perminute_local.replay.lambda_runtime import matches
+from perminute_local.replay.streams import matches
 from perminute_local.simulation.faults import Fault, rng_of
 
 if TYPE_CHECKING:
