@@ -101,7 +101,7 @@ class Events:
         return len(self._order)
 
     def __iter__(self) -> Iterator[Delivery]:
-        """Read them; raises `WrongFile` if the file was changed meanwhile."""
+        """Read them; raises `WrongFile` if the file was changed meanwhile, or `OSError`."""
         with self._path.open("rb") as lines:
             for position in self._order:
                 lines.seek(self._offsets[position])
