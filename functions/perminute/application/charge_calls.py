@@ -56,9 +56,8 @@ if TYPE_CHECKING:
 
 _CALLS = MAX_ITEMS_PER_TRANSACTION - 2  # calls that fit beside the account and the outbox item
 _ALWAYS_FIT = _CALLS // 3  # the same if each call also needs a list and a pool of its own
-# Messages of a batch (template.yaml): one transaction if all are of one organization, also
-# at the end of a month, with lists of two days and pools of two months; four items are left for
-# limits, late calls, expired lots and further notifications.
+# Messages of a batch (template.yaml): one transaction if all are of one organization, with lists of
+# two days and pools of two months; four items are left for limits, expired lots and notifications.
 CALLS_PER_BATCH = _CALLS - 2 - 2 - 4
 
 
@@ -289,8 +288,7 @@ class _OrganizationCharge:
         # The account may no longer contain a reservation that has lapsed. If the record of that
         # call still exists, it stops the transaction, which is then repeated with the reservation.
         call_ids = [end.call_id for end in ended]
-        unread = self.unread_reservations
-        found = {call: unread[call] for call in call_ids if call in unread}
+        found = {id_: one for id_, one in self.unread_reservations.items() if id_ in call_ids}
         if account.reserved:
             found |= self.use_case.credit.reservations(self.organization_id, call_ids)
         # A call that is charged by its bridge's reports is charged by those that were read. If its
