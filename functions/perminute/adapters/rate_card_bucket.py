@@ -15,7 +15,7 @@ import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
-from urllib3.exceptions import HTTPError
+from botocore.httpsession import URLLib3SSLError  # type: ignore[attr-defined] # urllib3's
 
 from perminute.domain.errors import FaultyRateCard, Unavailable
 
@@ -177,7 +177,7 @@ class RateCardBucket:
             client = self._client = self._client or self._make_client()
         try:
             return client.get_object(Bucket=self._name, Key=key)["Body"].read()
-        except (BotoCoreError, ClientError, HTTPError) as error:
-            # urllib3's own is that of TLS while the body is read, which botocore lets pass.
+        except (BotoCoreError, ClientError, URLLib3SSLError) as error:
+            # The last one is that of TLS while the body is read, which botocore lets pass.
             msg = f"s3://{self._name}/{key} cannot be read: {error}"
             raise Unavailable(msg) from error
