@@ -8,7 +8,6 @@ each way in a process of its own.
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -28,7 +27,7 @@ from perminute.domain.errors import Unavailable
 from perminute.domain.reconciliation.book_checks import BooksCursor, CallCost
 from perminute.domain.reconciliation.reconciliation import AccountTotals, Statement
 from perminute.ports.stores import ListedOrganizations
-from perminute_local.bench.report import Row, print_result
+from perminute_local.bench.report import Row, peak_kib, print_result
 from perminute_local.stack import load_template, resources
 
 if TYPE_CHECKING:
@@ -249,7 +248,7 @@ def measure(way: str, organizations: int, entries: int) -> dict[str, Any]:
     started, clock = time.process_time(), WorkClock()
     books = GeneratedBooks(clock, organizations, entries)
     figures = _ours(books, clock) if way == "ours" else _naive(books, clock)
-    megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1_024
+    megabytes = peak_kib() // 1_024
     return {
         "organizations": organizations,
         "entriesOfEach": entries,

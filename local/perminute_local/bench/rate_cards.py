@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from perminute.formats.compiled_rate_card import compile_rate_card, read_compiled_rate_card
 from perminute.formats.rate_card_csv import read_rate_card
-from perminute_local.bench.report import Row, best_cpu_seconds, print_result
+from perminute_local.bench.report import Row, best_cpu_seconds, peak_kib, print_result
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,17 +90,11 @@ def _measured_apart(form: str, content: bytes) -> int:
 
 def _memory_mib(read: Callable[[bytes], RateCard], path: Path) -> int:
     # What the process has more of, at most, while a second card is loaded, with its file.
-    before = _peak_kib()
+    before = peak_kib()
     cards = [read(path.read_bytes()) for _ in range(2)]
-    peak = _peak_kib()
+    peak = peak_kib()
     del cards
     return (peak - before) // KIB_OF_MIB
-
-
-def _peak_kib() -> int:
-    # Not `ru_maxrss`, which begins with that of the process that started this one.
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return int(status.partition("VmHWM:")[2].split()[0])
 
 
 def _card(rows: int) -> bytes:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from perminute.domain.values.times import format_instant
 from perminute_local.bench.builders import RATE_CARD
-from perminute_local.bench.report import Row, print_result
+from perminute_local.bench.report import Row, forget_peak, peak_kib, print_result
 from perminute_local.example_day import DESTINATIONS, SETTING_UP, WORKING_DAY, Day, Event
 from perminute_local.replay.links import InProcess
 from perminute_local.replay.plan import Disturbance
@@ -67,6 +67,7 @@ def _measure(calls: int, organizations: int, batch_size: int | None) -> dict[str
             lines.writelines(json.dumps(event) + "\n" for event in _events(calls, organizations))
         plan = read_plan(folder, batch_size=batch_size, disturbance=Disturbance())
         system = System(InProcess(stack), plan.rate_card)
+        forget_peak()
         started, began = time.perf_counter(), time.process_time()
         results = system.replay(plan, advance=lambda _: None)
         with Path(os.devnull).open("w", encoding="utf-8") as nowhere, redirect_stdout(nowhere):
@@ -83,8 +84,7 @@ def _measure(calls: int, organizations: int, batch_size: int | None) -> dict[str
         "callsPerSecond": round(calls / seconds),
         "cpuSeconds": round(cpu_seconds, 2),
         "emulatorsCpuSeconds": round(_emulators_seconds() - before, 2),
-        "peakMegabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1_024,
-        "emulatorsPeakMegabytes": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1_024,
+        "peakMegabytes": peak_kib() // 1_024,
     }
 
 

@@ -8,6 +8,7 @@ import platform
 import sys
 import time
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -51,6 +52,18 @@ def best_cpu_seconds(work: Callable[[], object], rounds: int) -> float:
         work()
         best = min(best, time.process_time() - started)
     return best
+
+
+def peak_kib() -> int:
+    """Return the most memory that this process had since it started, or since `forget_peak`."""
+    # Not `ru_maxrss`, which begins with that of the process that started this one.
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.partition("VmHWM:")[2].split()[0])
+
+
+def forget_peak() -> None:
+    """Have `peak_kib` begin with the memory that this process has now (Linux: proc(5))."""
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
 
 def _machine() -> dict[str, Any]:
