@@ -64,8 +64,8 @@ if TYPE_CHECKING:
 _EXPIRY, _RECONCILIATION = "ExpireCreditFunction", "ReconcileBooksFunction"
 _QUEUE_RERATINGS = "QueueReratingsFunction"
 _DEEPEST = 2  # functions that overtake each other: a third one finds nothing more
-_MAX_ROUNDS = 200
-"""Rounds within which everything has settled without faults."""
+_MAX_ROUNDS = 1_000
+"""Rounds within which everything has settled without faults; hundreds may be checks of books."""
 _NIGHTS_PER_CHECK = 4
 """Nights of which one has a check of the books: more would take longer than all else."""
 _DAY, _MOMENT = timedelta(days=1), timedelta(microseconds=1)
