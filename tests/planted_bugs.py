@@ -530,7 +530,7 @@ def adjusting_before_any_currency() -> Iterator[None]:
 
 @contextmanager
 def stating_no_price_in_another_currency() -> Iterator[None]:
-    """A price in another currency than the credit's is stated as none, whoever pays."""
+    """A price in another currency than the credit's is stated as none, paid or not."""
 
     def stated(one: Usage) -> Price:
         is_foreign = one.price.unpriced is Unpriced.CURRENCY_MISMATCH

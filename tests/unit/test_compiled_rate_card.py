@@ -59,6 +59,7 @@ def test_a_price_is_a_whole_number_of_micro_units(number: bytes) -> None:
     ("old", "new", "message"),
     [
         (COMPILED, b"", "begins with '', and not with 'perminute rate card 1'"),
+        (COMPILED, b"perminute rate card 1", "invalid literal"),
         (b"card 1", b"card 2", "begins with 'perminute rate card 2', and not"),
         (b"\t0 1 0 2", b"", "not enough values"),
         (b"\n2\n", b"\n\n", "invalid literal"),

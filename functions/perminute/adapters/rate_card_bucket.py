@@ -109,7 +109,7 @@ class ReadCard(NamedTuple):
     """A card, and what was read of it."""
 
     card: RateCard
-    digest: str  # of the CSV, by which two cards of one version are told apart
+    digest: str  # of the CSV: another one under the same version is refused
     fault: str = ""  # why the compiled form could not be used, if it could not
 
 

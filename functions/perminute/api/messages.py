@@ -184,7 +184,7 @@ class AnswerDocument(Message, frozen=True, kw_only=True):
     rate_per_minute: Annotated[
         Money | None,
         about(
-            "What a minute costs at the start of the call by the rate card, whoever pays; "
+            "What a minute costs at the start of the call by the rate card, paid or not; "
             "later minutes may have another rate."
         ),
     ]
@@ -213,7 +213,7 @@ class PriceDocument(Message, frozen=True, kw_only=True):
     retail_cost: Annotated[
         Money | None,
         about(
-            "The price by the rate card, whoever pays; null if it has none, and if "
+            "The price by the rate card, paid or not; null if it has none, and if "
             "`outcome` is `unrated`."
         ),
     ]

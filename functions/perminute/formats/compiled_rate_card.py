@@ -71,13 +71,13 @@ def read_compiled_rate_card(content: bytes, *, version: str = "") -> RateCard:
 
     The card raises `Unavailable` when it is asked for a rate whose text is faulty.
     """
-    first, *lines = content.decode("ascii").split("\n")
+    first, _, rest = content.decode("ascii").partition("\n")
     if first != FORMAT:
         msg = f"begins with {first[:40]!r}, and not with {FORMAT!r}"
         raise ValueError(msg)
-    leg_types = int(lines[0])
-    texts = lines[1 + leg_types :]
-    by_leg_type = dict(_read_index(line, texts) for line in lines[1 : 1 + leg_types])
+    leg_types, *lines = rest.split("\n")
+    texts = lines[int(leg_types) :]
+    by_leg_type = dict(_read_index(line, texts) for line in lines[: int(leg_types)])
     return RateCard.unread(by_leg_type, _read_rates, version=version)
 
 

@@ -108,7 +108,7 @@ class _AboutCalls(NamedTuple):
     leg_type: LegType | None = None
     number: str | None = None  # it sets the price; its last four digits are masked
     answered_at: datetime | None = None
-    # By the rate card, whoever pays; None if it has no price in the currency of the credit.
+    # By the rate card, paid or not; None if it has no price in the currency of the credit.
     retail_cost_micros: int | None = None
     currency: str | None = None
     calls: int | None = None  # how many, in a digest

@@ -54,7 +54,7 @@ POLICY_FLAGS = (Flag.DIAL_OUT_NOT_ALLOWED, Flag.TOLL_FREE_NOT_ALLOWED)
 
 
 class Price(NamedTuple):
-    """The price of a call by the rate card, whoever pays; money in micro-units of `currency`."""
+    """The price of a call by the rate card, paid or not; money in micro-units of `currency`."""
 
     # It contains the row that priced the call, so that the call can be priced again, and its price
     # explained, without the card.
