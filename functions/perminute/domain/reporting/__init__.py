@@ -1,0 +1,1 @@
+"""What is reported: usage, calls, the ledger, statements and explanations."""
