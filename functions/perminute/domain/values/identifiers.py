@@ -24,9 +24,14 @@ def canonical_id(identifier: str) -> str:
     """Return the spelling of an id by which it is stored and compared."""
     # Lower case may have more characters, but never more than four bytes for one: what has
     # `MAX_ID_LENGTH` characters as it is sent still fits a key.
-    if "@" in identifier or _GUID.fullmatch(identifier):
+    if "@" in identifier or is_guid(identifier):
         return identifier.lower()
     return identifier
+
+
+def is_guid(identifier: str) -> bool:
+    """Whether an id is a GUID, in either case."""
+    return _GUID.fullmatch(identifier) is not None
 
 
 def check_spaces(identifier: str) -> str:
