@@ -18,7 +18,7 @@ from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.adapters.memory import InMemoryBooks, InMemoryCalls, InMemoryStore
 from perminute.adapters.memory import calls as memory_calls
 from perminute.adapters.memory import licensing as memory_licensing
-from perminute.api import call_documents, endpoints, http
+from perminute.api import call_documents, endpoints, serving
 from perminute.application import (
     book_credit,
     check_books,
@@ -371,7 +371,7 @@ def spelling_users_as_requests_do() -> Iterator[None]:
         read, organizer_id = parse(body, message), json.loads(body).get("organizerId")
         return structs.replace(read, organizer_id=organizer_id) if organizer_id else read
 
-    with patch.object(http, "parse", as_sent):
+    with patch.object(serving, "parse", as_sent):
         yield
 
 

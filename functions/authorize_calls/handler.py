@@ -6,14 +6,8 @@ import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from perminute.api.http import (
-    http_response,
-    invocation_response,
-    report_served,
-    request_id_of,
-    serve_http,
-    serve_invocation,
-)
+from perminute.api.http import http_response, invocation_response, report_served, request_id_of
+from perminute.api.serving import metric_of, serve_http, serve_invocation
 from perminute.application.correlation import caused_by
 from perminute.application.retry import Deadline
 from perminute.aws import AwsResources
@@ -36,8 +30,8 @@ def handler(event: Any, context: LambdaContext) -> dict[str, Any]:  # noqa: ANN4
     if isinstance(event, dict) and "routeKey" in event:
         with caused_by(request_id_of(event)):
             served = serve_http(api, event, deadline, tokens)
-            report_served(served)
+            report_served(served, metric_of)
         return http_response(served.outcome)
     served = serve_invocation(api, event, deadline, datetime.now(UTC))
-    report_served(served)
+    report_served(served, metric_of)
     return invocation_response(served.outcome)

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 from msgspec.json import schema_components
 
 from perminute.api.endpoints import ENDPOINTS
-from perminute.api.http import MAX_BODY_BYTES
-from perminute.api.messages import AuthorizeBody, ErrorDocument, ReportBody
+from perminute.api.messages import AuthorizeBody, ReportBody
+from perminute.api.serving import MAX_BODY_BYTES
+from perminute.api.values import ErrorDocument
 from perminute.fields import Id, OrganizationId
 from perminute_local.event_documents import numbers_by_leg_type, schema_of_text, without_references
 

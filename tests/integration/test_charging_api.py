@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from charging import ROOT, System, ready_system, sample
 
-from perminute.api.http import MAX_BODY_BYTES
+from perminute.api.serving import MAX_BODY_BYTES
 from perminute.observability import logger
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from perminute.api.endpoints import ENDPOINTS
-from perminute.api.http import http_response, serve_http
+from perminute.api.http import http_response
+from perminute.api.serving import serve_http
 from perminute.application.retry import NEVER
 from perminute.domain.errors import MissingSetting
 from perminute.settings import TokenSettings

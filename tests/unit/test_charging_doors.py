@@ -14,8 +14,8 @@ from charging import sample
 from perminute.adapters.memory import PublishedRateCards
 from perminute.api.call_documents import cursor_of, read_cursor
 from perminute.api.endpoints import BY_NAME
-from perminute.api.http import MAX_BODY_BYTES
 from perminute.api.messages import MAX_CURSOR_LENGTH
+from perminute.api.serving import MAX_BODY_BYTES
 from perminute.domain.errors import Refused
 from perminute.domain.rating.calls import MAX_ID_LENGTH
 from perminute.ports.stores import CallPlace

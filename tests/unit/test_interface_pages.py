@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import fields
 
 from perminute.api.endpoints import ENDPOINTS
-from perminute.api.messages import ErrorDocument
+from perminute.api.values import ErrorDocument
 from perminute_local.replay.results import Results
 
 DOCS = Path(__file__).parents[2] / "docs"

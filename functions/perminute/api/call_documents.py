@@ -6,8 +6,8 @@ from base64 import b64decode, urlsafe_b64encode
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from perminute.api.documents import instant_text
 from perminute.api.messages import CallDocument, CallsDocument
+from perminute.api.values import instant_text
 from perminute.domain.authorization.reservations import (
     Answer,
     Decision,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from perminute.api.messages import AnswerDocument, BalanceDocument, PriceDocument
+from perminute.api.values import instant_text, money_text
 from perminute.domain.limits.spending import SpendCounters, day_of
 from perminute.domain.rating.usage_record import Flag
 from perminute.domain.values.money import format_micros
@@ -23,8 +24,8 @@ def answer_document(answer: Answer) -> AnswerDocument:
     """Write the answer to a request about a call."""
     fields = answer._asdict()
     return AnswerDocument(
-        rate_per_minute=_money(fields.pop("rate_micros_per_minute")),
-        connection_fee=_money(fields.pop("connection_fee_micros")),
+        rate_per_minute=money_text(fields.pop("rate_micros_per_minute")),
+        connection_fee=money_text(fields.pop("connection_fee_micros")),
         valid_until=instant_text(fields.pop("valid_until")),
         report_before=instant_text(fields.pop("report_before")),
         **fields,
@@ -45,9 +46,9 @@ def price_document(usage: Usage, *, entitled: bool) -> PriceDocument:
         billed_seconds=price.billed_seconds,
         prefix=price.prefix,
         country=price.country,
-        rate_per_minute=_money(price.rate_micros_per_minute),
-        connection_fee=_money(price.connection_fee_micros),
-        retail_cost=_money(price.retail_micros),
+        rate_per_minute=money_text(price.rate_micros_per_minute),
+        connection_fee=money_text(price.connection_fee_micros),
+        retail_cost=money_text(price.retail_micros),
         currency=price.currency,
         outcome=usage.outcome if entitled else None,
         reason=reason and reason.value,
@@ -75,15 +76,6 @@ def balance_document(account: Account, at: datetime, further: Lots = ()) -> Bala
         available=format_micros(balance_micros - reserved_micros),
         calls=account.reserved.calls_at(at),
         spent_today=format_micros(today.spent_micros),
-        daily_spend_limit=_money(settings.daily_spend_limit_micros if settings else None),
+        daily_spend_limit=money_text(settings.daily_spend_limit_micros if settings else None),
         max_concurrent_calls=settings.max_concurrent_calls if settings else None,
     )
-
-
-def instant_text(instant: datetime | None) -> str | None:
-    """Write an instant; None if there is none."""
-    return None if instant is None else format_instant(instant)
-
-
-def _money(micros: int | None) -> str | None:
-    return None if micros is None else format_micros(micros)

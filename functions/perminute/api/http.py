@@ -1,4 +1,4 @@
-"""From API Gateway's HTTP events (payload 2.0), or direct invocations, to the endpoints and back.
+"""What API Gateway's HTTP events (payload 2.0) and direct invocations have in common.
 
 A caller that comes with a token reaches only the organization that its token names. One that
 signs with IAM reaches what its own policy allows: every path begins with the organization
@@ -9,37 +9,29 @@ function reaches all organizations.
 
 from __future__ import annotations
 
-import base64
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
 
 from aws_lambda_powertools.metrics import MetricUnit
 from msgspec import Meta, to_builtins
 from msgspec.json import encode
 
-from perminute.api.endpoints import BY_NAME, BY_ROUTE, Target
-from perminute.api.messages import AnswerDocument, ErrorDocument, Invocation
+from perminute.api.values import ErrorDocument
 from perminute.application.correlation import correlation_id
-from perminute.domain.authorization.reservations import Decision
 from perminute.domain.errors import Conflict, NotFound, Refused, Unavailable
 from perminute.domain.rating.calls import MAX_ID_LENGTH
 from perminute.domain.values.identifiers import canonical_id, check_spaces
 from perminute.domain.values.printable import one_line
 from perminute.fields import Message
 from perminute.observability import logger, metrics
-from perminute.parsing import check_text, is_text, parse, read_message
+from perminute.parsing import check_text, is_text, read_message
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from perminute.api.endpoints import ChargingApi, Endpoint
-    from perminute.api.messages import Error
-    from perminute.application.retry import Deadline
+    from perminute.api.values import Error
     from perminute.settings import TokenSettings
-
-MAX_BODY_BYTES = 8_192
-"""More than the longest request takes, were each of its ids 250 letters of four bytes."""
 
 _EPOCH, _MILLISECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
 _LAST_MILLISECOND = 253_402_300_799_999
@@ -71,8 +63,9 @@ class _Context(Message, frozen=True, kw_only=True):
     authorizer: dict[str, Any] | None = None
 
 
-class _Request(Message, frozen=True, kw_only=True):
-    # What API Gateway sends; a direct invocation may send anything instead.
+class HttpRequest(Message, frozen=True, kw_only=True):
+    """What API Gateway sends; a direct invocation may send anything instead."""
+
     route_key: str
     request_context: _Context
     path_parameters: dict[str, str] | None = None
@@ -80,81 +73,75 @@ class _Request(Message, frozen=True, kw_only=True):
     body: str | None = None
     is_base64_encoded: bool = False
 
+    @property
+    def path(self) -> dict[str, str]:
+        """The parameters of the path."""
+        return self.path_parameters or {}
 
-class _NotServed(Exception):  # noqa: N818 - a caller turned away, not a malfunction
+    @property
+    def query(self) -> dict[str, str]:
+        """The parameters of the query."""
+        return self.query_string_parameters or {}
+
+    @property
+    def at(self) -> datetime:
+        """The instant at which API Gateway took the request: not when a cold start was over."""
+        return _EPOCH + _MILLISECOND * self.request_context.time_epoch
+
+    @property
+    def organization_id(self) -> str:
+        """The organization that the path names; empty if it names none."""
+        return self.path.get("organizationId", "")
+
+    @property
+    def call_id(self) -> str:
+        """The call that the path names, in its canonical spelling; empty if it names none."""
+        return canonical_id(self.path.get("callId", ""))
+
+
+H = TypeVar("H", bound=HttpRequest)
+
+
+class NotServed(Exception):  # noqa: N818 - a caller turned away, not a malfunction
+    """A request is not answered, whatever its content says."""
+
     def __init__(self, error: Error, message: str) -> None:
         super().__init__(message)
         self.error = error
 
 
-def serve_http(
-    api: ChargingApi, event: Mapping[str, Any], deadline: Deadline, tokens: TokenSettings
-) -> Served:
-    """Serve a request that API Gateway let through."""
+def read_request(event: Mapping[str, Any], kind: type[H]) -> H:
+    """Read the event of a request. Raises `Refused`."""
+    request = read_message(event, kind)
+    check_text(*request.path, *request.path.values(), *request.query, *request.query.values())
+    return request
+
+
+def serve(name: str, organization_id: str, call_id: str, answer: Callable[[], Message]) -> Served:
+    """Answer a request, or say why not."""
     try:
-        request = read_message(event, _Request)
-        path, query = request.path_parameters or {}, request.query_string_parameters or {}
-        check_text(*path, *path.values(), *query, *query.values())
-    except Refused as error:
-        return Served("none", "", "", error_document(error), str(error))
-    context = request.request_context
-    # The instant at which API Gateway took the request: not when a cold start was over.
-    at = _EPOCH + _MILLISECOND * context.time_epoch
-    organization_id, call_id = path.get("organizationId", ""), canonical_id(path.get("callId", ""))
-    target = Target(organization_id, call_id, at, deadline)
-    endpoint = BY_ROUTE.get(request.route_key)
-
-    def read() -> tuple[Endpoint, Message]:
-        if endpoint is None:
-            raise _NotServed("notFound", "there is no such route")
-        _check_token(context, organization_id, tokens)
-        _check_ids(path, endpoint)
-        return endpoint, _message_of(request, endpoint, target)
-
-    return _serve(api, endpoint.name if endpoint else "none", target, read)
-
-
-def serve_invocation(api: ChargingApi, event: object, deadline: Deadline, now: datetime) -> Served:
-    """Serve a direct invocation: the fields of body or query, and which operation on which call."""
-    if not isinstance(event, dict):
-        error = Refused("event", "must be a JSON object")
-        return Served("none", "", "", error_document(error), str(error))
-    organization_id, call_id = _text(event, "organizationId"), canonical_id(_text(event, "callId"))
-    target = Target(organization_id, call_id, now, deadline)
-    name = _text(event, "operation")
-
-    def read() -> tuple[Endpoint, Message]:
-        invocation = read_message(event, Invocation)
-        endpoint = BY_NAME[invocation.operation]
-        if "{callId}" in endpoint.path and invocation.call_id is None:
-            raise Refused("callId", "is required")
-        return endpoint, read_message(event, endpoint.reads)
-
-    return _serve(api, name if name in BY_NAME else "none", target, read)
-
-
-def _text(event: Mapping[str, Any], field: str) -> str:
-    value = event.get(field)
-    return value[:MAX_ID_LENGTH] if isinstance(value, str) and is_text(value) else ""
-
-
-def _serve(
-    api: ChargingApi, name: str, target: Target, read: Callable[[], tuple[Endpoint, Message]]
-) -> Served:
-    organization_id, call_id, *_ = target
-    try:
-        endpoint, message = read()
-        return Served(name, organization_id, call_id, endpoint.serve(api, target, message))
-    except (_NotServed, Refused, Unavailable) as error:
+        return Served(name, organization_id, call_id, answer())
+    except (NotServed, Refused, Unavailable) as error:
         shown = organization_id[:MAX_ID_LENGTH], call_id[:MAX_ID_LENGTH]
         return Served(name, *shown, error_document(error), str(error))
+
+
+def not_read(error: Refused) -> Served:
+    """Say why an event is no request at all."""
+    return Served("none", "", "", error_document(error), str(error))
+
+
+def text_of(event: Mapping[str, Any], field: str) -> str:
+    """Return a field of an invocation as it can be logged; empty if it is no text."""
+    value = event.get(field)
+    return value[:MAX_ID_LENGTH] if isinstance(value, str) and is_text(value) else ""
 
 
 def error_document(error: Exception) -> ErrorDocument:
     """Return why a request is not answered; of what is broken behind us only that it is."""
     message = one_line(str(error))
     match error:
-        case _NotServed():
+        case NotServed():
             return ErrorDocument(error=error.error, message=message)
         case Conflict():
             return ErrorDocument(error="conflict", message=message)
@@ -189,10 +176,11 @@ def invocation_response(outcome: Message) -> dict[str, Any]:
     return document
 
 
-def report_served(served: Served) -> None:
-    """Count a request; log it if it was denied or failed, for support will be asked why.
+def report_served(served: Served, count: Callable[[Served, dict[str, Any]], str]) -> None:
+    """Count a request; log it if it failed, for support will be asked why.
 
-    No line shows a phone number.
+    `count` returns the metric of an answer; it is called with what a line of the log says of each
+    request. No line shows a phone number.
     """
     endpoint, organization_id, call_id, outcome, why = served
     request = {
@@ -201,37 +189,38 @@ def report_served(served: Served) -> None:
         "callId": call_id,
         "correlationId": correlation_id(),
     }
-    match outcome:
-        case ErrorDocument(error=error):
-            metrics.add_metric(_ERRORS[error][1], MetricUnit.Count, 1)
-            logger.warning("request not answered", extra={**request, "error": error, "reason": why})
-        case AnswerDocument(decision=Decision.DENY, reason=reason, limit=limit):
-            metrics.add_metric("CallsDenied", MetricUnit.Count, 1)
-            logger.info("call denied", extra={**request, "reason": reason, "limit": limit})
-        case AnswerDocument():
-            metrics.add_metric("CallsAllowed", MetricUnit.Count, 1)
-        case _:
-            metrics.add_metric("QuestionsAnswered", MetricUnit.Count, 1)
+    if isinstance(outcome, ErrorDocument):
+        metric, error = _ERRORS[outcome.error][1], outcome.error
+        logger.warning("request not answered", extra={**request, "error": error, "reason": why})
+    else:
+        metric = count(served, request)
+    metrics.add_metric(metric, MetricUnit.Count, 1)
 
 
-def _check_token(context: _Context, organization_id: str, tokens: TokenSettings) -> None:
-    token = (context.authorizer or {}).get("jwt")
+def check_token(request: HttpRequest, tokens: TokenSettings) -> Mapping[str, Any] | None:
+    """Return the claims of a token for the organization of the path; None: let in by IAM.
+
+    Raises `NotServed` for any other token, and where one is required and there is none.
+    """
+    token = (request.request_context.authorizer or {}).get("jwt")
     if token is None:
         if tokens.required:
-            raise _NotServed("forbidden", "a token is required: this API serves nobody without one")
-        return
+            raise NotServed("forbidden", "a token is required: this API serves nobody without one")
+        return None
     claim = tokens.organization_claim
     claims = token.get("claims") if isinstance(token, dict) else None
-    if not isinstance(claims, dict) or claims.get(claim) != organization_id:
+    if not isinstance(claims, dict) or claims.get(claim) != request.organization_id:
         why = f"the token is not for this organization: its claim {claim} must name it"
-        raise _NotServed("forbidden", why)
+        raise NotServed("forbidden", why)
+    return claims
 
 
-def _check_ids(path: Mapping[str, str], endpoint: Endpoint) -> None:
+def check_ids(request: HttpRequest, route: str) -> None:
+    """Raise `Refused` if an id that the path of the route has cannot be one."""
     for field in ("organizationId", "callId"):
-        if f"{{{field}}}" not in endpoint.path:
+        if f"{{{field}}}" not in route:
             continue
-        value = path.get(field, "")
+        value = request.path.get(field, "")
         if not 1 <= len(value) <= MAX_ID_LENGTH:
             raise Refused(field, f"must have 1 to {MAX_ID_LENGTH} characters")
         # A policy names an organization by its path: nothing in a path may look like another one.
@@ -241,38 +230,3 @@ def _check_ids(path: Mapping[str, str], endpoint: Endpoint) -> None:
             check_spaces(value)
         except ValueError as error:
             raise Refused(field, str(error)) from None
-
-
-def _message_of(request: _Request, endpoint: Endpoint, target: Target) -> Message:
-    if endpoint.method == "GET":
-        return read_message(request.query_string_parameters or {}, endpoint.reads, from_text=True)
-    body = parse(_bytes_sent(request), endpoint.reads)
-    _check_same_ids(body, target)
-    return body
-
-
-def _check_same_ids(body: Message, target: Target) -> None:
-    for field, in_body, in_path in (
-        ("organizationId", getattr(body, "organization_id", None), target.organization_id),
-        ("callId", getattr(body, "call_id", None), target.call_id),
-    ):
-        if in_body is not None and in_body != in_path:
-            raise Refused(field, "is another one than in the path; leave it out of the body")
-
-
-def _bytes_sent(request: _Request) -> bytes:
-    text = request.body or ""
-    check_text(text)
-    body = _from_base64(text) if request.is_base64_encoded else text.encode()
-    # The bytes that the caller sent count: base64 is API Gateway's.
-    if len(body) > MAX_BODY_BYTES:
-        raise _NotServed("tooLarge", f"the body must not have more than {MAX_BODY_BYTES} bytes")
-    return body
-
-
-def _from_base64(text: str) -> bytes:
-    try:
-        return base64.b64decode(text, validate=True)
-    except ValueError:
-        # Not `binascii.Error`: a letter beyond ASCII is another error.
-        raise Refused("body", "is not base64, although the event says so") from None

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from msgspec import Meta
 
+from perminute.api.values import Instant, Money, Seconds
 from perminute.domain.authorization.reservations import CallState, Decision, Operation, PaidBy
 from perminute.domain.credit.credit_settings import FailureHandling
 from perminute.domain.limits.spending import LimitName
@@ -77,16 +78,6 @@ TotalUsedSeconds = Annotated[
         "usedSeconds.",
     ),
 ]
-Seconds = Annotated[int, Meta(ge=0)]
-Money = Annotated[
-    str,
-    Meta(
-        pattern=r"^-?[0-9]+(\.[0-9]{1,6})?$",
-        description="A decimal amount of `currency`.",
-        examples=["0.026"],
-    ),
-]
-Instant = Annotated[str, Meta(description="RFC 3339, UTC.", examples=["2026-11-02T09:00:00Z"])]
 
 
 class CallFacts(Message, frozen=True, kw_only=True):
@@ -250,16 +241,6 @@ class BalanceDocument(Message, frozen=True, kw_only=True):
     spent_today: Annotated[Money, about("What calls that began on this UTC day cost.")]
     daily_spend_limit: Money | None
     max_concurrent_calls: int | None
-
-
-Error = Literal["invalid", "conflict", "forbidden", "notFound", "tooLarge", "unavailable"]
-
-
-class ErrorDocument(Message, frozen=True, kw_only=True):
-    """Why a request was not answered; the message names the field and says what to do."""
-
-    error: Error
-    message: str
 
 
 class Invocation(Message, frozen=True, kw_only=True):
