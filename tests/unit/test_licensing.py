@@ -9,7 +9,7 @@ from perminute.domain.licensing.attributes import license_attribute
 from perminute.domain.licensing.licensing import Cover, Licensing, NotEntitled, Seats, counts_seats
 from perminute.domain.licensing.timelines import Timeline
 from perminute.domain.rating.calls import LegType
-from perminute.domain.reference.licenses import product_named
+from perminute.domain.reference.licenses import License, product_named
 
 PER_MINUTE = ("payPerMinute", "communicationsCredits")
 TOLL = phone_call(leg_type=LegType.TOLL_DIAL_IN, service_number="+14255550100")
@@ -55,6 +55,29 @@ def test_each_condition_that_fails_gives_its_own_reason(
     user: Timeline, organization: Timeline, *, set_up: bool, why: NotEntitled
 ) -> None:
     assert entitlement(user, organization, set_up=set_up) is why
+
+
+def test_of_a_license_all_conditions_are_said_and_the_first_one_not_met_is_the_reason() -> None:
+    user = holds("payPerMinute", country="IN")
+    ((rule, met),) = Licensing(volume(), {ORGANIZER: user}).rules(DIAL_OUT, LONG_AGO)
+    assert (rule.license, dict(zip(rule.conditions, met, strict=True))) == (
+        License.PAY_PER_MINUTE,
+        {
+            NotEntitled.NOT_VOLUME_LICENSING: True,
+            NotEntitled.CREDITS_NOT_SET_UP: True,
+            NotEntitled.COUNTRY_NOT_AVAILABLE: False,
+            NotEntitled.NO_CREDITS_LICENSE: False,
+        },
+    )
+    assert entitlement(user) is NotEntitled.COUNTRY_NOT_AVAILABLE
+
+
+def test_the_rules_of_two_licenses_come_in_the_order_in_which_they_are_used() -> None:
+    licensing = Licensing(organization_mode(), {ORGANIZER: holds("payPerMinute", "SPE_E5")})
+    assert [(rule.license, met) for rule, met in licensing.rules(DIAL_OUT, LONG_AGO)] == [
+        (License.SUBSCRIPTION, (True, False)),
+        (License.PAY_PER_MINUTE, (True, True, True, True)),
+    ]
 
 
 def test_an_organization_may_do_without_a_credits_license_for_each_user() -> None:

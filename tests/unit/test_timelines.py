@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from itertools import permutations
 
 from builders import ANSWERED, fact
 
-from perminute.domain.licensing.timelines import Timeline
+from perminute.domain.licensing.timelines import InForce, Timeline
 
 EARLIER, LATER = ANSWERED - timedelta(hours=1), ANSWERED + timedelta(hours=1)
 
@@ -39,3 +40,38 @@ def test_the_order_of_arrival_does_not_matter_nor_does_a_fact_that_comes_twice()
     timelines = [Timeline([*order, order[0]]) for order in permutations(facts)]
     assert all(timeline == timelines[0] for timeline in timelines)
     assert {timeline.value_at("license:X", ANSWERED) for timeline in timelines} == {False}
+
+
+def test_a_value_that_is_stated_again_has_held_since_it_was_first_stated() -> None:
+    facts = [
+        fact("country", "DE", EARLIER - timedelta(hours=1), "1"),
+        fact("country", "FR", EARLIER, "2"),
+        fact("country", "DE", ANSWERED, "3"),
+        fact("country", "DE", LATER, "4"),
+    ]
+    timeline = Timeline(facts)
+    assert timeline.in_force("country", LATER) == InForce("DE", ANSWERED, ANSWERED, "3")
+    assert timeline.in_force("country", EARLIER) == InForce("FR", EARLIER, EARLIER, "2")
+    assert timeline.in_force("country", EARLIER - timedelta(hours=2)) is None
+    assert timeline.in_force("name", LATER) is None
+
+
+def test_what_was_stated_late_names_the_first_event_that_stated_it() -> None:
+    late = replace(fact("country", "DE", EARLIER, "late"), issued_at=LATER)
+    assert Timeline([late]).in_force("country", ANSWERED) == InForce("DE", EARLIER, LATER, "late")
+    known = fact("country", "DE", ANSWERED, "known")
+    in_force = Timeline([late, known]).in_force("country", ANSWERED)
+    assert in_force == InForce("DE", EARLIER, ANSWERED, "known")
+    # It is stated only later that the value of before has held on.
+    again = fact("country", "DE", LATER, "again")
+    assert Timeline([late, again]).in_force("country", ANSWERED) == InForce(
+        "DE", EARLIER, LATER, "late"
+    )
+
+
+def test_of_two_facts_for_one_instant_the_one_that_holds_is_in_force() -> None:
+    taken = fact("license:X", value=False, since=ANSWERED, event_id="2")
+    given = fact("license:X", value=True, since=ANSWERED, event_id="3")
+    assert Timeline([given, taken]).in_force("license:X", LATER) == InForce(
+        value=False, since=ANSWERED, told_at=ANSWERED, event_id="2"
+    )

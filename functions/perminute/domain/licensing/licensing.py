@@ -67,6 +67,40 @@ class Entitlement(NamedTuple):
     draws_on_pool: bool = False
 
 
+class Rule(NamedTuple):
+    """What pays for a call by a license, if conditions are met (docs/domain.md §3.2, §3.3)."""
+
+    license: License
+    cover: Cover
+    # Each condition by the reason that a call has if it is not met, in the order of checking.
+    conditions: tuple[NotEntitled, ...] = ()
+
+
+AppliedRule = tuple[Rule, tuple[bool, ...]]
+"""A rule, and which of its conditions are met."""
+
+_INCLUDED = Rule(License.SUBSCRIPTION, Cover.INCLUDED)
+_BEYOND = Rule(
+    License.SUBSCRIPTION,
+    Cover.CREDITS,
+    (NotEntitled.CREDITS_NOT_SET_UP, NotEntitled.NO_CREDITS_LICENSE),
+)
+_BY_THE_MINUTE = Rule(
+    License.PAY_PER_MINUTE,
+    Cover.CREDITS,
+    (
+        NotEntitled.NOT_VOLUME_LICENSING,
+        NotEntitled.CREDITS_NOT_SET_UP,
+        NotEntitled.COUNTRY_NOT_AVAILABLE,
+        NotEntitled.NO_CREDITS_LICENSE,
+    ),
+)
+# Members of enumerations are found slowly, and each call is rated by these.
+_NO_LICENSE = NotEntitled.NO_LICENSE
+_SUBSCRIPTION, _PAY_PER_MINUTE = License.SUBSCRIPTION, License.PAY_PER_MINUTE
+_COMMUNICATIONS_CREDITS = License.COMMUNICATIONS_CREDITS
+
+
 def holds_from(attribute: str, effective_at: datetime) -> datetime:
     """Return from when a fact holds."""
     # Minutes used in another system are missing from the whole of their month, whichever instant of
@@ -133,21 +167,42 @@ class Licensing(NamedTuple):
         """Decide by what was in force when the call was answered (docs/domain.md §3.2, §3.3)."""
         # `destination` is the country of a dial-out's number if the rate card prices it: calls to
         # other numbers do not draw on the pool.
+        beyond_pool: Cover | NotEntitled = _NO_LICENSE
+        applied = self.rules(call, credits_set_up_at)
+        for rule, met in applied:
+            if False not in met:
+                beyond_pool = rule.cover
+                break
+            beyond_pool = rule.conditions[met.index(False)]
+        is_subscribed = bool(applied) and applied[0][0].license is _SUBSCRIPTION
+        is_dial_out = call.leg_type is LegType.DIAL_OUT
+        return Entitlement(beyond_pool, is_subscribed and is_dial_out and is_zone_a(destination))
+
+    def rules(self, call: Call, credits_set_up_at: datetime | None) -> tuple[AppliedRule, ...]:
+        """Return the rules of the licenses that the organizer had when the call was answered.
+
+        The first rule whose conditions are all met decides; if there is none, the last one does.
+        """
         at = call.rated_at
         user = self._user(call.organizer_id)
-        set_up = credits_set_up_at is not None and credits_set_up_at <= at
-        known = (name for name in user.attributes if name in LICENSES)
-        held = {LICENSES[name] for name in known if user.value_at(name, at) is True}
-        beyond_pool: Cover | NotEntitled = NotEntitled.NO_LICENSE
-        subscribed = License.SUBSCRIPTION in held
+        held = [
+            brings
+            for name in user.attributes
+            if (brings := LICENSES.get(name)) and user.value_at(name, at) is True
+        ]
+        is_set_up = credits_set_up_at is not None and credits_set_up_at <= at
+        has_credits = _COMMUNICATIONS_CREDITS in held
         # The subscription is used first, since it is already paid. What it does not include may
         # still be paid from credit by a pay-per-minute license.
-        if subscribed:
-            beyond_pool = _by_subscription(call, held, credits_set_up=set_up)
-        if isinstance(beyond_pool, NotEntitled) and License.PAY_PER_MINUTE in held:
-            beyond_pool = self._by_pay_per_minute(user, held, at, credits_set_up=set_up)
-        dial_out = call.leg_type is LegType.DIAL_OUT
-        return Entitlement(beyond_pool, subscribed and dial_out and is_zone_a(destination))
+        applied: tuple[AppliedRule, ...] = ()
+        if _SUBSCRIPTION in held:
+            applied = (_by_subscription(call, is_set_up=is_set_up, has_credits=has_credits),)
+        if _PAY_PER_MINUTE in held:
+            by_the_minute = self._by_the_minute(
+                user, at, is_set_up=is_set_up, has_credits=has_credits
+            )
+            applied = (*applied, by_the_minute)
+        return applied
 
     def allows(self, call: Call, destination: str | None) -> bool:
         """Whether the organizer's policies allow calls to a country, if any (docs/domain.md §6)."""
@@ -218,29 +273,20 @@ class Licensing(NamedTuple):
     def _user(self, user_id: str) -> Timeline:
         return self.users.get(user_id, _NO_FACTS)
 
-    def _by_pay_per_minute(
-        self, user: Timeline, held: set[License], at: datetime, *, credits_set_up: bool
-    ) -> Cover | NotEntitled:
-        if self.organization.value_at(LICENSING_PROGRAM, at) != _VOLUME:
-            return NotEntitled.NOT_VOLUME_LICENSING
-        if not credits_set_up:
-            return NotEntitled.CREDITS_NOT_SET_UP
-        country = user.value_at(COUNTRY, at)
-        if not (isinstance(country, str) and is_available(country)):
-            return NotEntitled.COUNTRY_NOT_AVAILABLE
-        whose = self.organization.value_at(COMMUNICATIONS_CREDITS_LICENSE, at) or _PER_USER
-        if License.COMMUNICATIONS_CREDITS not in held and whose == _PER_USER:
-            return NotEntitled.NO_CREDITS_LICENSE
-        return Cover.CREDITS
+    def _by_the_minute(
+        self, user: Timeline, at: datetime, *, is_set_up: bool, has_credits: bool
+    ) -> AppliedRule:
+        organization, country = self.organization, user.value_at(COUNTRY, at)
+        whose = organization.value_at(COMMUNICATIONS_CREDITS_LICENSE, at) or _PER_USER
+        return _BY_THE_MINUTE, (
+            organization.value_at(LICENSING_PROGRAM, at) == _VOLUME,
+            is_set_up,
+            isinstance(country, str) and is_available(country),
+            has_credits or whose != _PER_USER,
+        )
 
 
-def _by_subscription(
-    call: Call, held: set[License], *, credits_set_up: bool
-) -> Cover | NotEntitled:
+def _by_subscription(call: Call, *, is_set_up: bool, has_credits: bool) -> AppliedRule:
     if call.leg_type is LegType.TOLL_DIAL_IN:
-        return Cover.INCLUDED
-    if not credits_set_up:
-        return NotEntitled.CREDITS_NOT_SET_UP
-    if License.COMMUNICATIONS_CREDITS not in held:
-        return NotEntitled.NO_CREDITS_LICENSE
-    return Cover.CREDITS
+        return _INCLUDED, ()
+    return _BEYOND, (is_set_up, has_credits)

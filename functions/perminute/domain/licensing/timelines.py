@@ -70,6 +70,16 @@ class Tie(NamedTuple):
     user_id: str | None = None
 
 
+class InForce(NamedTuple):
+    """The value of an attribute at an instant, and where it comes from."""
+
+    value: FactValue
+    since: datetime  # it has held without a break, however often it was repeated
+    # When this was first stated, and the id or `changeId` of the event that stated it.
+    told_at: datetime
+    event_id: str
+
+
 def without_later_copies(facts: Iterable[Fact]) -> frozenset[Fact]:
     """Return the facts, and of those with one `changeId` only the copy that was issued first."""
     # An event with a `changeId` that does not say when it was issued has another time with each
@@ -117,6 +127,23 @@ class Timeline:
         instants, values = history
         position = bisect_right(instants, at)
         return values[position - 1] if position else None
+
+    def in_force(self, attribute: str, at: datetime) -> InForce | None:
+        """Return the value that `value_at` returns, since when it has held, and by which event."""
+        unbroken: list[Fact] = []
+        facts = _by_attribute(self.facts).get(attribute, ())
+        for effective_at, at_once in groupby(facts, key=lambda fact: fact.effective_at):
+            if effective_at > at:
+                break
+            *_, last = at_once
+            if unbroken and unbroken[-1].value != last.value:
+                unbroken.clear()
+            unbroken.append(last)
+        if not unbroken:
+            return None
+        told = min(unbroken, key=lambda fact: fact.issued_at)
+        since = unbroken[0].effective_at
+        return InForce(told.value, since, told.issued_at, told.event_id)
 
     def changes_of(self, attribute: str) -> Iterator[tuple[datetime, FactValue]]:
         """Yield each instant for which an attribute is stated, and its value, in order."""
