@@ -106,6 +106,8 @@ def test_no_float_comes_near_money() -> None:
         "spending",
         "reservations",
         "authorization",
+        "current_usages",
+        "usage_sums",
     ):
         (path,) = (*PACKAGE.glob(f"domain/*/{name}.py"), *PACKAGE.glob(f"formats/{name}.py"))
         tree = ast.parse(path.read_text())
