@@ -24,7 +24,7 @@ from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
 from perminute.domain.credit.accounts import Account
 from perminute.domain.credit.ledger import EntryType, LedgerEntry, Producer
 from perminute.domain.credit.lots import LotShare
-from perminute.domain.credit.transaction import AccountChanged, Transaction
+from perminute.domain.credit.transaction import AccountChanged, ReplacedUsage, Transaction
 from perminute.domain.errors import Contended
 from perminute.domain.licensing.licensing import LicensingChange
 from perminute.domain.pools.pools import (
@@ -145,7 +145,7 @@ def test_lists_go_on_after_the_one_that_was_done_last(stores: Stores, organizati
             organization_id=organization,
             ended_at=ENDED + timedelta(minutes=number),
         )
-        account = Account(organization_id=organization)
+        account = stores.credit.account(organization)
         stores.credit.commit(charge(account, [one], at=ENDED))
     lists = list(stores.calls.lists(organization, since=LONG_AGO))
     assert [one.calls[0].call_id for one in lists] == ["call-0", "call-1", "call-2"]
@@ -174,7 +174,7 @@ def test_a_usage_that_is_rated_anew_takes_the_place_of_the_one_before(
     )
     read = stores.credit.account(organization)
     corrected = touched(read)._replace(entries=2)
-    correction = Transaction(before=read, after=corrected, rerated=(after,))
+    correction = Transaction(before=read, after=corrected, replaced=(ReplacedUsage(before, after),))
     stores.credit.commit(correction)
     assert list(stores.calls.usages(organization, ["a"])) == [after]
     statement = stores.credit.statement(organization)
@@ -300,7 +300,7 @@ def test_lists_with_a_dial_out_are_found_by_themselves(stores: Stores, organizat
     toll = {"leg_type": LegType.TOLL_DIAL_IN, "service_number": "+14255550100"}
     for call_id, parts in (("out", {}), ("in", toll)):
         one = rating(call_id, 0, organization_id=organization, **parts)
-        account = Account(organization_id=organization)
+        account = stores.credit.account(organization)
         stores.credit.commit(charge(account, [one], at=ENDED))
     found = stores.calls.dial_outs(organization, since=ENDED)
     assert [call.call_id for one in found for call in one.calls] == ["out"]

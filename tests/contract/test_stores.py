@@ -175,7 +175,7 @@ def test_a_charge_that_was_decided_before_a_licensing_change_writes_nothing(
 def test_a_posting_that_moves_no_money_still_holds_only_against_its_version(
     stores: Stores, organization: str
 ) -> None:
-    free = rating("free", 0, organization_id=organization)
+    free = rating("free", 0, organization_id=organization, meeting_type=MeetingType.AD_HOC)
     read = empty(organization)
     stores.licensing.record(organization, [change(organization, "adele", "1")])
     with pytest.raises(AccountChanged):

@@ -38,9 +38,10 @@ from perminute.domain.notifications.notifications import (
     RechargeRequested,
     RechargeSucceeded,
 )
-from perminute.domain.rating.calls import LegType
+from perminute.domain.rating.calls import LegType, MeetingType
 from perminute.domain.rating.rate_card import Unpriced
 from perminute.domain.rating.usage_record import Flag
+from perminute.domain.reporting.postings import Posting
 
 EMPTY = Account(organization_id="contoso")
 NEXT_YEAR = twelve_months_after(LONG_AGO)
@@ -273,11 +274,18 @@ def test_who_overdrew_does_not_depend_on_the_order_within_a_batch() -> None:
         assert flagged == {"b", "c"}
 
 
-def test_a_batch_that_costs_nothing_leaves_the_account_as_it_was() -> None:
-    free = rating("a", 0)
+def test_a_batch_of_free_calls_leaves_the_account_as_it_was() -> None:
+    free = rating("a", 0, meeting_type=MeetingType.AD_HOC)
     booking = charge(EMPTY, [free], at=ANSWERED)
     assert booking.after is EMPTY
     assert booking == Transaction(before=EMPTY, after=EMPTY, usages=(free.usage(),))
+
+
+def test_a_batch_that_costs_nothing_makes_the_next_version_since_it_is_listed() -> None:
+    booking = charge(EMPTY, [rating("a", 0)], at=ANSWERED)
+    assert booking.after == EMPTY._replace(version=1, as_of=ANSWERED)
+    (listed,) = booking.lists
+    assert (listed.posting, listed.entry) == (Posting(1, ANSWERED), None)
 
 
 def test_calls_that_nobody_pays_for_are_told_each() -> None:

@@ -32,7 +32,7 @@ from perminute.adapters.dynamodb.call_items import (
     start_text,
     usage_item,
 )
-from perminute.adapters.dynamodb.calls import DynamoDBCalls, DynamoDBCallsUnderWay, call_list_items
+from perminute.adapters.dynamodb.calls import DynamoDBCalls, DynamoDBCallsUnderWay, call_list_item
 from perminute.adapters.dynamodb.counter_items import correction_item, pool_item, spending_item
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
@@ -52,7 +52,7 @@ from perminute.domain.authorization.reservations import (
     Reservation,
 )
 from perminute.domain.credit.ledger import EntryType, LedgerEntry, entry_id
-from perminute.domain.credit.transaction import EventIdentity, IdentityKind
+from perminute.domain.credit.transaction import CallsOfDay, EventIdentity, IdentityKind
 from perminute.domain.errors import Throttled, Unavailable
 from perminute.domain.limits.spending import (
     SpendChange,
@@ -64,6 +64,7 @@ from perminute.domain.limits.spending import (
 from perminute.domain.pools.pools import DrawPosition, MinutePool, Month, SettlementCursor
 from perminute.domain.reconciliation.book_checks import BooksCheck, BooksCursor, CallCost
 from perminute.domain.reconciliation.reconciliation import Statement
+from perminute.domain.reporting.postings import Posting
 from perminute.domain.rerating.rerating import Rerating
 from perminute.ports.stores import CallPlace, CallUnderWay, ListedCall, ListedOrganizations
 
@@ -127,7 +128,8 @@ CHANGE = SpendChange(day_of(ANSWERED), ANSWERED.date(), -5)
 USER = fact("license:MCOMEETADV", value=True)
 USAGES = charge(holding(), [rating("a", 3), rating("b", 4)], at=ENDED).usages
 LATER = USAGES[1]._replace(call=replace(USAGES[1].call, ended_at=ENDED + HOUR))
-LISTS = [next(iter(call_list_items([one]))) for one in (USAGES[0], LATER)]
+POSTING = Posting(version=1, posted_at=ENDED)
+LISTS = [call_list_item(ORGANIZATION, CallsOfDay([one], POSTING)) for one in (USAGES[0], LATER)]
 MOVEMENTS = [
     LedgerEntry(
         organization_id=ORGANIZATION,
@@ -372,7 +374,7 @@ def test_a_statement_reads_every_page_of_the_books_as_they_are_now(
         for part in (
             [pool_item(pool) for pool in POOLS],
             [
-                next(iter(call_list_items([usage], one)))
+                call_list_item(ORGANIZATION, CallsOfDay([usage], POSTING, one))
                 for usage, one in zip(USAGES, ENTRIES[1:3], strict=True)
             ],
             [entry_item(one) for one in (ENTRIES[0], ENTRIES[3])],

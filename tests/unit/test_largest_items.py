@@ -26,7 +26,7 @@ from items import size_of
 
 from perminute.adapters.dynamodb.account_items import account_item, entry_item
 from perminute.adapters.dynamodb.call_items import usage_item
-from perminute.adapters.dynamodb.calls import call_list_items
+from perminute.adapters.dynamodb.calls import call_list_item
 from perminute.adapters.dynamodb.counter_items import correction_item, pool_item, spending_item
 from perminute.adapters.dynamodb.outbox_items import outbox_item
 from perminute.adapters.dynamodb.reratings import rerating_item
@@ -183,7 +183,7 @@ class Measured(InMemoryStore):
     def commit(self, transaction: Transaction) -> None:
         rows = [
             account_item(transaction.after),
-            *call_list_items(transaction.usages),
+            *(call_list_item(ORGANIZATION, calls) for calls in transaction.lists),
             *(
                 outbox_item(some, transaction.after.version, transaction.causes)
                 for some in transaction.outbox

@@ -11,6 +11,7 @@ from aws_lambda_powertools.utilities.idempotency import (
 )
 
 from perminute.domain.credit.charging import charge as book_charge
+from perminute.domain.credit.transaction import ReplacedUsage
 from perminute.domain.limits.spending import SpendCounters
 from perminute.domain.pools.pools import MinutePools
 from perminute.domain.rating.rating import RatingContext, rate_call
@@ -65,5 +66,6 @@ def _charge(use_case: ChargeCalls, one: EndedCall) -> Usage:
     )
     transaction = booking
     # Put over what may stand there: no condition, and no list by which the call is found again.
-    use_case.credit.commit(transaction._replace(usages=(), rerated=transaction.usages))
+    replaced = tuple(ReplacedUsage(usage, usage) for usage in transaction.usages)
+    use_case.credit.commit(transaction._replace(usages=(), replaced=replaced))
     return booking.usages[0]

@@ -265,6 +265,10 @@ CALLS = "calls#"
 """How the items begin that list calls, and store the entry that charges these."""
 
 SHARES = list_of(row(LotShare, lot_id=PLAIN, purchase_id=PLAIN, amount_micros=PLAIN, late=FLAG))
+OTHER_MONTHS = Format(
+    lambda months: [[MONTH.write(month), micros] for month, micros in months],
+    lambda stored: tuple((MONTH.read(month), micros) for month, micros in stored),
+)
 PRODUCER = as_json(row(Producer, account=PLAIN, source=PLAIN))
 CHARGE = row(
     LedgerEntry,
@@ -273,6 +277,8 @@ CHARGE = row(
     balance_after_micros=PLAIN,
     at=SHORT_INSTANT,
     lots=SHARES,
+    posted_at=SHORT_INSTANT,
+    other_months=OTHER_MONTHS,
 )
 """The entry of a charge as the list of its calls stores it."""
 
@@ -289,8 +295,10 @@ _ENTRY = Record(
     opens=as_json(LOT),
     call_ids=Field(as_json(PLAIN_LIST), "calls"),
     producer=PRODUCER,
+    posted_at=INSTANT,
+    other_months=as_json(OTHER_MONTHS),
 )
-# Of an entry that is no charge.
+# Of an entry that is in no list.
 entry_item = _ENTRY.write
 _CHARGEBACK = "chargeback#"
 

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections import defaultdict
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 from math import gcd
 from typing import TYPE_CHECKING, Any
@@ -31,7 +30,6 @@ from perminute.adapters.dynamodb.codec import EPOCH, MICROSECOND, as_json, sorta
 from perminute.adapters.dynamodb.tables import get_together, readable
 from perminute.adapters.dynamodb.writes import put_alone
 from perminute.domain.credit.accounts import Account
-from perminute.domain.rating.usage_record import Outcome
 from perminute.domain.values.times import parse_instant
 from perminute.ports.stores import CallList, CallPlace, CallUnderWay, ListedCall
 
@@ -41,8 +39,7 @@ if TYPE_CHECKING:
     from perminute.adapters.dynamodb.codec import Item
     from perminute.adapters.dynamodb.tables import Operation, Tables
     from perminute.domain.authorization.reservations import Reservation
-    from perminute.domain.credit.ledger import LedgerEntry
-    from perminute.domain.credit.transaction import Authorized
+    from perminute.domain.credit.transaction import Authorized, CallsOfDay
     from perminute.domain.rating.usage_record import Usage
 
 DIAL_OUTS = "dialOuts"
@@ -53,33 +50,19 @@ RELISTED = "#ended"
 _CHARGE = as_json(CHARGE)
 
 
-def call_list_items(
-    usages: Sequence[Usage], charge: LedgerEntry | None = None, *, suffix: str = ""
-) -> Iterator[Item]:
-    """List the calls of a transaction by the day on which they ended, but those that are free.
-
-    The first list carries the entry of what they were charged.
-    """
-    by_day: defaultdict[date, list[ListedCall]] = defaultdict(list)
-    for usage in usages:
-        if usage.outcome is not Outcome.FREE:
-            by_day[usage.call.ended_at.date()].append(ListedCall.of(usage.call))
-    for calls in by_day.values():
-        last = max(call.ended_at for call in calls)
-        # A call is listed once under each suffix, so no other list can have this name.
-        name = hashlib.sha256(calls[0].call_id.encode()).hexdigest()[:32]
-        item = {
-            **credit_key(
-                usages[0].call.organization_id, f"{call_list_record(last)}#{name}{suffix}"
-            ),
-            "calls": {"B": zlib.compress(_listed(calls))},
-        }
-        if dial_outs := sum(call.dial_out for call in calls):
-            item[DIAL_OUTS] = {"N": str(dial_outs)}
-        if charge is not None:
-            item["entry"] = _CHARGE.write(charge)
-            charge = None
-        yield item
+def call_list_item(organization_id: str, calls: CallsOfDay) -> Item:
+    """List calls that ended on one day, with the entry of their charge if it belongs there."""
+    listed = [ListedCall.of(usage.call) for usage in calls.usages]
+    last = max(call.ended_at for call in listed)
+    # A call is listed once under each suffix, so no other list can have this name.
+    name = hashlib.sha256(listed[0].call_id.encode()).hexdigest()[:32]
+    record = f"{call_list_record(last)}#{name}{RELISTED if calls.is_again else ''}"
+    item = {**credit_key(organization_id, record), "calls": {"B": zlib.compress(_listed(listed))}}
+    if dial_outs := sum(call.dial_out for call in listed):
+        item[DIAL_OUTS] = {"N": str(dial_outs)}
+    if calls.entry is not None:
+        item["entry"] = _CHARGE.write(calls.entry)
+    return item
 
 
 def call_list_record(ended_at: datetime) -> str:

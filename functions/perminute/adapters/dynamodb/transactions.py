@@ -14,11 +14,10 @@ from perminute.adapters.dynamodb.account_items import (
     insert_event,
 )
 from perminute.adapters.dynamodb.call_items import call_of, usage_item
-from perminute.adapters.dynamodb.calls import RELISTED, authorized_put, call_list_items
+from perminute.adapters.dynamodb.calls import authorized_put, call_list_item
 from perminute.adapters.dynamodb.counter_items import correction_item, pool_item, spending_item
 from perminute.adapters.dynamodb.writes import WriteRequest
 from perminute.domain.authorization.reservations import Reservation
-from perminute.domain.credit.ledger import EntryType
 from perminute.domain.credit.transaction import AccountChanged, AlreadyExists
 from perminute.domain.rating.usage_record import Usage
 
@@ -81,19 +80,16 @@ def _usage_puts(tables: Tables, transaction: Transaction) -> Iterator[Operation]
 
 def _new_items(transaction: Transaction) -> Iterator[Item]:
     """Write what is never changed: entries, the outbox, lists of calls, corrections, re-ratings."""
-    # The entry of a charge is written into the list of the calls that it charges.
-    charges = (entry for entry in transaction.entries if entry.type is EntryType.CHARGE)
-    for entry in transaction.entries:
-        if entry.type is not EntryType.CHARGE or not transaction.usages:
-            yield entry_item(entry)
+    lists = list(transaction.lists)
+    in_lists = [calls.entry for calls in lists]
+    yield from (entry_item(entry) for entry in transaction.entries if entry not in in_lists)
     if transaction.notifications:
         # Imported where it is needed: few authorizations notify anybody.
         from perminute.adapters.dynamodb.outbox_items import outbox_item  # noqa: PLC0415
 
         for notifications in transaction.outbox:
             yield outbox_item(notifications, transaction.after.version, transaction.causes)
-    yield from call_list_items(transaction.usages, next(charges, None))
-    yield from call_list_items(transaction.relisted, suffix=RELISTED)
+    yield from (call_list_item(transaction.after.organization_id, calls) for calls in lists)
     if transaction.corrected:
         number = transaction.after.corrections
         yield correction_item(transaction.after.organization_id, number, transaction.corrected)

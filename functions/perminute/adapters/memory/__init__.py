@@ -12,6 +12,7 @@ from perminute.adapters.memory.outside import (
     SentWork,
     StoredRejections,
 )
+from perminute.adapters.memory.postings import InMemoryPostings
 from perminute.adapters.memory.store import InMemoryStore
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "InMemoryBooks",
     "InMemoryCalls",
     "InMemoryDigests",
+    "InMemoryPostings",
     "InMemoryReratingQueue",
     "InMemoryStore",
     "PublishedRateCards",

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from perminute.domain.credit.ledger import EntryType
 from perminute.domain.credit.lots import FurtherLots
 from perminute.domain.pools.pools import Month, month_of
 from perminute.domain.rating.usage_record import Outcome
@@ -97,12 +96,8 @@ class InMemoryBooks:
 
     def _listed(self, organization_id: str) -> set[str | None]:
         """Name the charges that are stored with the calls that they charge."""
-        named = {usage.entry_id for usage in self.store.usages_of(organization_id)}
-        return {
-            entry.entry_id
-            for entry in self._entries(organization_id)
-            if entry.type is EntryType.CHARGE and entry.entry_id in named
-        }
+        lists = self.store.postings_of(organization_id).lists
+        return {listed.entry.entry_id for listed in lists if listed.entry is not None}
 
 
 def _cost_of(usage: Usage) -> CallCost:

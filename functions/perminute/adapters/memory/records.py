@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from perminute.domain.notifications.notifications import Notification
     from perminute.domain.pools.pools import MinutePool, Month
     from perminute.domain.rating.usage_record import Usage
+    from perminute.domain.reporting.postings import Revision, UsageList
     from perminute.domain.rerating.rerating import Rerating
     from perminute.ports.messaging import CallRecord
 
@@ -52,6 +53,10 @@ class Records:
     listed: set[str] = field(default_factory=set)
     """Organizations whose account has been written, be it by licensing alone."""
     usages: dict[tuple[str, str], Usage] = field(default_factory=dict)
+    lists: dict[tuple[str, str], UsageList] = field(default_factory=dict)
+    """Calls as transactions listed them, by organization and key of the list."""
+    revisions: dict[tuple[str, int], Revision] = field(default_factory=dict)
+    """What transactions changed of them, by organization and version of the account."""
     under_way: dict[tuple[str, str], Reservation] = field(default_factory=dict)
     further: dict[tuple[str, str], Lot] = field(default_factory=dict)
     """Lots that are not in their account, by organization and lot."""

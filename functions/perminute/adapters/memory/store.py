@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from perminute.adapters.memory.calls import CallRecords
 from perminute.adapters.memory.licensing import LicensingRecords
+from perminute.adapters.memory.postings import PostingRecords
 from perminute.adapters.memory.records import ReratingRecords, identity_of, of, one_at_a_time
 from perminute.domain.credit.booking import BoughtCredit
 from perminute.domain.credit.lots import in_order
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 
 @one_at_a_time
-class InMemoryStore(CallRecords, LicensingRecords, ReratingRecords):
+class InMemoryStore(CallRecords, LicensingRecords, PostingRecords, ReratingRecords):
     """Accounts, ledgers, usage and licensing timelines: all stores in one, as in a transaction."""
 
     def account(self, organization_id: str) -> Account:
@@ -69,6 +70,7 @@ class InMemoryStore(CallRecords, LicensingRecords, ReratingRecords):
             (notification.id for notification in transaction.notifications), transaction.causes
         )
         self._keep_calls(transaction)
+        self._post(transaction)
         for usage in (*transaction.usages, *transaction.rerated):
             self.usages[organization_id, usage.call.call_id] = usage
             self.under_way.pop((organization_id, usage.call.call_id), None)

@@ -6,9 +6,9 @@ from collections import defaultdict
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from perminute.domain.credit.ledger import EntryType
+from perminute.domain.credit.ledger import EntryType, of_other_months
 from perminute.domain.credit.lots import Lot, merged
-from perminute.domain.credit.transaction import Transaction
+from perminute.domain.credit.transaction import ReplacedUsage, Transaction
 from perminute.domain.credit.transaction_builder import CallCharge, TransactionBuilder
 from perminute.domain.licensing.licensing import NotEntitled
 from perminute.domain.limits.limit_reached import limit_reached
@@ -55,10 +55,10 @@ def charge(  # noqa: PLR0913 - the parts of a charge
     expired: Sequence[Lot] = (),
     settlement: Settlement | None = None,
 ) -> Transaction:
-    """Charge a batch of calls in one entry; a batch that costs nothing changes nothing.
+    """Charge a batch of calls in one entry; a batch of free calls changes nothing.
 
-    What the calls had reserved is given back first. Calls that draw on a minute pool change the
-    account even if they cost nothing.
+    What the calls had reserved is given back first. Calls that are listed make the next version of
+    the account even if they cost nothing: reports leave out lists of later versions.
 
     `expired` are lots that may still pay late calls; `reported` says when each call was reported,
     if not all of them at `at`, and `days` on which day. If a call comes late for its pool, the
@@ -73,9 +73,10 @@ def charge(  # noqa: PLR0913 - the parts of a charge
         pools.put(settlement.pool)
         usages = settlement.charged
     total_micros = sum(usage.charge_micros for usage in usages)
-    if not (
-        total_micros
-        or pools.touched
+    if any(usage.outcome is not Outcome.FREE for usage in usages):
+        builder.touch()
+    elif not (
+        pools.touched
         or spend_counters.touched
         or builder.account != account
         or any(next(notifications_of_call(usage), None) for usage in usages)
@@ -87,10 +88,10 @@ def charge(  # noqa: PLR0913 - the parts of a charge
         usages = _paid(builder, usages, reported or {})
     write_pools(builder, pools)
     usages = tuple(hold_notifications(builder, usage, pools) for usage in usages)
-    rerated: tuple[Usage, ...] = ()
+    replaced: tuple[ReplacedUsage, ...] = ()
     corrected: tuple[SpendChange, ...] = ()
     if settlement is not None:
-        rerated, corrected = settlement.correct(builder, spend_counters)
+        replaced, corrected = settlement.correct(builder, spend_counters)
         total_micros += sum(one.change_micros for one in settlement.corrected)
     _count_spending(builder, usages, pools, spend_counters)
     builder.set(days=spend_counters.days(builder.now))
@@ -98,10 +99,10 @@ def charge(  # noqa: PLR0913 - the parts of a charge
         for body in notifications_of_call(usage):
             day = (days or {}).get(usage.call.call_id, at.date())
             builder.notify(body, cause=cause_of(body, usage), at=usage.call.ended_at, day=day)
-    booking = builder.build(may_ask=total_micros > 0, as_it_stands=bool(rerated))
+    booking = builder.build(may_ask=total_micros > 0, as_it_stands=bool(replaced))
     return booking._replace(
         usages=usages,
-        rerated=rerated,
+        replaced=replaced,
         pools=pools.touched,
         steps=pools.steps,
         spend_counters=spend_counters.touched,
@@ -208,7 +209,11 @@ def _paid(
             builder.enter_late({usage.call.call_id: part.late})
     total_micros = sum(usage.charge_micros for usage in costly)
     shares = merged(chain.from_iterable(part.shares for part in drawn))
-    entry = builder.enter(EntryType.CHARGE, -total_micros, shares, cause=None)
+    charges = ((usage.call.ended_at, usage.charge_micros) for usage in costly)
+    other_months = of_other_months(builder.at, charges)
+    entry = builder.enter(
+        EntryType.CHARGE, -total_micros, shares, cause=None, other_months=other_months
+    )
     paid: dict[str, Usage] = {}
     for usage, (shares, late, _) in zip(costly, drawn, strict=True):
         balance_micros -= usage.charge_micros + sum(share.amount_micros for share in late)

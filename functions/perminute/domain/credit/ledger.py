@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
+from perminute.domain.pools.pools import Month
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from datetime import datetime
+    from datetime import date, datetime
 
     from perminute.domain.credit.lots import Lot, LotShare
 
 RERATING = "rerating#"
 """The prefix of the causes of adjustments by re-rating."""
+
+
+_DAY = timedelta(days=1)
 
 
 class EntryType(StrEnum):
@@ -46,6 +53,23 @@ class LedgerEntry(NamedTuple):
     opens: Lot | None = None  # the lot that the entry opened, as it then was
     call_ids: tuple[str, ...] = ()  # late calls for which an expiry was taken back in part
     producer: Producer | None = None  # of the event about credit behind it, if there is one
+    # The account's `as_of` after it, which is later than `at` if its event came late; None: `at`.
+    # It never decreases from one entry to the next, and `at` does.
+    posted_at: datetime | None = None
+    # What of it belongs to calls that ended in other UTC months than `at`'s.
+    other_months: tuple[tuple[Month, int], ...] = ()
+
+    @property
+    def was_posted_at(self) -> datetime:
+        """When it was posted: `at` or later."""
+        return self.posted_at or self.at
+
+    def is_listed_with(self, day: date) -> bool:
+        """Whether the entry of a charge may be in a list of calls that ended on a UTC day.
+
+        Whoever reads the lists of a period and of the day before it finds all charges of that time.
+        """
+        return day <= self.at.date() and self.was_posted_at.date() <= day + _DAY
 
     @property
     def of_calls(self) -> bool:
@@ -61,6 +85,21 @@ class LedgerEntry(NamedTuple):
     def debt_change_micros(self) -> int:
         """By how much the debt grew, or fell if negative: what no lot gave or took."""
         return sum(share.amount_micros for share in self.lots) - self.amount_micros
+
+
+def of_other_months(
+    at: datetime, charges: Iterable[tuple[datetime, int]]
+) -> tuple[tuple[Month, int], ...]:
+    """Sum what an entry at an instant takes for calls that ended in other UTC months.
+
+    `charges` are when calls ended, and by how many micro-units more they are charged.
+    """
+    months: Counter[Month] = Counter()
+    own = at.year, at.month
+    for ended_at, micros in charges:
+        if (ended_at.year, ended_at.month) != own:
+            months[Month.of(ended_at)] -= micros
+    return tuple(sorted((month, micros) for month, micros in months.items() if micros))
 
 
 def sent_by(

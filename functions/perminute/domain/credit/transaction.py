@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
@@ -10,10 +11,11 @@ from perminute.domain.credit.ledger import EntryType
 from perminute.domain.credit.lots import NO_LOT_ITEMS, LotItems
 from perminute.domain.errors import Contended, PerminuteError
 from perminute.domain.rating.usage_record import Outcome
+from perminute.domain.reporting.postings import ListedUsage, Posting, RevisedUsage, Revision
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence, Sized
-    from datetime import datetime
+    from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+    from datetime import date, datetime
 
     from perminute.domain.authorization.reservations import Reservation
     from perminute.domain.credit.accounts import Account
@@ -94,6 +96,36 @@ class Authorized(NamedTuple):
     before: Reservation | None
 
 
+class ReplacedUsage(NamedTuple):
+    """The record of a call, and the one that replaces it."""
+
+    before: Usage
+    after: Usage
+
+    @property
+    def is_other_call(self) -> bool:
+        """Whether lists contain the call with other times or another organizer, or not at all."""
+        before, after = self
+        was_free = before.outcome is Outcome.FREE
+        return was_free or before.call.listing != after.call.listing
+
+    @property
+    def is_moved(self) -> bool:
+        """Whether reports find the call in another list than before, or only now in one."""
+        before, after = self
+        was_free = before.outcome is Outcome.FREE
+        return was_free or before.call.ended_at != after.call.ended_at
+
+
+class CallsOfDay(NamedTuple):
+    """Calls of a transaction that ended on one UTC day, as they are listed together."""
+
+    usages: Sequence[Usage]
+    posting: Posting | None  # None: reports find them in the list that listed them first
+    entry: LedgerEntry | None = None  # of their charge, if the list contains it
+    is_again: bool = False  # they were listed before, as their bridges had reported
+
+
 class Transaction(NamedTuple):
     """All that is written for an organization at once, unless its account has changed since."""
 
@@ -102,12 +134,11 @@ class Transaction(NamedTuple):
     entries: tuple[LedgerEntry, ...] = ()
     notifications: tuple[Notification, ...] = ()  # published from the outbox after the commit
     usages: tuple[Usage, ...] = ()  # of calls that are new
-    rerated: tuple[Usage, ...] = ()  # replace the recorded ones
-    relisted: tuple[Usage, ...] = ()  # of these, calls that lists contain with other times
+    replaced: tuple[ReplacedUsage, ...] = ()  # of calls that are recorded
     pools: tuple[MinutePool, ...] = ()
     steps: Mapping[Month, PoolStep] = MappingProxyType({})  # pools to settle further
     spend_counters: tuple[SpendCounter, ...] = ()
-    # What `rerated` changes in records of limits, under the number `after.corrections`.
+    # What `replaced` changes in records of limits, under the number `after.corrections`.
     corrected: tuple[SpendChange, ...] = ()
     settled: tuple[Reservation, ...] = ()  # as they were read; `usages` replace them
     authorized: Authorized | None = None
@@ -120,17 +151,66 @@ class Transaction(NamedTuple):
     @property
     def items(self) -> int:
         """How many items are written: the account, and everything beside it."""
-        listed = {u.call.ended_at.date() for u in self.usages if u.outcome is not Outcome.FREE}
-        listed_again = {u.call.ended_at.date() for u in self.relisted}
+        lists = list(self.lists)
         parts: tuple[Sized, ...] = (
-            *(self.usages, self.rerated, listed, listed_again, self.pools, self.spend_counters),
+            *(self.usages, self.replaced, lists, self.pools, self.spend_counters),
             *(self.processed_events, self.reratings, *self.lots, self.entries),
         )
-        single = (self.authorized, self.chargeback, self.corrected)
-        # The entry of a charge is part of a list of its calls.
-        is_in_list = bool(self.usages) and any(e.type is EntryType.CHARGE for e in self.entries)
-        beside = sum(map(len, parts)) + sum(map(bool, single)) - is_in_list
-        return 1 + beside + len(self.outbox)
+        single = (self.authorized, self.chargeback, self.corrected, self.revision)
+        beside = sum(map(len, parts)) + sum(map(bool, single))
+        return 1 + beside - any(day.entry for day in lists) + len(self.outbox)
+
+    @property
+    def rerated(self) -> tuple[Usage, ...]:
+        """The usages that replace recorded ones."""
+        return tuple(replaced.after for replaced in self.replaced)
+
+    @property
+    def lists(self) -> Iterator[CallsOfDay]:
+        """The calls that are listed, by the day on which they ended; none that are free."""
+        yield from self._charged_lists()
+        moved = [replaced for replaced in self.replaced if replaced.is_other_call]
+        for is_moved in (True, False):
+            usages = (replaced.after for replaced in moved if replaced.is_moved is is_moved)
+            for of_day in _by_day(usages).values():
+                posting = self._posting(self._correction) if is_moved else None
+                yield CallsOfDay(of_day, posting, is_again=True)
+
+    def _charged_lists(self) -> Iterator[CallsOfDay]:
+        by_day = _by_day(self.usages)
+        if not by_day:
+            return
+        charge = next((entry for entry in self.entries if entry.type is EntryType.CHARGE), None)
+        posting = self._posting(charge)
+        listed_with = None
+        if charge is not None:
+            listed_with = max(filter(charge.is_listed_with, by_day), default=None)
+        for day, usages in by_day.items():
+            yield CallsOfDay(usages, posting, charge if day == listed_with else None)
+
+    @property
+    def revision(self) -> Revision | None:
+        """What it changes of recorded calls, as reports show these; None if nothing."""
+        both = (
+            RevisedUsage(ListedUsage.of(before), ListedUsage.of(after))
+            for before, after in self.replaced
+        )
+        revised = tuple(usage for usage in both if usage.before != usage.after)
+        return Revision(self._posting(self._correction), revised) if revised else None
+
+    @property
+    def _correction(self) -> LedgerEntry | None:
+        corrections = (e for e in self.entries if e.of_calls and e.type is not EntryType.CHARGE)
+        return next(corrections, None)
+
+    def _posting(self, entry: LedgerEntry | None) -> Posting:
+        version, posted_at = self.after.version, self.after.as_of
+        if posted_at is None:
+            msg = f"nothing was ever booked for {self.after.organization_id}: it lists no calls"
+            raise ValueError(msg)
+        if entry is None:
+            return Posting(version, posted_at)
+        return Posting(version, posted_at, entry.entry_id, entry.at)
 
     @property
     def outbox(self) -> Sequence[tuple[Notification, ...]]:
@@ -141,6 +221,14 @@ class Transaction(NamedTuple):
         from perminute.domain.notifications.notifications import in_records  # noqa: PLC0415
 
         return in_records(self.notifications)
+
+
+def _by_day(usages: Iterable[Usage]) -> Mapping[date, Sequence[Usage]]:
+    by_day: defaultdict[date, list[Usage]] = defaultdict(list)
+    for usage in usages:
+        if usage.outcome is not Outcome.FREE:
+            by_day[usage.call.ended_at.date()].append(usage)
+    return by_day
 
 
 class AccountChanged(Contended):

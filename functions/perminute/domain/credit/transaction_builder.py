@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from datetime import date, datetime
 
     from perminute.domain.credit.accounts import Account
-    from perminute.domain.pools.pools import MinutePool
+    from perminute.domain.pools.pools import MinutePool, Month
 
 
 class CallCharge(NamedTuple):
@@ -162,19 +162,23 @@ class TransactionBuilder:
         at: datetime | None = None,
         opens: Lot | None = None,
         call_ids: tuple[str, ...] = (),
+        other_months: tuple[tuple[Month, int], ...] = (),
     ) -> LedgerEntry:
         """Enter a movement of the balance; the caller changes lots and debt to match."""
+        at = at or self.at
         entry = LedgerEntry(
             organization_id=self.account.organization_id,
             entry_id=self.next_entry_id,
             type=entry_type,
             amount_micros=amount_micros,
             balance_after_micros=self.account.balance_micros + amount_micros,
-            at=at or self.at,
+            at=at,
             lots=shares,
             cause=cause,
             opens=opens,
             call_ids=call_ids,
+            posted_at=None if at == self.now else self.now,
+            other_months=other_months,
         )
         self.set(entries=self.account.entries + 1, balance_micros=entry.balance_after_micros)
         self._entries.append(entry)

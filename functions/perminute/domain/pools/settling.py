@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from perminute.domain.credit.lots import Lot
+    from perminute.domain.credit.transaction import ReplacedUsage
     from perminute.domain.credit.transaction_builder import TransactionBuilder
     from perminute.domain.licensing.licensing import Licensing
     from perminute.domain.limits.spending import SpendChange, SpendCounters
@@ -195,12 +196,11 @@ class Settlement(NamedTuple):
 
     def correct(
         self, builder: TransactionBuilder, spend_counters: SpendCounters
-    ) -> tuple[tuple[Usage, ...], tuple[SpendChange, ...]]:
+    ) -> tuple[tuple[ReplacedUsage, ...], tuple[SpendChange, ...]]:
         """Correct the recorded calls; return their records, and what that changes for limits."""
         cause = f"{RERATING}pool#{self.pool.month}"
-        usages = correct_calls(builder, self.corrected, self.opened, cause)
-        both = zip((rerated.before for rerated in self.corrected), usages, strict=True)
-        return usages, count_corrected(builder, both, spend_counters, self.licensing)
+        replaced = correct_calls(builder, self.corrected, self.opened, cause)
+        return replaced, count_corrected(builder, replaced, spend_counters, self.licensing)
 
 
 def settle_at_once(

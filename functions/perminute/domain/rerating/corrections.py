@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from perminute.domain.credit.charging import hold_notifications, notifications_of_call, write_pools
-from perminute.domain.credit.ledger import RERATING, EntryType
+from perminute.domain.credit.ledger import RERATING, EntryType, of_other_months
 from perminute.domain.credit.lots import (
     MAX_EXPIRED_LOTS_CORRECTED,
     MAX_LOTS_GIVEN_BACK,
@@ -23,6 +23,7 @@ from perminute.domain.credit.lots import (
     merged,
     twelve_months_after,
 )
+from perminute.domain.credit.transaction import ReplacedUsage, Transaction
 from perminute.domain.credit.transaction_builder import CallCharge, TransactionBuilder
 from perminute.domain.limits.spending import SpendChange, SpendCounters, SpendKind, spend_changes
 from perminute.domain.notifications.notification_rules import notify_again
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from perminute.domain.credit.accounts import Account
-    from perminute.domain.credit.transaction import Transaction
     from perminute.domain.licensing.licensing import Licensing
     from perminute.domain.rating.rating import Rating
 
@@ -123,17 +123,13 @@ def rerate(  # noqa: PLR0913 - all that one decision rests on
     write_pools(builder, pools)
     held = (call._replace(after=hold_notifications(builder, call.after, pools)) for call in rerated)
     rerated = [call for call in held if call.differs]
-    usages = correct_calls(builder, rerated, opened, cause)
-    if usages:
+    replaced = correct_calls(builder, rerated, opened, cause)
+    if replaced:
         builder.touch()
-    both = zip((call.before for call in rerated), usages, strict=True)
     spend_counters = SpendCounters(account.days, {})
-    corrected = count_corrected(builder, both, spend_counters, pools.licensing)
+    corrected = count_corrected(builder, replaced, spend_counters, pools.licensing)
     return builder.build(may_ask=sum(call.change_micros for call in rerated) > 0)._replace(
-        rerated=usages,
-        relisted=tuple(
-            call.after for call in rerated if call.before.call.listing != call.after.call.listing
-        ),
+        replaced=replaced,
         pools=pools.touched,
         steps=pools.steps,
         corrected=corrected,
@@ -145,15 +141,18 @@ def correct_calls(
     rerated: Sequence[ReratedCall],
     opened: Mapping[str, Lot],
     cause: str,
-) -> tuple[Usage, ...]:
+) -> tuple[ReplacedUsage, ...]:
     """Book what differs in one entry, notify of what is new, and return the new records."""
     entry_id, lots = _book_changes(builder, rerated, opened, cause)
     overdrawn = builder.account.balance_micros < 0
     return tuple(
-        notify_again(
-            builder,
-            _corrected(call, entry_id, lots.get(call.call_id), overdrawn=overdrawn),
-            _new_notifications(call),
+        ReplacedUsage(
+            call.before,
+            notify_again(
+                builder,
+                _corrected(call, entry_id, lots.get(call.call_id), overdrawn=overdrawn),
+                _new_notifications(call),
+            ),
         )
         for call in rerated
     )
@@ -184,11 +183,25 @@ def _book_changes(
         late[call.call_id] = paid.late
     shares = merged((*refunds.shares, *(share for paid in drawn for share in paid.shares)))
     total_micros = sum(map(_change_micros, changed))
-    entry = builder.enter(EntryType.ADJUSTMENT, -total_micros, shares, cause, opens=refunds.opens)
+    entry = builder.enter(
+        EntryType.ADJUSTMENT,
+        -total_micros,
+        shares,
+        cause,
+        opens=refunds.opens,
+        other_months=of_other_months(builder.at, _movements(rerated)),
+    )
     # A lot that is opened is named after the entry that opens it, so the others come behind that.
     builder.enter_late(late)
     refunds.enter_forfeited(entry.entry_id)
     return entry.entry_id, lots
+
+
+def _movements(rerated: Iterable[ReratedCall]) -> Iterator[tuple[datetime, int]]:
+    # A call may turn out to have ended in another month.
+    for before, after, _ in rerated:
+        yield before.call.ended_at, -before.charge_micros
+        yield after.call.ended_at, after.charge_micros
 
 
 def _change_micros(rerated: ReratedCall) -> int:
@@ -308,7 +321,7 @@ def _subject(body: CallNotification) -> tuple[object, ...]:
 
 def count_corrected(
     builder: TransactionBuilder,
-    corrected: Iterable[tuple[Usage, Usage]],
+    corrected: Iterable[ReplacedUsage],
     spend_counters: SpendCounters,
     licensing: Licensing,
 ) -> tuple[SpendChange, ...]:
@@ -361,9 +374,10 @@ def release_held_notifications(
     """Notify of calls whose pool has not been settled in time; `is_last`: of no others later."""
     builder = TransactionBuilder(account, at)
     released = [usage._replace(notifications_held=False) for usage in usages]
-    notified = tuple(notify_again(builder, u, notifications_of_call(u)) for u in released)
+    notified = [notify_again(builder, u, notifications_of_call(u)) for u in released]
+    replaced = tuple(map(ReplacedUsage, usages, notified))
     if is_last and account.provisional is not None:
         builder.set(provisional=account.provisional._replace(notifications_held=False))
     if notified:
         builder.touch()
-    return builder.build(may_ask=False)._replace(rerated=notified)
+    return builder.build(may_ask=False)._replace(replaced=replaced)
