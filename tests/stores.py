@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import boto3
 
+from perminute.adapters.dynamodb.account_states import DynamoDBAccountStates
 from perminute.adapters.dynamodb.books import DynamoDBBookChecks, DynamoDBBooks
 from perminute.adapters.dynamodb.calls import DynamoDBCalls, DynamoDBCallsUnderWay
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from perminute.domain.credit.transaction import Causes
     from perminute.domain.notifications.notifications import Notification
     from perminute.ports.messaging import Digests
+    from perminute.ports.reports import AccountStates
     from perminute.ports.stores import (
         BookChecks,
         Books,
@@ -50,6 +52,7 @@ class Stores:
 
     credit: CreditStore
     licensing: LicensingStore
+    accounts: AccountStates
     calls: Calls
     reratings: Reratings
     under_way: CallsUnderWay
@@ -64,6 +67,7 @@ def twins() -> Stores:
     """In memory."""
     twin = InMemoryStore()
     return Stores(
+        twin,
         twin,
         twin,
         InMemoryCalls(twin),
@@ -84,6 +88,7 @@ def stores_on(tables: TableNames, book_checks: str = "not-asked-for") -> Stores:
     return Stores(
         DynamoDBCreditStore(schema),
         DynamoDBLicensingStore(schema),
+        DynamoDBAccountStates(schema),
         DynamoDBCalls(schema),
         DynamoDBReratings(schema),
         DynamoDBCallsUnderWay(schema),

@@ -22,6 +22,8 @@ from perminute.domain.errors import Refused
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    Quote = Callable[[object], str]
+
 M = TypeVar("M", bound=Struct)
 
 NO_TEXT = "is no Unicode text: it has half of a surrogate pair"
@@ -123,17 +125,22 @@ def parse_leniently(text: str) -> Any:  # noqa: ANN401 - whatever JSON can say
 
 
 def read_message(
-    sent: object, message: type[M], *, called: str = "body", from_text: bool = False
+    sent: object,
+    message: type[M],
+    *,
+    called: str = "body",
+    from_text: bool = False,
+    quote: Quote | None = None,
 ) -> M:
     """Check parsed JSON. `from_text`: numbers are written as text, as in a query.
 
-    Raises `Refused`.
+    Raises `Refused`, which repeats a faulty value as `quote` writes it; without, it repeats none.
     """
     try:
         return convert(sent, message, dec_hook=_read_text, strict=not from_text)
     except (ValidationError, UnicodeEncodeError):
         # msgspec stops at the first fault, and takes 61.0 for no integer.
-        return _read_each_field(sent, message, called, strict=not from_text)
+        return _read_each_field(sent, message, called, _Faults(quote), strict=not from_text)
 
 
 def text_type_of(annotation: object) -> TextType | None:
@@ -196,21 +203,41 @@ def _check_text_of(kind: TextType, value: object) -> None:
 _NOT_NULL = "must not be null"
 
 
-def _read_each_field(sent: object, message: type[M], called: str, *, strict: bool) -> M:
+class _Faults:
+    """What is wrong with the fields of a message."""
+
+    def __init__(self, quote: Quote | None = None) -> None:
+        self._quote, self._found = quote, list[tuple[str, str]]()
+
+    def __bool__(self) -> bool:
+        return bool(self._found)
+
+    def add(self, field: str, fault: str, *values: object) -> None:
+        """Add a fault of a field, with its value if it has one."""
+        shown = "".join(f"{self._quote(value)} " for value in values if self._quote)
+        self._found.append((field, shown + fault))
+
+    def refusal(self) -> Refused:
+        """Name all of them, the first one's field as that of the refusal."""
+        (field, first), *more = self._found
+        return Refused(field, first + "".join(f"; {name}: {fault}" for name, fault in more))
+
+
+def _read_each_field(
+    sent: object, message: type[M], called: str, faults: _Faults, *, strict: bool
+) -> M:
     if not isinstance(sent, dict):
         raise Refused(called, "must be a JSON object")
-    faults: list[tuple[str, str]] = []
     values = _values(sent, message, faults, strict=strict)
-    if not faults:
-        return message(**values)
-    (field, first), *more = faults
-    raise Refused(field, first + "".join(f"; {name}: {fault}" for name, fault in more))
+    if faults:
+        raise faults.refusal()
+    return message(**values)
 
 
 def _values(
     sent: dict[str, object],
     message: type[Struct],
-    faults: list[tuple[str, str]],
+    faults: _Faults,
     *,
     strict: bool,
     within: str = "",
@@ -222,7 +249,7 @@ def _values(
         nested = _message_in(field.type)
         if field.encode_name not in sent:
             if field.required:
-                faults.append((name, "is required"))
+                faults.add(name, "is required")
         elif isinstance(value, dict) and nested is not None:
             # Fields of a detail are named without it, by the use cases as well.
             inner = "" if name == "detail" else f"{name}."
@@ -233,12 +260,18 @@ def _values(
                 kind, value = field.type, without_fraction(value)
                 values[field.name] = convert(value, kind, dec_hook=_read_text, strict=strict)
             except UnicodeEncodeError:
-                faults.append((name, NO_TEXT))
+                faults.add(name, NO_TEXT)
             except ValidationError as error:
-                index = _INDEX.search(str(error))
-                place = name if index is None else f"{name}.{index[1]}"
-                faults.append((place, _fault_of(error, value, kind)))
+                fault, index = _fault_of(error, value, kind), _INDEX.search(str(error))
+                if index is None:
+                    faults.add(name, fault, value)
+                else:
+                    faults.add(f"{name}.{index[1]}", fault, _item(value, int(index[1])))
     return values
+
+
+def _item(value: object, index: int) -> object:
+    return value[index] if isinstance(value, list) else value
 
 
 def _fault_of(error: ValidationError, value: object, kind: object) -> str:
@@ -263,8 +296,10 @@ def _rule_of(kind: object) -> str:
             rule = " or ".join(", ".join(f'"{value}"' for value in values).rsplit(", ", 1))
         case inspect.VarTupleType(min_length=int(least), max_length=most):
             rule = f"a list of {least} to {most} items"
-        case inspect.VarTupleType(max_length=most):
+        case inspect.VarTupleType(max_length=int(most)):
             rule = f"a list of at most {most} items"
+        case inspect.VarTupleType():
+            rule = "a list"
         case inspect.BoolType():
             rule = "true or false"
         case inspect.StrType(max_length=None):

@@ -22,7 +22,8 @@ from perminute_local.event_documents import numbers_by_leg_type, schema_of_text,
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from perminute.api.endpoints import Endpoint
+    from perminute.api.http import Endpoint
+    from perminute.fields import Message
 
 _REF = "#/components/schemas/{name}"
 _CALL = "{callId}"
@@ -101,7 +102,7 @@ def _whole_number(name: str) -> dict[str, Any]:
     return {"required": [name], "properties": {name: {"type": "integer"}}}
 
 
-def _operation(endpoint: Endpoint, components: dict[str, Any]) -> dict[str, Any]:
+def _operation(endpoint: Endpoint[Message], components: dict[str, Any]) -> dict[str, Any]:
     asks = endpoint.method == "GET"
     ids = {"organizationId": OrganizationId, **({"callId": Id} if _CALL in endpoint.path else {})}
     path = [
@@ -141,7 +142,7 @@ def _query(reads: dict[str, Any]) -> list[dict[str, Any]]:
     return parameters
 
 
-def _responses(endpoint: Endpoint, failures: Sequence[HTTPStatus]) -> dict[str, Any]:
+def _responses(endpoint: Endpoint[Message], failures: Sequence[HTTPStatus]) -> dict[str, Any]:
     answer = {"description": "The answer.", "content": _json(endpoint.answers)}
     return {
         "200": answer,

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
     from schemathesis.specs.openapi.schemas import OpenApiSchema
 
-    from perminute.api.endpoints import Endpoint
+    from perminute.api.http import Endpoint
+    from perminute.fields import Message
     from perminute_local.stack import Stack
 
 
@@ -109,7 +110,7 @@ OURS: list[Any] = [CHECKS.get_one(n) for n in CHECKS.get_all_names() if n not in
 @pytest.mark.parametrize("mode", GenerationMode)
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.name)
 def test_every_answer_is_one_that_the_document_names(
-    api: OpenApiSchema, endpoint: Endpoint, mode: GenerationMode
+    api: OpenApiSchema, endpoint: Endpoint[Message], mode: GenerationMode
 ) -> None:
     operation = api[endpoint.path][endpoint.method]
 
@@ -126,7 +127,7 @@ def test_every_answer_is_one_that_the_document_names(
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS[:3], ids=lambda endpoint: endpoint.name)
 def test_what_is_asked_of_a_call_in_its_turn_is_answered_as_documented(
-    system: System, api: OpenApiSchema, endpoint: Endpoint
+    system: System, api: OpenApiSchema, endpoint: Endpoint[Message]
 ) -> None:
     """Whatever is asked for, with what a schema cannot say set right."""
     operation, calls = api[endpoint.path][endpoint.method], count()

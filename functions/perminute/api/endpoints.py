@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from perminute.api.documents import answer_document, balance_document, price_document
+from perminute.api.http import Endpoint
 from perminute.api.messages import (
     AnswerDocument,
     AuthorizeBody,
@@ -41,26 +42,9 @@ if TYPE_CHECKING:
 
     Serve = Callable[["ChargingApi", "Target", R], A]
 
-ENDPOINTS: list[Endpoint] = []
+ENDPOINTS: list[Endpoint[Message]] = []
 _ORGANIZATION = "/organizations/{organizationId}"
 _CALL = f"{_ORGANIZATION}/calls/{{callId}}"
-
-
-class Endpoint(NamedTuple):
-    """One operation, and the method of `ChargingApi` that serves it."""
-
-    name: str
-    method: str
-    path: str
-    reads: type[Message]
-    answers: type[Message]
-    serve: Callable[[ChargingApi, Target, Any], Message]
-    summary: str  # for the OpenAPI document
-
-    @property
-    def route_key(self) -> str:
-        """The route as API Gateway names it."""
-        return f"{self.method} {self.path}"
 
 
 def _serves(

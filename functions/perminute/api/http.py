@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Generic, NamedTuple, TypeVar
 
 from aws_lambda_powertools.metrics import MetricUnit
 from msgspec import Meta, to_builtins
@@ -45,6 +45,26 @@ _ERRORS: dict[Error, tuple[HTTPStatus, str]] = {
     "unavailable": (HTTPStatus.SERVICE_UNAVAILABLE, "RequestsUnavailable"),
 }
 """The status of each error, and the metric that counts it."""
+
+
+D = TypeVar("D", bound=Message)
+
+
+class Endpoint(NamedTuple, Generic[D]):
+    """One operation, and what serves it."""
+
+    name: str
+    method: str
+    path: str
+    reads: type[Message]
+    answers: type[D]
+    serve: Callable[[Any, Any, Any], D]  # from the API, the target of a request, and its content
+    summary: str  # for the OpenAPI document
+
+    @property
+    def route_key(self) -> str:
+        """The route as API Gateway names it."""
+        return f"{self.method} {self.path}"
 
 
 class Served(NamedTuple):

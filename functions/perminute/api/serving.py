@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from perminute.api.endpoints import ChargingApi, Endpoint
+    from perminute.api.endpoints import ChargingApi
+    from perminute.api.http import Endpoint
     from perminute.application.retry import Deadline
     from perminute.fields import Message
     from perminute.settings import TokenSettings
@@ -88,7 +89,7 @@ def metric_of(served: Served, request: Mapping[str, Any]) -> str:
             return "QuestionsAnswered"
 
 
-def _message_of(request: HttpRequest, endpoint: Endpoint, target: Target) -> Message:
+def _message_of(request: HttpRequest, endpoint: Endpoint[Message], target: Target) -> Message:
     if endpoint.method == "GET":
         return read_message(request.query, endpoint.reads, from_text=True)
     body = parse(_bytes_sent(request), endpoint.reads)

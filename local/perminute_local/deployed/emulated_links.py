@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs.client import SQSClient
     from mypy_boto3_sqs.type_defs import MessageTypeDef
 
-    from perminute.api.endpoints import Endpoint
+    from perminute.api.http import Endpoint
+    from perminute.fields import Message
     from perminute_local.deployed.clock import EmulatorClock
     from perminute_local.deployed.deploying import Deployment
     from perminute_local.replay.plan import Delivery
@@ -270,7 +271,11 @@ class SignedRequests:
         self._http = URLLib3Session()
 
     def ask(
-        self, endpoint: Endpoint, path: dict[str, str], content: dict[str, Any], _at: datetime
+        self,
+        endpoint: Endpoint[Message],
+        path: dict[str, str],
+        content: dict[str, Any],
+        _at: datetime,
     ) -> str | None:
         """Send a request, again while it is answered 503; the emulator's clock times it."""
         url = self._endpoint + endpoint.path.format(

@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any, Protocol, assert_never
 
 import boto3
 
-from perminute.api.endpoints import BY_NAME, Endpoint
+from perminute.api.endpoints import BY_NAME
+from perminute.api.http import Endpoint
 from perminute.domain.values.identifiers import canonical_id
 from perminute.events.telephony import TELEPHONY
+from perminute.fields import Message
 from perminute.sqs import event_id_of
 from perminute_local.replay.lambda_runtime import (
     Clock,
@@ -82,7 +84,7 @@ class Bus:
         ]
 
 
-Ask = Callable[[Endpoint, dict[str, str], dict[str, Any], datetime], str | None]
+Ask = Callable[[Endpoint[Message], dict[str, str], dict[str, Any], datetime], str | None]
 """Makes a request: its route, what the path names, body or query, and when. Gives the body of the
 answer, or None if the function failed."""
 
@@ -118,7 +120,7 @@ def _answer(request: Delivery, body: object, routes: Collection[str], ask: Ask) 
 
 
 def http_event(
-    endpoint: Endpoint, path: dict[str, str], content: dict[str, Any], at: datetime
+    endpoint: Endpoint[Message], path: dict[str, str], content: dict[str, Any], at: datetime
 ) -> dict[str, Any]:
     """Return a request as an HTTP API sends it (payload format 2.0), let in by IAM."""
     raw_path = endpoint.path.format(**path)
@@ -297,7 +299,7 @@ class InProcess:
         trigger, function = self._wiring.charging
 
         def ask(
-            endpoint: Endpoint, path: dict[str, str], content: dict[str, Any], at: datetime
+            endpoint: Endpoint[Message], path: dict[str, str], content: dict[str, Any], at: datetime
         ) -> str | None:
             response = function.call(http_event(endpoint, path, content, at))
             return None if response is None else str(response["body"])

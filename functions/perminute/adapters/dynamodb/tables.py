@@ -122,31 +122,9 @@ class Table:
         return item
 
     def get_snapshot(self, keys: Sequence[Item]) -> list[Item]:
-        """Read items, at most `MAX_SNAPSHOT` at once, as no transaction is just changing them.
-
-        A plain read may see one item of a transaction that is being applied before it, and
-        another after it. `TransactGetItems` does not: it collides instead, and that is raised as
-        `Contended`; or `Throttled` is raised. Items that do not exist are left out.
-        """
-        items: list[Item] = []
-        for start in range(0, len(keys), MAX_SNAPSHOT):
-            answer = self._snapshot(keys[start : start + MAX_SNAPSHOT])
-            items += (response["Item"] for response in answer if response.get("Item"))
-        return items
-
-    def _snapshot(self, keys: Sequence[Item]) -> list[dict[str, Item]]:
-        client: Any = self.connection.client
-        gets = [{"Get": {"TableName": self.name, "Key": key}} for key in keys]
-        with unavailable(f"reading {self.name}"):
-            try:
-                answer = client.transact_get_items(TransactItems=gets)
-            except ClientError as error:
-                if refusal := passing_refusal(codes_of(error)):
-                    msg = f"reading {self.name}: {error}"
-                    raise refusal(msg) from error
-                raise
-        responses: list[dict[str, Item]] = answer["Responses"]
-        return responses
+        """Read items of this table as `get_snapshot` does; those that do not exist are left out."""
+        items = get_snapshot(self.connection, [(self.name, key) for key in keys])
+        return [item for item in items if item]
 
     def get_together(self, keys: Sequence[Item]) -> list[Item]:
         """Read items of this table as `get_together` does."""
@@ -294,6 +272,36 @@ def _attribute(value: int | str | dict[str, Any]) -> dict[str, Any]:
             return {"N": str(value)}
         case stored:
             return stored
+
+
+def get_snapshot(connection: Connection, keys: Sequence[tuple[str, Item]]) -> list[Item | None]:
+    """Read items of tables, at most `MAX_SNAPSHOT` at once, as no transaction is changing them.
+
+    A plain read may see one item of a transaction that is being applied before it, and another
+    after it. `TransactGetItems` does not: it collides instead, and that is raised as `Contended`;
+    or `Throttled` is raised. An item that does not exist is None.
+    """
+    items: list[Item | None] = []
+    for start in range(0, len(keys), MAX_SNAPSHOT):
+        some = keys[start : start + MAX_SNAPSHOT]
+        items += (response.get("Item") for response in _snapshot(connection, some))
+    return items
+
+
+def _snapshot(connection: Connection, keys: Sequence[tuple[str, Item]]) -> list[dict[str, Item]]:
+    client: Any = connection.client
+    gets = [{"Get": {"TableName": table, "Key": key}} for table, key in keys]
+    reading = f"reading {', '.join(dict(keys))}"
+    with unavailable(reading):
+        try:
+            answer = client.transact_get_items(TransactItems=gets)
+        except ClientError as error:
+            if refusal := passing_refusal(codes_of(error)):
+                msg = f"{reading}: {error}"
+                raise refusal(msg) from error
+            raise
+    responses: list[dict[str, Item]] = answer["Responses"]
+    return responses
 
 
 def get_together(

@@ -1,4 +1,4 @@
-"""The in-memory twin of the licensing store."""
+"""The in-memory twin of the licensing store, and of what reports read with it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from perminute.adapters.memory.records import Records
 from perminute.domain.credit.transaction import AlreadyExists, FactsFolded, TimelineFull
 from perminute.domain.licensing.licensing import Licensing, Seats
 from perminute.domain.licensing.timelines import Timeline, fold
+from perminute.domain.pools.pools import MinutePool
+from perminute.ports.reports import AccountState
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -17,11 +19,12 @@ if TYPE_CHECKING:
     from perminute.domain.credit.accounts import Account
     from perminute.domain.credit.transaction import ProcessedEvent
     from perminute.domain.licensing.licensing import LicensingChange
+    from perminute.domain.pools.pools import Month
     from perminute.domain.rerating.rerating import Rerating
 
 
 class LicensingRecords(Records):
-    """`LicensingStore` in dictionaries."""
+    """`LicensingStore` and `AccountStates` in dictionaries."""
 
     def licensing(self, organization_id: str, user_ids: Collection[str]) -> Licensing:
         return Licensing(
@@ -32,6 +35,13 @@ class LicensingRecords(Records):
     def seats(self, account: Account) -> Seats:
         users = [key for key in self.facts if key[0] == account.organization_id and key[1]]
         return Seats([self._timeline(*key) for key in users])
+
+    def account_state(self, organization_id: str, month: Month) -> AccountState:
+        return AccountState(
+            self._account(organization_id),
+            self.minute_pools.get((organization_id, month), MinutePool(organization_id, month)),
+            self._timeline(organization_id, None),
+        )
 
     def record(
         self,

@@ -1,0 +1,1 @@
+"""What reports read, and how it is put together."""

@@ -1,0 +1,26 @@
+"""What reports are read from: ports of which nothing is ever written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from perminute.application.licensing_cache import LicensingCache
+    from perminute.application.retry import RetryPolicy
+    from perminute.ports.messaging import RateCards
+    from perminute.ports.reports import AccountStates
+    from perminute.ports.stores import Calls, CreditStore, Reratings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportReader:
+    """The ports of all reports. Whatever is read raises `Unavailable`."""
+
+    accounts: AccountStates
+    credit: CreditStore
+    calls: Calls
+    licensing: LicensingCache
+    rate_cards: RateCards
+    reratings: Reratings
+    retry: RetryPolicy
