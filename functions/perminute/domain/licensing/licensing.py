@@ -161,6 +161,10 @@ class Licensing(NamedTuple):
     # Of all users, if the pool ever counts assigned licenses.
     seats: Seats = _NO_SEATS
 
+    def user(self, user_id: str) -> Timeline:
+        """Return the timeline of a user; an empty one if nothing is known, or was asked for."""
+        return self.users.get(user_id, _NO_FACTS)
+
     def entitlement(
         self, call: Call, credits_set_up_at: datetime | None, destination: str | None = None
     ) -> Entitlement:
@@ -184,7 +188,7 @@ class Licensing(NamedTuple):
         The first rule whose conditions are all met decides; if there is none, the last one does.
         """
         at = call.rated_at
-        user = self._user(call.organizer_id)
+        user = self.user(call.organizer_id)
         held = [
             brings
             for name in user.attributes
@@ -207,7 +211,7 @@ class Licensing(NamedTuple):
     def allows(self, call: Call, destination: str | None) -> bool:
         """Whether the organizer's policies allow calls to a country, if any (docs/domain.md §6)."""
         at = call.rated_at
-        user = self._user(call.organizer_id)
+        user = self.user(call.organizer_id)
         match call.leg_type:
             case LegType.DIAL_OUT:
                 mode = (
@@ -233,15 +237,15 @@ class Licensing(NamedTuple):
 
     def user_value(self, user_id: str, attribute: str, at: datetime) -> FactValue | None:
         """Return the value of a user's attribute at an instant, if it is known."""
-        return self._user(user_id).value_at(attribute, at)
+        return self.user(user_id).value_at(attribute, at)
 
     def says_of_user(self, user_id: str, attribute: str) -> bool:
         """Whether anything is known of a user's attribute, at whatever time."""
-        return attribute in self._user(user_id).attributes
+        return attribute in self.user(user_id).attributes
 
     def changes_between(self, user_id: str, since: datetime, until: datetime) -> Iterator[datetime]:
         """Yield the instants after `since`, up to `until`, at which a user's rights may change."""
-        for timeline in (self.organization, self._user(user_id)):
+        for timeline in (self.organization, self.user(user_id)):
             yield from timeline.changes_between(since, until)
 
     def pool_minutes(self, at: datetime) -> int:
@@ -269,9 +273,6 @@ class Licensing(NamedTuple):
         changes = self.organization.changes_between(since, until, POOL_ATTRIBUTES)
         instants = {since, *changes, *self.seats.changes_between(since, until)}
         return min(self.pool_minutes_for_calls(at) for at in instants if at < until or at == since)
-
-    def _user(self, user_id: str) -> Timeline:
-        return self.users.get(user_id, _NO_FACTS)
 
     def _by_the_minute(
         self, user: Timeline, at: datetime, *, is_set_up: bool, has_credits: bool
