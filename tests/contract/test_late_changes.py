@@ -204,6 +204,8 @@ def test_a_lot_is_known_as_it_was_opened_when_it_is_used_up(
     lots = stores.credit.opened_lots(organization, ["000000000001", "000000000009"])
     assert dict(lots) == {"000000000001": opened}
     assert dict(stores.credit.opened_lots(organization, [])) == {}
+    assert stores.credit.entry(organization, "000000000001") == entry
+    assert stores.credit.entry(organization, "000000000009") is None
 
 
 def rerating(organization: str, **changed: object) -> Rerating:

@@ -124,7 +124,10 @@ class Calls(Protocol):
         """Go through those of the lists that hold a dial-out."""
 
     def usages(self, organization_id: str, call_ids: Collection[str]) -> Sequence[Usage]:
-        """Read usages as no transaction is just changing them; else raises `Contended`."""
+        """Read usages as no transaction is just changing them; else raises `Contended`.
+
+        Calls that are unknown, or under way, are left out.
+        """
 
 
 MAX_MERGED = 48
@@ -195,6 +198,9 @@ class CreditStore(Protocol):
 
     def opened_lots(self, organization_id: str, lot_ids: Collection[str]) -> Mapping[str, Lot]:
         """Read lots as they were when they were opened, whatever became of them."""
+
+    def entry(self, organization_id: str, entry_id: str) -> LedgerEntry | None:
+        """Read an entry that is in no list of calls; None if it is in one, or there is none."""
 
     def further_lots(self, organization_id: str) -> Lots:
         """Read the lots that are items of their own, in the order in which they pay.

@@ -19,6 +19,7 @@ from msgspec.json import decode, encode
 
 from perminute.adapters.dynamodb.account_items import ACCOUNT, CALLS, CHARGE, account_of, credit_key
 from perminute.adapters.dynamodb.call_items import (
+    OUTCOME,
     UNDER_WAY_INDEX,
     call_key,
     call_of,
@@ -198,4 +199,5 @@ class DynamoDBCalls:
     def usages(self, organization_id: str, call_ids: Collection[str]) -> Sequence[Usage]:
         keys = [call_key(organization_id, call_id) for call_id in call_ids]
         with readable(f"the usage of {organization_id}"):
-            return list(map(usage_of, self._tables.usage.get_snapshot(keys)))
+            items = self._tables.usage.get_snapshot(keys)
+            return [usage_of(item) for item in items if OUTCOME in item]

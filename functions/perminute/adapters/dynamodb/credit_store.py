@@ -132,10 +132,10 @@ class DynamoDBCreditStore:
             return list(map(counter_items.pool_of, items))
 
     def opened_lots(self, organization_id: str, lot_ids: Collection[str]) -> Mapping[str, Lot]:
-        entries = {lot_id: self._entry(organization_id, lot_id) for lot_id in lot_ids}
+        entries = {lot_id: self.entry(organization_id, lot_id) for lot_id in lot_ids}
         return {lot_id: entry.opens for lot_id, entry in entries.items() if entry and entry.opens}
 
-    def _entry(self, organization_id: str, entry_id: str) -> LedgerEntry | None:
+    def entry(self, organization_id: str, entry_id: str) -> LedgerEntry | None:
         with readable(f"the ledger of {organization_id}"):
             item = self._tables.credit.get(entry_key(organization_id, entry_id))
             return entry_in(item) if item else None
@@ -159,7 +159,7 @@ class DynamoDBCreditStore:
 
         identity = EventIdentity(IdentityKind.PURCHASE, organization_id, purchase_id)
         event = self.processed_event(identity)
-        entry = event and event.entry_id and self._entry(organization_id, event.entry_id)
+        entry = event and event.entry_id and self.entry(organization_id, event.entry_id)
         if not entry or entry.opens is None:
             return None
         credit = self._tables.credit

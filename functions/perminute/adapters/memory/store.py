@@ -115,6 +115,12 @@ class InMemoryStore(CallRecords, LicensingRecords, PostingRecords, ReratingRecor
         opened = (entry.opens for entry in self._entries(organization_id))
         return {lot.lot_id: lot for lot in opened if lot and lot.lot_id in lot_ids}
 
+    def entry(self, organization_id: str, entry_id: str) -> LedgerEntry | None:
+        lists = of(organization_id, self.lists).values()
+        listed = {listed.entry.entry_id for listed in lists if listed.entry is not None}
+        entries = {entry.entry_id: entry for entry in self._entries(organization_id)}
+        return None if entry_id in listed else entries.get(entry_id)
+
     def further_lots(self, organization_id: str) -> Lots:
         return self._further(organization_id)
 
