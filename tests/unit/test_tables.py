@@ -13,8 +13,9 @@ from rich.table import Table
 from perminute.domain.credit.accounts import Account
 from perminute.domain.licensing.licensing import Licensing
 from perminute.domain.rating.rating import RatingContext, rate_call
-from perminute_local.replay.report import report, write_tables
+from perminute_local.replay.report import report
 from perminute_local.replay.results import Rejected, Results
+from perminute_local.tables import write_tables
 
 ID = "2c3d4e5f-2222-4b3c-8d1e-000000000002@contoso.example"
 LONG_ID = "contoso-" * 15

@@ -4,68 +4,28 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any
 
-from rich.box import SIMPLE_HEAD, Box
-from rich.console import Console
-from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
 from perminute.domain.credit.ledger import EntryType
-from perminute.domain.rating.calls import LegType
 from perminute.domain.rating.usage_record import Flag, Outcome
 from perminute.domain.values.money import MICROS_PER_UNIT, format_micros
 from perminute.domain.values.printable import one_line
+from perminute_local.tables import LEG_NAMES, STYLE, plain, title_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from rich.console import JustifyMethod, RenderableType
+    from rich.console import RenderableType
 
     from perminute.adapters.notification_documents import Document
     from perminute.domain.credit.accounts import Account
     from perminute.domain.credit.ledger import LedgerEntry
+    from perminute.domain.rating.calls import LegType
     from perminute.domain.rating.usage_record import Usage
     from perminute_local.replay.results import Rejected, Response, Results
-
-
-WIDEST = 20_000
-"""Wider than any table: in a pipe or a file no line is folded, so that `grep` finds it whole."""
-
-
-def write_tables(tables: Iterable[RenderableType], console: Console | None = None) -> None:
-    """Write tables and lines to standard output, or to the console of a test.
-
-    A terminal folds long sentences. One that is too narrow for a column of ids gets lines that
-    are wider than it is, since what is cut off an id cannot be copied.
-    """
-    screen, shown = console or Console(), list(tables)
-    needed = max((_narrowest(screen, one) for one in shown), default=0)
-    screen.width = max(screen.width, needed) if screen.is_terminal else WIDEST
-    screen.print(*shown, sep="\n")
-
-
-def _narrowest(screen: Console, table: RenderableType) -> int:
-    options = screen.options.update(max_width=WIDEST)
-    return Measurement.get(screen, options, table).minimum
-
-
-class TableStyle(TypedDict):
-    """How all our tables look."""
-
-    title_justify: JustifyMethod
-    title_style: str
-    box: Box
-
-
-_STYLE: TableStyle = {"title_justify": "left", "title_style": "bold", "box": SIMPLE_HEAD}
-_LEG_NAMES = {
-    LegType.TOLL_DIAL_IN: "toll dial-in",
-    LegType.TOLL_FREE_DIAL_IN: "toll-free dial-in",
-    LegType.DIAL_OUT: "dial-out",
-    LegType.APP: "app",
-}
 
 
 @dataclass(slots=True)
@@ -184,12 +144,12 @@ def report(results: Results) -> Iterator[RenderableType]:
     for account in results.accounts:
         organization_id = account.organization_id
         ledger, of_organization = ledgers[organization_id], calls[organization_id]
-        yield _plain(f"{organization_id}: {_balance(account, ledger)}", style="bold")
+        yield plain(f"{organization_id}: {_balance(account, ledger)}", style="bold")
         yield _calls(of_organization)
         if ledger.entries:
             yield _lots(account, ledger)
         for pool in results.pools.get(organization_id, ()):
-            yield _plain(
+            yield plain(
                 f"{organization_id}: minute pool of {pool.month}: {pool.used:,} of "
                 f"{pool.minutes:,} minutes used"
             )
@@ -223,12 +183,12 @@ def _summary(results: Results, calls: Sequence[CallFigures]) -> Text:
 
 
 def _responses(responses: Sequence[Response]) -> Table:
-    table = Table(title="requests to the charging API", **_STYLE)
+    table = Table(title="requests to the charging API", **STYLE)
     for name in ("when", "call", "request", "answer"):
         table.add_column(name, no_wrap=name != "answer", overflow="fold")
     for at, request, call_id, answer in responses:
         when = f"{at:%Y-%m-%d %H:%M:%S}" if at else ""
-        table.add_row(when, *map(_plain, (call_id, request, _answer(answer))))
+        table.add_row(when, *map(plain, (call_id, request, _answer(answer))))
     return table
 
 
@@ -281,7 +241,7 @@ def _lots(account: Account, ledger: LedgerFigures) -> Table:
     for lot_id in [*sorted(ledger.names.keys() - held), *held]:
         lot = held.get(lot_id)
         table.add_row(
-            _plain(ledger.names[lot_id]),
+            plain(ledger.names[lot_id]),
             f"{lot.expires_at:%Y-%m-%d}" if lot else ledger.ends.get(lot_id, "used up"),
             _aligned(ledger.came_in[lot_id]),
             _aligned(ledger.used[lot_id]),
@@ -295,21 +255,21 @@ def _lots(account: Account, ledger: LedgerFigures) -> Table:
 
 
 def _notifications(notifications: Sequence[Document]) -> Table:
-    table = Table(title="notifications", **_STYLE)
+    table = Table(title="notifications", **STYLE)
     table.add_column("when", no_wrap=True)
     table.add_column("subject", overflow="fold")
     single = Counter((n["organizationId"], n["type"]) for n in notifications if "callId" in n)
     for one in notifications:
         if "callId" not in one:
-            table.add_row(f"{one['at'][:10]} {one['at'][11:16]}", _plain(one["subject"]))
+            table.add_row(f"{one['at'][:10]} {one['at'][11:16]}", plain(one["subject"]))
     for (organization_id, kind), count in sorted(single.items()):
-        table.add_row("", _plain(f"{organization_id}: {kind}, {count} in all"))
+        table.add_row("", plain(f"{organization_id}: {kind}, {count} in all"))
     return table
 
 
 def _calls(calls: CallFigures) -> Table:
     table = _table(None, "call", "calls", "charged", "billed minutes", "pool", "cost")
-    for leg_type, name in _LEG_NAMES.items():
+    for leg_type, name in LEG_NAMES.items():
         if leg_type in calls.by_type:
             table.add_row(name, *calls.by_type[leg_type].cells())
     table.add_section()
@@ -327,34 +287,23 @@ def _not_paid(organization_id: str, calls: CallFigures) -> Table:
 
 
 def _refused(rejected: Sequence[Rejected]) -> Table:
-    table = Table(title="refused events", **_STYLE)
+    table = Table(title="refused events", **STYLE)
     table.add_column("event", no_wrap=True)
     table.add_column("why", overflow="fold")
     for event_id, reason in rejected:
-        table.add_row(_plain(event_id), _plain(reason))
+        table.add_row(plain(event_id), plain(reason))
     return table
 
 
 def _table(title: str | None, *columns: str) -> Table:
-    table = Table(title=_title(title) if title else None, **_STYLE)
+    table = Table(title=title_line(title) if title else None, **STYLE)
     for column in columns:
         text = column in {"call", "lot", "expires", "outcome", "reason", "currency"}
         table.add_column(column, justify="left" if text else "right", no_wrap=True)
     return table
 
 
-def _title(text: str) -> Text:
-    # In one line, even if the table below it is narrower.
-    title = _plain(text)
-    title.no_wrap, title.overflow = True, "ignore"
-    return title
-
-
 def _aligned(micros: int) -> str:
     # With all six decimals, so that a column adds up by eye.
     whole, fraction = divmod(abs(micros), MICROS_PER_UNIT)
     return f"{'-' if micros < 0 else ''}{whole:,}.{fraction:06d}"
-
-
-def _plain(text: str, style: str = "") -> Text:
-    return Text(one_line(text), style)
