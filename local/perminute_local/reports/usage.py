@@ -1,0 +1,61 @@
+"""`perminute usage`: calls, minutes and cost of a period, added up by what the caller names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from perminute_local.reports.layout import (
+    Column,
+    as_of,
+    count,
+    days_in_words,
+    leg_type,
+    minutes,
+    money,
+    omitted,
+    period,
+    table_of,
+    text,
+)
+from perminute_local.tables import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.console import RenderableType
+
+    from perminute_local.reports.source import Answer, Question
+
+KEYS = {
+    "day": text("day"),
+    "organizerId": text("organizer"),
+    "legType": leg_type("call"),
+    "country": text("country"),
+    "prefix": text("prefix"),
+    "outcome": text("outcome"),
+}
+"""What usage can be grouped by."""
+
+
+def tables(question: Question, answer: Answer) -> Iterator[RenderableType]:
+    """Yield a line for each group, the total, and what the figures do not say themselves."""
+    keys = {name: KEYS[name] for name in answer["groupBy"]}
+    heading = f"{question.organization_id}: usage {period(question.parameters)}"
+    first = {next(iter(keys)): "total"} if keys else {}
+    total = {**dict.fromkeys(keys, ""), **first, **answer["total"]}
+    yield table_of(heading, {**keys, **_figures(answer)}, answer["rows"] if keys else [], total)
+    yield as_of(answer)
+    yield from omitted(answer)
+    if days := answer["mayChange"]:
+        yield plain(f"May still change: {days_in_words(days)}.")
+
+
+def _figures(answer: Answer) -> dict[str, Column]:
+    currency = answer.get("currency") or ""
+    return {
+        "calls": count("calls"),
+        "billedSeconds": minutes("billed min:s"),
+        "poolMinutes": count("pool min"),
+        "charge": money(f"charged {currency}".strip()),
+        "retailCost": money(f"retail {currency}".strip()),
+    }
