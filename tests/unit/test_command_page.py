@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 import pytest
 
+from perminute_local.cli.parameters import ReportGroup
 from perminute_local.cli.program import program
 from perminute_local.command_page import page
 from perminute_local.embedded_aws import EmbeddedAwsError, EmulatorNotInstalled
@@ -101,6 +102,8 @@ def test_the_words_of_another_example_are_understood(example: str) -> None:
     words = example.split()[1:]
     with click.Context(program, info_name="perminute") as context:
         while isinstance(context.command, click.Group):
+            if isinstance(context.command, ReportGroup) and words[0].startswith("--"):
+                words.insert(0, next(iter(context.command.commands)))
             context = click.Context(  # noqa: PLW2901 - one level further down
                 context.command.commands[words[0]], info_name=words.pop(0), parent=context
             )
@@ -119,7 +122,11 @@ def commands_named(document: Path) -> list[str]:
 def unknown_words(words: list[str]) -> list[str]:
     """The first word that is no command, or the options that the command does not have."""
     command: click.Command = program
-    while words and isinstance(command, click.Group) and not words[0].startswith(("-", "|", "…")):
+    while words and isinstance(command, click.Group):
+        if isinstance(command, ReportGroup) and words[0].startswith("--"):
+            words = [next(iter(command.commands)), *words]
+        if words[0].startswith(("-", "|", "…")):
+            break
         names = words[0].split("|")
         if not set(names) <= set(command.commands):
             return words[:1] if words[0].islower() else []

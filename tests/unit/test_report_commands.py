@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from report_stack import AS_OF, refuse, stack_that
 
 from perminute_local.cli import main
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 CONTOSO = ["--stack", "s", "--organization", "contoso"]
 NOVEMBER = ["--from", "2026-11-01", "--to", "2026-12-01"]
@@ -142,3 +145,140 @@ def test_what_cannot_be_answered_just_now_is_asked_again(
     assert main([*USAGE, "--json"]) == 0
     assert len(stack.asked) == 2
     assert json.loads(capsys.readouterr().out) == NO_USAGE
+
+
+def call(number: int, **changed: Any) -> dict[str, Any]:
+    of_call = {
+        "callId": f"c-{number}",
+        "answeredAt": "2026-11-02T15:00:00Z",
+        "endedAt": "2026-11-02T15:10:00Z",
+        "organizerId": "=adele",
+        "legType": "dialOut",
+        "number": "+447700900123",
+        "country": "GB",
+        "billedSeconds": 600,
+        "outcome": "charged",
+        "reason": None,
+        "retailCost": "3.2",
+        "charge": "3.2",
+        "currency": "USD",
+        "flags": ["rerated", "overdrawn"],
+    }
+    return {**of_call, **changed}
+
+
+def pages_of(count: int) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """A listing of so many calls; another one is charged between two pages."""
+
+    def answer(asked: dict[str, Any]) -> dict[str, Any]:
+        begin = int(asked.get("cursor", 0))
+        end = begin + asked["limit"]
+        return {
+            "asOf": {**AS_OF, "at": f"2026-11-02T18:00:{begin % 60:02d}Z"},
+            "calls": [call(number) for number in range(begin, min(end, count))],
+            "next": str(end) if end < count else None,
+            "omits": ["free"],
+        }
+
+    return answer
+
+
+CALLS = ["calls", *CONTOSO, *NOVEMBER]
+
+
+def test_json_contains_the_calls_of_all_pages_as_of_the_first(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stack = stack_that(monkeypatch, pages_of(450))
+    assert main([*CALLS, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "asOf": {**AS_OF, "at": "2026-11-02T18:00:00Z"},
+        "calls": [call(number) for number in range(450)],
+        "next": None,
+        "omits": ["free"],
+    }
+    assert [(asked.get("cursor"), asked["limit"]) for asked in stack.asked] == [
+        (None, 200),
+        ("200", 200),
+        ("400", 200),
+    ]
+
+
+def test_a_listing_can_be_continued_after_so_many(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stack = stack_that(monkeypatch, pages_of(450))
+    assert main([*CALLS, "--json", "--limit", "203", "--cursor", "7"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert [one["callId"] for one in document["calls"]] == [f"c-{n}" for n in range(7, 210)]
+    assert document["next"] == "210"
+    assert [asked["limit"] for asked in stack.asked] == [200, 3]
+
+
+def test_pages_that_are_short_or_empty_are_not_the_last(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = {None: [], "a": [call(1)], "b": []}
+    following = {None: "a", "a": "b", "b": None}
+
+    def answer(asked: dict[str, Any]) -> dict[str, Any]:
+        cursor = asked.get("cursor")
+        return {"asOf": AS_OF, "calls": found[cursor], "next": following[cursor], "omits": []}
+
+    stack_that(monkeypatch, answer)
+    assert main([*CALLS, "--json"]) == 0
+    assert [one["callId"] for one in json.loads(capsys.readouterr().out)["calls"]] == ["c-1"]
+
+
+def test_a_table_has_the_last_fifty_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stack_that(monkeypatch, pages_of(51))
+    assert main(CALLS) == 0
+    shown = capsys.readouterr().out
+    assert "c-49" in shown
+    assert "c-50" not in shown
+    assert "These are the last 50: --limit N shows more, --csv writes all.\n" in shown
+
+
+def test_half_a_listing_is_not_written(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def answer(asked: dict[str, Any]) -> dict[str, Any]:
+        if "cursor" in asked:
+            return {"errorMessage": "Task timed out after 28.00 seconds"}
+        return pages_of(450)(asked)
+
+    stack_that(monkeypatch, answer)
+    assert main([*CALLS, "--csv"]) == 2
+    assert capsys.readouterr().out == ""
+
+
+def test_csv_opens_in_spreadsheets_which_compute_nothing(
+    monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    stack_that(monkeypatch, pages_of(1))
+    assert main([*CALLS, "--csv"]) == 0
+    shown = capfdbinary.readouterr()
+    assert shown.out.decode("utf-8").split("\r\n") == [
+        "\ufeffendedAt,answeredAt,callId,organizerId,legType,number,country,billedSeconds,"
+        "retailCost,charge,currency,outcome,reason,flags",
+        "2026-11-02T15:10:00Z,2026-11-02T15:00:00Z,c-0,'=adele,dialOut,+447700900123,GB,600,"
+        "3.2,3.2,USD,charged,,rerated; overdrawn",
+        "",
+    ]
+    assert shown.err.decode() == "As of 2026-11-02 18:00:00 UTC (version 412).\n"
+
+
+def test_a_call_that_is_not_known_is_exit_code_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    document = {"error": "notFound", "message": "callId: there is no such call"}
+    stack = stack_that(monkeypatch, lambda _: document)
+    assert main(["explain", "c-1", *CONTOSO, "--json"]) == 1
+    shown = capsys.readouterr()
+    assert json.loads(shown.out) == document
+    assert shown.err == "perminute: callId: there is no such call\n"
+    assert stack.asked == [
+        {"operation": "explanation", "organizationId": "contoso", "callId": "c-1"}
+    ]

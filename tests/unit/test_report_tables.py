@@ -8,7 +8,7 @@ import pytest
 from report_stack import AS_OF
 
 from perminute_local.reports.layout import amounts, days_in_words, period
-from perminute_local.reports.show import TABLES
+from perminute_local.reports.show import REPORTS
 from perminute_local.reports.source import Question
 from perminute_local.tables import write_tables
 
@@ -24,8 +24,9 @@ NOVEMBER = {"from": "2026-11-01", "to": "2026-12-01"}
 def shown(capsys: pytest.CaptureFixture[str]) -> Callable[..., Shown]:
     def show(report: str, answer: dict[str, Any], **parameters: Any) -> Shown:
         question = Question(report, "contoso", parameters)
-        write_tables(TABLES[report](question, answer))
-        return [line.rstrip() for line in capsys.readouterr().out.splitlines() if line.strip()]
+        write_tables(REPORTS[report].tables(question, answer))
+        lines = capsys.readouterr().out.splitlines()
+        return [line.rstrip() for line in lines if line.strip(" ─")]
 
     return show
 
@@ -39,6 +40,109 @@ def figures(calls: int, seconds: int, charge: str, retail: str | None) -> dict[s
         "charge": charge,
         "retailCost": retail,
     }
+
+
+OVERVIEW: dict[str, Any] = {
+    "asOf": AS_OF,
+    "currency": "USD",
+    "balance": "1194.7081",
+    "reserved": "0.32",
+    "available": "1194.3881",
+    "debt": "0",
+    "lots": [
+        {"purchaseId": "po-1001", "remaining": "43.4581", "expiresAt": "2027-10-30T09:01:00Z"},
+        {"purchaseId": "po-1002", "remaining": "1151.25", "expiresAt": "2027-11-02T16:30:00Z"},
+    ],
+    "autoRecharge": {
+        "triggerAmount": "150",
+        "rechargeAmount": "1000",
+        "monthlyLimit": "2000",
+        "requestedThisMonth": "1000",
+        "waiting": [
+            {
+                "rechargeId": "contoso#2",
+                "amount": "1000",
+                "requestedAt": "2026-11-02T17:59:01Z",
+                "attempt": 1,
+            }
+        ],
+        "stoppedBy": "threeFailures",
+    },
+    "pool": {"month": "2026-11", "minutes": 6_900, "used": 60, "reserved": 3},
+    "spentToday": "56.5419",
+    "calls": 1,
+    "limits": {
+        "dailySpendLimit": "100",
+        "prefixHourlySpendLimit": None,
+        "maxConcurrentCalls": 2,
+    },
+    "pending": {"reratings": 2, "unsettledFrom": "2026-11-02T17:20:01Z"},
+}
+NO_CREDIT = {
+    **OVERVIEW,
+    "currency": None,
+    **dict.fromkeys(("balance", "reserved", "available", "spentToday"), "0"),
+    "lots": [],
+    "autoRecharge": None,
+    "pool": {"month": "2026-11", "minutes": 0, "used": 0, "reserved": 0},
+    "limits": dict.fromkeys(OVERVIEW["limits"]),
+    "pending": {"reratings": 0, "unsettledFrom": None},
+}
+
+
+def test_the_balance_has_its_lots_and_what_may_change_it(shown: Callable[..., Shown]) -> None:
+    assert shown("overview", OVERVIEW) == [
+        "contoso: balance",
+        "  credit                                        USD",
+        "  balance                                1,194.7081",
+        "  reserved by calls under way                0.3200",
+        "  available                              1,194.3881",
+        "  debt, which the next purchase pays         0.0000",
+        "  cost of calls that began today (UTC)      56.5419",
+        "contoso: lots of credit, in the order in which they pay",
+        "  lot       expires (UTC)               left",
+        "  po-1001   2027-10-30 09:01:00      43.4581",
+        "  po-1002   2027-11-02 16:30:00   1,151.2500",
+        "Minute pool of 2026-11: 60 of 6,900 minutes used, 3 reserved.",
+        "Auto-recharge: 1,000.00 below 150.00; 1,000.00 requested this month, of 2,000.00 at most.",
+        "Requested, not answered yet: 1,000.00 since 2026-11-02 17:59:01 UTC (contoso#2).",
+        "Nothing is requested at present: threeFailures.",
+        "Limits: 100.00 a day, 2 calls at once.",
+        "Changes of licenses by which calls are being rated again: 2.",
+        "The pool minutes of calls that ended since 2026-11-02 17:20:01 UTC may still change.",
+        "As of 2026-11-02 18:00:00 UTC (version 412).",
+    ]
+
+
+def test_an_organization_without_credit_has_a_balance_of_nothing(
+    shown: Callable[..., Shown],
+) -> None:
+    assert shown("overview", NO_CREDIT) == [
+        "contoso: balance",
+        "  credit                                 no currency yet",
+        "  balance                                           0.00",
+        "  reserved by calls under way                       0.00",
+        "  available                                         0.00",
+        "  debt, which the next purchase pays                0.00",
+        "  cost of calls that began today (UTC)              0.00",
+        "Limits: none.",
+        "As of 2026-11-02 18:00:00 UTC (version 412).",
+    ]
+
+
+def test_an_explanation_is_its_sentences(shown: Callable[..., Shown]) -> None:
+    answer = {
+        "asOf": AS_OF,
+        "callId": "c-1",
+        "sentences": ["Somebody [b]dialled[/b] in.", "Charged: \u202e6 USD."],
+        "agrees": True,
+    }
+    assert shown("explanation", answer, callId="c-1") == [
+        "contoso: call c-1",
+        "- Somebody [b]dialled[/b] in.",
+        "- Charged: \\u202e6 USD.",
+        "As of 2026-11-02 18:00:00 UTC (version 412).",
+    ]
 
 
 def test_usage_is_a_line_for_each_group_and_a_total(shown: Callable[..., Shown]) -> None:
@@ -57,13 +161,95 @@ def test_usage_is_a_line_for_each_group_and_a_total(shown: Callable[..., Shown])
     assert shown("usage", answer, **NOVEMBER) == [
         "contoso: usage of 2026-11-01 to 2026-11-30",
         "  organizer   call           calls   billed min:s   pool min   charged USD   retail USD",
-        " " + "─" * 87,
         "  adele       dial-out       1,200       1,200:30          0      1,234.50       2.0000",
         "  \\x1b[1m     toll dial-in       1           0:00          0          0.00            -",
         "  total                      1,201       1,200:30          0      1,234.50   1,500.0625",
         "As of 2026-11-02 18:00:00 UTC (version 412).",
         "Left out: free calls (by app, not answered, in ad-hoc meetings).",
         "May still change: 2026-11-01 to 2026-11-02, 2026-11-04.",
+    ]
+
+
+def test_calls_are_lines_with_what_became_of_them(shown: Callable[..., Shown]) -> None:
+    charged = {
+        "callId": "contoso-0132",
+        "answeredAt": "2026-11-02T12:49:57Z",
+        "endedAt": "2026-11-02T13:44:52Z",
+        "organizerId": "grady",
+        "legType": "tollFreeDialIn",
+        "number": "+498001110550",
+        "country": "DE",
+        "billedSeconds": 3_300,
+        "outcome": "charged",
+        "reason": None,
+        "retailCost": "9.625",
+        "charge": "9.625",
+        "currency": "USD",
+        "flags": ["rerated"],
+    }
+    blocked: dict[str, Any] = {
+        "callId": "contoso-premium",
+        "legType": "dialOut",
+        "number": None,
+        "billedSeconds": 0,
+        "outcome": "unrated",
+        "reason": "blockedNumber",
+        "charge": "0",
+        "flags": [],
+    }
+    calls = [{**charged, **blocked}, charged]
+    answer = {"asOf": AS_OF, "calls": calls, "next": None, "omits": ["free"]}
+    assert shown("calls", answer, **NOVEMBER) == [
+        "contoso: calls of 2026-11-01 to 2026-11-30, the last first",
+        "  ended (UTC)           call              organizer   type        number        "
+        "  min:s   charged USD   outcome",
+        "  2026-11-02 13:44:52   contoso-premium   grady       out         -             "
+        "   0:00         0.000   unrated (blockedNumber)",
+        "  2026-11-02 13:44:52   contoso-0132      grady       toll-free   +498001110550 "
+        "  55:00         9.625   charged (rerated)",
+        "As of 2026-11-02 18:00:00 UTC (version 412).",
+        "Left out: free calls (by app, not answered, in ad-hoc meetings).",
+    ]
+
+
+def test_the_ledger_has_a_line_for_each_entry_and_their_sum(shown: Callable[..., Shown]) -> None:
+    bought = {
+        "entryId": "000000000001",
+        "type": "purchase",
+        "amount": "1000",
+        "balanceAfter": "1000",
+        "at": "2026-11-01T08:00:00.5Z",
+        "cause": "po-1",
+        "lots": [{"purchaseId": "po-1", "amount": "1000"}],
+        "calls": [],
+    }
+    paid = {
+        "entryId": "000000000002",
+        "type": "charge",
+        "amount": "-0.0625",
+        "balanceAfter": "999.9375",
+        "cause": None,
+        "lots": [{"purchaseId": "po-1", "amount": "-0.0625"}],
+        "calls": ["c-1", "c-2"],
+    }
+    answer = {"asOf": AS_OF, "entries": [bought, {**bought, **paid}], "next": None}
+    lines = [
+        "contoso: ledger of 2026-11",
+        "  entry          at (UTC)              type           amount      balance   calls"
+        "   lots           cause",
+        "  000000000001   2026-11-01 08:00:00   purchase   1,000.0000   1,000.0000       0"
+        "   po-1 1000      po-1",
+        "  000000000002   2026-11-01 08:00:00   charge        -0.0625     999.9375       2"
+        "   po-1 -0.0625   -",
+        "  total                                             999.9375                    2",
+        "As of 2026-11-02 18:00:00 UTC (version 412).",
+    ]
+    assert shown("ledger", answer, month="2026-11") == lines
+    # The sum of a part would be taken for that of the month.
+    assert shown("ledger", {**answer, "next": "more"}, month="2026-11")[-3:] == [
+        lines[3],
+        lines[-1],
+        "These are 2 entries: --limit N shows more, --csv writes all.",
     ]
 
 

@@ -91,13 +91,22 @@ class CommandGroup(click.Group):
     """Commands in the order in which they were added; without a command, the list of them."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Show help if there are no arguments, unless the group is a command itself."""
-        return super().parse_args(ctx, args or ([] if self.invoke_without_command else ["--help"]))
+        """Show help if there are no arguments."""
+        return super().parse_args(ctx, args or ["--help"])
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the order in which they were added."""
         del ctx
         return list(self.commands)
+
+
+class ReportGroup(CommandGroup):
+    """A group whose first command is meant if none is named: `perminute calls` lists calls."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put the name of the first command before its options."""
+        is_named = args and args[0] in {*self.commands, *ctx.help_option_names}
+        return super().parse_args(ctx, args if is_named else [next(iter(self.commands)), *args])
 
 
 def whole_number_above_0(text: str) -> int:

@@ -64,12 +64,10 @@ def instant(header: str) -> Column:
 
 
 def amounts(values: Sequence[str | None]) -> list[str]:
-    """Write amounts below each other, with thousands separators."""
-    known = [one for one in values if one is not None]
-    decimals = max((len(one.partition(".")[2]) for one in known), default=0)
-    return [
-        NOTHING if one is None else _amount(one, max(decimals, FEWEST_DECIMALS)) for one in values
-    ]
+    """Write amounts below each other, with thousands separators; an empty text stays empty."""
+    decimals = [len(one.partition(".")[2]) for one in values if one is not None]
+    most = max(FEWEST_DECIMALS, *decimals, 0)
+    return [NOTHING if one is None else _amount(one, most) for one in values]
 
 
 def amount(value: str | None) -> str:
@@ -159,6 +157,8 @@ def _minutes(seconds: int) -> str:
 
 
 def _amount(value: str, decimals: int) -> str:
+    if not value:
+        return ""
     micros = read_micros(value)
     whole, fraction = divmod(abs(micros), MICROS_PER_UNIT)
     return f"{'-' if micros < 0 else ''}{whole:,}.{f'{fraction:0{DECIMALS}d}'[:decimals]}"

@@ -1,32 +1,100 @@
-"""Ask for a report and write it, as a table for people or as JSON."""
+"""Ask for a report and write it: as tables for people, as CSV or as JSON."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sys
+from collections.abc import Iterator
+from io import TextIOWrapper
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from perminute_local.reports import usage
+from perminute.formats.csv_output import write_csv
+from perminute_local.reports import calls, explanation, ledger, overview, usage
 from perminute_local.reports.forms import Form
+from perminute_local.reports.layout import as_of
+from perminute_local.reports.pages import read_listing
 from perminute_local.tables import write_tables
-from perminute_local.terminal import write_json
+from perminute_local.terminal import remark, write_json, write_large_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Sequence
 
     from rich.console import RenderableType
 
+    from perminute_local.reports.layout import Row
     from perminute_local.reports.source import Answer, Question, Reports
 
-TABLES: dict[str, Callable[[Question, Answer], Iterator[RenderableType]]] = {
-    "usage": usage.tables,
+
+class Report(NamedTuple):
+    """How a report is written."""
+
+    tables: Callable[[Question, Answer], Iterator[RenderableType]]
+    items: str = ""  # the field of the answer with what is a row of a CSV file, if there is one
+    columns: Callable[[Answer], Sequence[str]] = tuple  # fields of an item, in their order
+    has_pages: bool = False
+
+
+REPORTS = {
+    "overview": Report(overview.tables),
+    "usage": Report(usage.tables, "rows", lambda answer: (*answer["groupBy"], *usage.FIGURES)),
+    "calls": Report(calls.tables, "calls", lambda _: calls.CSV_COLUMNS, has_pages=True),
+    "explanation": Report(explanation.tables),
+    "ledger": Report(ledger.tables, "entries", lambda _: ledger.CSV_COLUMNS, has_pages=True),
 }
-"""What writes each report for people."""
 
 
-def show(reports: Reports, question: Question, form: Form) -> int:
-    """Write a report; returns the exit code."""
-    answer = reports.ask(question)
+def show(reports: Reports, question: Question, form: Form, *, at_most: int | None = None) -> int:
+    """Write a report; returns the exit code, which is 1 if what it is about is not known.
+
+    Of a listing all items are written, or `at_most` so many.
+    """
+    report = REPORTS[question.report]
+    if report.has_pages:
+        answer, items = read_listing(reports, question, report.items, at_most=at_most)
+        answer[report.items] = items if form is Form.CSV else iter(items)
+    else:
+        answer = reports.ask(question)
+    if "error" in answer:
+        return _not_found(answer, form)
+    match form:
+        case Form.JSON:
+            write_large_json(answer)
+        case Form.CSV:
+            write_rows(report.columns(answer), answer[report.items])
+            remark(as_of(answer).plain)
+        case _:
+            write_tables(report.tables(question, _with_lists(answer)))
+    return 0
+
+
+def _with_lists(answer: Answer) -> Answer:
+    return {name: list(one) if isinstance(one, Iterator) else one for name, one in answer.items()}
+
+
+def _not_found(answer: Answer, form: Form) -> int:
+    remark(f"perminute: {answer['message']}")
     if form is Form.JSON:
         write_json(answer)
-    else:
-        write_tables(TABLES[question.report](question, answer))
-    return 0
+    return 1
+
+
+def write_rows(columns: Sequence[str], rows: Iterable[Row]) -> None:
+    """Write a CSV file to standard output, row by row."""
+    # In UTF-8 and with its own line ends, whatever the console has.
+    stream = TextIOWrapper(sys.stdout.buffer, encoding="utf-8", newline="", write_through=True)
+    try:
+        write_csv(stream, columns, ([_cell(row[name]) for name in columns] for row in rows))
+    finally:
+        stream.detach()
+
+
+def _cell(value: Any) -> str | int | None:  # noqa: ANN401 - whatever a field contains
+    match value:
+        case list():
+            return "; ".join(_part(one) for one in value)
+        case None | int() | str():
+            return value
+    return str(value)
+
+
+def _part(value: Any) -> str:  # noqa: ANN401 - what a list contains
+    return " ".join(map(str, value.values())) if isinstance(value, dict) else str(value)

@@ -35,6 +35,8 @@ KEYS = {
     "outcome": text("outcome"),
 }
 """What usage can be grouped by."""
+FIGURES = ("calls", "connectedSeconds", "billedSeconds", "poolMinutes", "charge", "retailCost")
+"""What is added up, in the order of the columns of a CSV file."""
 
 
 def tables(question: Question, answer: Answer) -> Iterator[RenderableType]:

@@ -1,0 +1,57 @@
+"""Listings of many pages, read to the end before any of it is written."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from perminute_local.replay.sorted_on_disk import SortedOnDisk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from perminute_local.reports.source import Answer, Question, Reports
+
+LONGEST_PAGE = 200
+"""Items that the API returns at once, at most."""
+
+
+def read_listing(
+    reports: Reports, question: Question, items: str, *, at_most: int | None = None
+) -> tuple[Answer, SortedOnDisk[dict[str, Any]]]:
+    """Return the first answer, with `next` of the last one, and the items of all of them.
+
+    `items` is the field that contains them. All pages show the state of the first, since a cursor
+    names the version of the account. The items are in a temporary file: there may be a million.
+    """
+    listing, first = SortedOnDisk[dict[str, Any]](), None
+    with _progress(f"reading {items}") as show_count:
+        while True:
+            count = len(listing)
+            limit = LONGEST_PAGE if at_most is None else min(at_most - count, LONGEST_PAGE)
+            answer = reports.ask(question.with_parameters(limit=limit))
+            first = first or answer
+            for item in answer[items]:
+                listing.add("", "", item)
+            show_count(count := count + len(answer[items]))
+            cursor = answer["next"]
+            if cursor is None or count == at_most:
+                return {**first, "next": cursor}, listing
+            question = question.with_parameters(cursor=cursor)
+
+
+@contextmanager
+def _progress(task: str) -> Iterator[Callable[[int], None]]:
+    screen = Console(stderr=True)
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}: {task.completed:,}"),
+        TimeElapsedColumn(),
+    )
+    bar = Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal)
+    with bar as shown:
+        number = shown.add_task(task, total=None)
+        yield lambda count: shown.update(number, completed=count)
