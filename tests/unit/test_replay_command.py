@@ -117,7 +117,7 @@ def replayed(monkeypatch: pytest.MonkeyPatch) -> Callable[[Results], int]:
 
     def run(results: Results) -> int:
         monkeypatch.setattr(embedded_aws, "interpreter", Path)
-        monkeypatch.setattr(command, "_replayed", lambda *_, **__: results)
+        monkeypatch.setattr(command, "_results", lambda *_, **__: results)
         return main(["replay", str(DAY), "--json"])
 
     return run

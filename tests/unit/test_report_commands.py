@@ -282,3 +282,12 @@ def test_a_call_that_is_not_known_is_exit_code_1(
     assert stack.asked == [
         {"operation": "explanation", "organizationId": "contoso", "callId": "c-1"}
     ]
+
+
+@pytest.mark.parametrize("sources", [[], ["--stack", "s", "--replay", "examples/day"]])
+def test_a_report_is_of_a_stack_or_of_a_folder(
+    sources: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["balance", "--organization", "contoso", *sources]) == 2
+    message = "needs either --stack NAME, or --replay DIR for a folder of events"
+    assert capsys.readouterr().err == f"perminute: {message}\n"

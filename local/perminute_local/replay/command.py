@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -37,16 +38,12 @@ def run_replay(
     """
     plan = read_plan(folder, batch_size=batch_size, disturbance=disturbance)
     try:
-        install(remark)
-        results = _replayed(plan, as_json=as_json)
+        results = _results(plan, as_json=as_json)
     except BooksNotRead as error:
         remark(f"perminute: {error}")
         if as_json:
             write_json({"error": "booksNotRead", "message": str(error)})
         return 1
-    except (BotoCoreError, ClientError, StackError) as error:
-        msg = f"the embedded AWS does not answer as it should; run the command again: {error}"
-        raise EmbeddedAwsError(msg) from error
     if as_json:
         write_large_json(results.parts())
     else:
@@ -73,7 +70,29 @@ def remarks(results: Results) -> Iterator[str]:
     yield f"no call was charged: {recorded}{refused}"
 
 
-def _replayed(plan: Plan, *, as_json: bool) -> Results:
+def _results(plan: Plan, *, as_json: bool) -> Results:
+    with replayed(plan, hide_progress=as_json) as (results, _):
+        return results
+
+
+@contextmanager
+def replayed(plan: Plan, *, hide_progress: bool) -> Iterator[tuple[Results, InProcess]]:
+    """Replay on an embedded AWS, which runs for as long as the context lasts.
+
+    On a terminal a progress bar is shown, which may disappear at the end. Raises `BooksNotRead`,
+    `EmulatorNotInstalled` and `EmbeddedAwsError`.
+    """
+    install(remark)
+    try:
+        with embedded_stack() as stack:
+            links = InProcess(stack)
+            yield _replay(plan, links, hide_progress=hide_progress), links
+    except (BotoCoreError, ClientError, StackError) as error:
+        msg = f"the embedded AWS does not answer as it should; run the command again: {error}"
+        raise EmbeddedAwsError(msg) from error
+
+
+def _replay(plan: Plan, links: InProcess, *, hide_progress: bool) -> Results:
     screen = Console(stderr=True)
     bar = Progress(
         TextColumn("{task.description}"),
@@ -81,12 +100,10 @@ def _replayed(plan: Plan, *, as_json: bool) -> Results:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         console=screen,
-        transient=as_json,
+        transient=hide_progress,
         disable=not screen.is_terminal,
     )
     with bar:
-        task = bar.add_task("setting up", total=len(plan.deliveries))
-        with embedded_stack() as stack:
-            system = System(InProcess(stack), plan.rate_card)
-            bar.update(task, description="events")
-            return system.replay(plan, advance=lambda count: bar.advance(task, count))
+        task = bar.add_task("events", total=len(plan.deliveries))
+        system = System(links, plan.rate_card)
+        return system.replay(plan, advance=lambda count: bar.advance(task, count))

@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from perminute.formats.csv_output import write_csv
 from perminute_local.reports import calls, explanation, ledger, overview, usage
+from perminute_local.reports.folder import replayed_reports
 from perminute_local.reports.forms import Form
 from perminute_local.reports.layout import as_of
 from perminute_local.reports.pages import read_listing
+from perminute_local.reports.source import StackReports
 from perminute_local.tables import write_tables
 from perminute_local.terminal import remark, write_json, write_large_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
 
     from rich.console import RenderableType
 
@@ -42,6 +45,20 @@ REPORTS = {
 }
 
 
+SHOWN = 50
+"""Calls that a table has, unless the user names another number."""
+
+
+def show_from(
+    source: str | Path, question: Question, form: Form, *, at_most: int | None = None
+) -> int:
+    """Write a report of a stack, or of a folder that is replayed; returns the exit code."""
+    if isinstance(source, str):
+        return show(StackReports(source), question, form, at_most=at_most)
+    with replayed_reports(source) as reports:
+        return show(reports, question, form, at_most=at_most)
+
+
 def show(reports: Reports, question: Question, form: Form, *, at_most: int | None = None) -> int:
     """Write a report; returns the exit code, which is 1 if what it is about is not known.
 
@@ -49,6 +66,8 @@ def show(reports: Reports, question: Question, form: Form, *, at_most: int | Non
     """
     report = REPORTS[question.report]
     if report.has_pages:
+        if form is Form.TEXT and question.report == "calls":
+            at_most = at_most or SHOWN
         answer, items = read_listing(reports, question, report.items, at_most=at_most)
         answer[report.items] = items if form is Form.CSV else iter(items)
     else:

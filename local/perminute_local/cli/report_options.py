@@ -1,0 +1,155 @@
+"""What commands that show reports have in common: of whom, from where, in which form, of when.
+
+Options are named after the parameters of the API, and reach it under these names.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import click
+
+from perminute.domain.rating.calls import PHONE_LEG_TYPES
+from perminute.domain.rating.usage_record import Outcome
+from perminute.domain.reference.countries import check_country
+from perminute.domain.reporting.usage_sums import GroupKey
+from perminute_local.cli.parameters import COUNT, FOLDER, IDENTIFIER, STACK, Choice, Parsed
+from perminute_local.reports.forms import Form
+from perminute_local.user_input import date_or_instant, did_you_mean
+from perminute_local.wrong_call import WrongCall
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    Command = Callable[..., int]
+    Option = Callable[[Command], Command]
+    Parameters = dict[str, object]
+
+GROUPS = [str(key) for key in GroupKey]
+
+
+def _groups(text: str) -> tuple[str, ...]:
+    names = tuple(text.split(","))
+    for name in names:
+        if name not in GROUPS:
+            msg = f"{name!r} is none of {', '.join(GROUPS)}.{did_you_mean(name, GROUPS)}"
+            raise ValueError(msg)
+    return names
+
+
+def _date(text: str) -> str:
+    date_or_instant(text)
+    # As it was written: an answer that refuses a period repeats it.
+    return text
+
+
+def _month(text: str) -> str:
+    if re.fullmatch(r"[0-9]{4}-(0[1-9]|1[0-2])", text, re.ASCII) is None:
+        msg = f"{text!r} is no month; write it as 2026-11"
+        raise ValueError(msg)
+    return text
+
+
+def _form(name: str, form: Form, words: str) -> Option:
+    return click.option(name, "form", flag_value=form, type=click.UNPROCESSED, help=words)
+
+
+_DATE = Parsed("DATE", _date)
+MONTH_TYPE = Parsed("MONTH", _month)
+
+_SUBJECT = (
+    click.option("--organization", required=True, type=IDENTIFIER, help="the organization's id"),
+    click.option("--stack", type=STACK, help="what this deployed stack has recorded"),
+    click.option(
+        "--replay",
+        "folder",
+        type=FOLDER,
+        metavar="DIR",
+        help="or what a replay of this folder of events records; it runs first",
+    ),
+)
+FROM, TO = (
+    functools.partial(click.option, "--from", "from", type=_DATE),
+    functools.partial(click.option, "--to", "to", type=_DATE),
+)
+PERIOD = (
+    FROM(required=True, help="from this date or time on, UTC"),
+    TO(required=True, help="before this date or time, UTC"),
+)
+GROUP_BY = click.option(
+    "--group-by",
+    "groupBy",
+    multiple=True,
+    type=Parsed("NAMES", _groups),
+    callback=lambda _context, _option, lists: list(dict.fromkeys(chain.from_iterable(lists))),
+    help=f"a line for each {', '.join(GROUPS[:-1])} or {GROUPS[-1]}, or for several with commas",
+)
+FILTERS = (
+    click.option(
+        "--organizer-id", "organizerId", type=IDENTIFIER, help="only calls of this organizer"
+    ),
+    click.option(
+        "--leg-type",
+        "legType",
+        type=Choice([one.value for one in PHONE_LEG_TYPES]),
+        help="only calls that were joined in this way",
+    ),
+    click.option(
+        "--country",
+        type=Parsed("CC", check_country),
+        help="only calls at the prices of this country",
+    ),
+    click.option(
+        "--outcome",
+        type=Choice([one.value for one in Outcome if one is not Outcome.FREE]),
+        help="only calls with this outcome",
+    ),
+)
+PAGES = (
+    click.option("--limit", type=COUNT, help="write so many at most"),
+    click.option("--cursor", metavar="TEXT", help="continue where an answer says next"),
+)
+CSV = _form("--csv", Form.CSV, "write CSV for spreadsheets instead of text")
+_JSON = _form("--json", Form.JSON, "write one JSON document instead of text")
+
+
+def shows(report: str, *options: Option) -> Callable[[Callable[..., Parameters]], Command]:
+    """Make a command that shows a report of what returns the parameters of its options.
+
+    Adds these options, and `--organization`, `--stack`, `--replay` and `--json`.
+    """
+
+    def make(parameters: Callable[..., Parameters]) -> Command:
+        @functools.wraps(parameters)
+        def command(
+            *,
+            organization: str,
+            stack: str | None,
+            folder: Path | None,
+            form: Form | None,
+            limit: int | None = None,
+            **stated: object,
+        ) -> int:
+            source = stack or folder
+            if source is None or (stack and folder):
+                msg = "needs either --stack NAME, or --replay DIR for a folder of events"
+                raise WrongCall(msg)
+            from perminute_local.reports.show import show_from
+            from perminute_local.reports.source import Question
+
+            question = Question(report, organization, parameters(**stated))
+            return show_from(source, question, form or Form.TEXT, at_most=limit)
+
+        return _with((*_SUBJECT, *options, _JSON), command)
+
+    return make
+
+
+def _with(options: tuple[Option, ...], run: Command) -> Command:
+    for option in reversed(options):
+        run = option(run)
+    return run

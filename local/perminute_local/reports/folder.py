@@ -1,0 +1,61 @@
+"""Reports of a folder of events: they are replayed, and the functions then answer."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from perminute_local.replay.command import remarks, replayed
+from perminute_local.replay.plan import Delivery, Disturbance
+from perminute_local.replay.run import BooksNotRead, read_plan
+from perminute_local.reports.source import checked
+from perminute_local.terminal import remark
+from perminute_local.wrong_call import WrongFile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from perminute_local.replay.links import InProcess
+    from perminute_local.reports.source import Answer, Question, Reports
+
+
+class FolderReports:
+    """The function of a replay, asked when everything has happened."""
+
+    def __init__(self, links: InProcess) -> None:
+        self._links = links
+
+    def ask(self, question: Question) -> Answer:
+        """Ask as a replayed request does."""
+        stated = {name: one for name, one in question.parameters.items() if one is not None}
+        request = Delivery(
+            event_id="",
+            source="",
+            kind="request",
+            body=json.dumps({**stated, "organizationId": question.organization_id}),
+            at=self._links.clock.now,
+            request=question.report,
+        )
+        return checked(self._links.response(request).answer, question)
+
+
+@contextmanager
+def replayed_reports(folder: Path) -> Iterator[Reports]:
+    """Replay a folder, and answer for as long as the context lasts.
+
+    Raises `WrongFile` if it is faulty, has no event or cannot be read, and what `replayed` raises.
+    """
+    plan = read_plan(folder, batch_size=None, disturbance=Disturbance())
+    try:
+        with replayed(plan, hide_progress=True) as (results, links):
+            if links.clock.now is None:
+                msg = f"{folder}: has no event, so there is nothing to report"
+                raise WrongFile(msg)
+            for line in remarks(results):
+                remark(f"perminute: {line}")
+            yield FolderReports(links)
+    except BooksNotRead as error:
+        msg = f"{folder}: {error}"
+        raise WrongFile(msg) from error
