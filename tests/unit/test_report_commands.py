@@ -82,9 +82,19 @@ def test_a_value_that_no_report_has_is_refused_before_the_stack_is_asked(
             "--group-by: must be another one",
         ),
         (
-            {"error": "tooLarge", "message": "the answer has more than 6 MB: ask for fewer days"},
+            {"error": "invalid", "message": "answer: would have 6.5 MB; ask for fewer days"},
             "usage",
-            "the answer has more than 6 MB: ask for fewer days",
+            "the answer: would have 6.5 MB; ask for fewer days",
+        ),
+        (
+            {"error": "invalid", "message": "organizationId: must not be empty"},
+            "usage",
+            "--organization: must not be empty",
+        ),
+        (
+            {"error": "notFound", "message": "there is no report usage; there are x, y"},
+            "aws",
+            "the report usage of contoso was not made: there is no report usage; there are x, y",
         ),
         (
             {"error": "unavailable", "message": "send it again"},

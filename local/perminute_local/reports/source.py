@@ -27,8 +27,8 @@ LONGEST_SECONDS = 30
 """AWS: the longest that an HTTP API waits for a function, and so the longest that this one runs."""
 RETRY = RetryPolicy(attempts=4, base_seconds=0.5)
 """How often a report is asked for that could not be made just now."""
-_NAMES = {"organizationId": "--organization", "callId": "CALL"}
-"""How the command line calls parameters whose options are not named after them."""
+_NAMES = {"organizationId": "--organization", "callId": "CALL", "answer": "the answer"}
+"""How the command line calls what is refused, if no option is named after it."""
 
 
 class Question(NamedTuple):
@@ -94,21 +94,23 @@ class StackReports:
 def checked(answer: Answer, question: Question) -> Answer:
     """Return an answer that is none of the errors that `Reports.ask` raises."""
     match answer:
-        case {"error": "invalid" | "tooLarge", "message": message}:
-            raise WrongCall(_in_words_of_options(str(message)))
-        case {"error": error, "message": message} if error != "notFound":
+        case {"error": "notFound"} if question.report == "explanation":
+            return answer
+        case {"error": "invalid", "message": message}:
+            raise WrongCall(_in_words_of_options(str(message), question))
+        case {"error": _, "message": message}:
             msg = f"{question} was not made: {message}"
             raise AwsFailed(msg)
     return answer
 
 
-def _in_words_of_options(message: str) -> str:
+def _in_words_of_options(message: str, question: Question) -> str:
     field, colon, rest = message.partition(": ")
-    if not (colon and re.fullmatch(r"[A-Za-z]+(\.[0-9]+)?", field)):
-        return message
     name = field.partition(".")[0]
-    kebab = re.sub("[A-Z]", lambda letter: f"-{letter[0].lower()}", name)
-    return f"{_NAMES.get(name, f'--{kebab}')}: {rest}"
+    if name in question.parameters:
+        kebab = re.sub("[A-Z]", lambda letter: f"-{letter[0].lower()}", name)
+        field = _NAMES.get(name, f"--{kebab}")
+    return f"{_NAMES.get(field, field)}{colon}{rest}"
 
 
 def _failure(content: Mapping[str, Any]) -> str:
