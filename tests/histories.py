@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hypothesis import strategies as st
 
+from perminute.domain.credit.accounts import Account
 from perminute.domain.rating.calls import LegType
 from perminute.domain.rating.usage_record import Outcome
 from perminute.domain.reporting.postings import (
@@ -21,8 +22,10 @@ from perminute.domain.reporting.postings import (
 from perminute.domain.values.times import format_instant
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import date
+
+    from perminute.domain.credit.ledger import LedgerEntry
 
 START = datetime(2026, 11, 29, 12, tzinfo=UTC)
 """Histories go over the ends of days, and of a month."""
@@ -54,12 +57,12 @@ def listed(call_id: str = "call-1", ended_at: datetime = START, **changed: Any) 
 
 @dataclass
 class History:
-    """The postings of an organization."""
+    """The postings of an organization, which can be read as `Postings` says."""
 
     states: list[dict[str, ListedUsage]] = field(default_factory=lambda: [{}])
     """The calls after each version of the account, from version 0 on."""
     lists: list[UsageList] = field(default_factory=list)
-    revisions: list[Revision] = field(default_factory=list)
+    revised: list[Revision] = field(default_factory=list)
 
     @property
     def version(self) -> int:
@@ -76,12 +79,37 @@ class History:
         anew = [after for before, after in revised if before.ended_at != after.ended_at]
         self._post(anew, revised)
 
+    def account(self, organization_id: str) -> Account:
+        return Account(organization_id=organization_id, version=self.version)
+
+    def usage_lists(
+        self,
+        _: str,
+        *,
+        since: datetime,
+        until: datetime,
+        newest_first: bool = False,
+        after: str | None = None,
+    ) -> Iterator[UsageList]:
+        for found in sorted(self.lists, reverse=newest_first):
+            is_next = not after or (found.key < after if newest_first else found.key > after)
+            if is_next and since <= max(map(_ended, found.usages)) < until:
+                yield found
+
+    def revisions(self, _: str, *, since: datetime, until: datetime) -> Iterator[Revision]:
+        for revision in self.revised:
+            if since <= max(before.ended_at for before, _ in revision.usages) < until:
+                yield revision
+
+    def entries(self, _: str, *, posted_since: datetime) -> Iterator[LedgerEntry]:
+        raise NotImplementedError
+
     def _post(self, usages: Sequence[ListedUsage], revised: tuple[RevisedUsage, ...]) -> None:
         posting = Posting(version=self.version + 1, posted_at=START)
         current = {usage.call_id: usage for usage in (*usages, *(after for _, after in revised))}
         self.states.append(self.states[-1] | current)
         if revised:
-            self.revisions.append(Revision(posting, revised))
+            self.revised.append(Revision(posting, revised))
         paid = [usage for usage in usages if usage.outcome is not Outcome.FREE]
         for _, of_day in groupby(sorted(paid, key=_ended), key=_day):
             calls = tuple(of_day)
@@ -116,19 +144,25 @@ def usages(draw: st.DrawFn, call_id: str) -> ListedUsage:
 
 
 @st.composite
-def histories(draw: st.DrawFn) -> History:
+def histories(draw: st.DrawFn, most: int = 12) -> History:
     """Calls are charged, rated again, and replaced by what their `Call Ended` says."""
     history = History()
-    for number in range(draw(st.integers(1, 12))):
-        known = sorted(history.states[-1])
-        if draw(st.booleans()) and known:
-            moves = draw(st.booleans())
-            chosen = draw(st.lists(st.sampled_from(known), min_size=1, max_size=4, unique=True))
-            history.revise(*(_revised(draw, history, call_id, moves=moves) for call_id in chosen))
-        else:
-            calls = range(draw(st.integers(1, 4)))
-            history.charge(*(draw(usages(f"call-{number}-{place}")) for place in calls))
+    for _ in range(draw(st.integers(1, most))):
+        draw(another_posting(history))
     return history
+
+
+@st.composite
+def another_posting(draw: st.DrawFn, history: History) -> None:
+    """Add a transaction to a history."""
+    known = sorted(history.states[-1])
+    if draw(st.booleans()) and known:
+        moves = draw(st.booleans())
+        chosen = draw(st.lists(st.sampled_from(known), min_size=1, max_size=4, unique=True))
+        history.revise(*(_revised(draw, history, call_id, moves=moves) for call_id in chosen))
+    else:
+        names = (f"call-{history.version}-{n}" for n in range(draw(st.integers(1, 4))))
+        history.charge(*(draw(usages(name)) for name in names))
 
 
 def _revised(draw: st.DrawFn, history: History, call_id: str, *, moves: bool) -> ListedUsage:

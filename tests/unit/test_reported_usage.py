@@ -32,7 +32,7 @@ NOVEMBER = Period(datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinf
 
 
 def current(history: History, version: int) -> list[ListedUsage]:
-    usages = CurrentUsages(version, history.revisions)
+    usages = CurrentUsages(version, history.revised)
     return [usage for usage_list in history.lists for usage in usages.of(usage_list)]
 
 

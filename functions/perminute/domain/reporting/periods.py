@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
+from perminute.domain.reporting.postings import MAX_REVISED_DAYS
 from perminute.domain.values.times import end_of
 
 if TYPE_CHECKING:
@@ -20,22 +21,32 @@ class Period(NamedTuple):
     since: datetime
     until: datetime
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no instant lies in it."""
+        return self.since >= self.until
+
     def includes(self, at: datetime) -> bool:
-        """Whether an instant lies in the period."""
+        """Whether an instant lies in it."""
         return self.since <= at < self.until
 
     @property
     def last_day(self) -> date:
-        """The UTC day of the last instant."""
+        """The UTC day of its last instant."""
         return (self.until - _INSTANT).date()
 
     @property
-    def whole_days_end(self) -> datetime:
-        """When the last of its UTC days is over: lists of calls are of whole days."""
+    def end_of_days(self) -> datetime:
+        """The end of its last UTC day: a list contains calls of one day."""
         return end_of(self.last_day)
 
+    @property
+    def revised_until(self) -> datetime:
+        """The end of the days whose revisions may be of calls that ended in the period."""
+        return self.end_of_days + timedelta(days=MAX_REVISED_DAYS)
+
     def days(self, *, since: date, until: date) -> Iterator[date]:
-        """Go through the UTC days of the period that lie from one day to another."""
+        """Go through its UTC days from one day to another."""
         day = max(since, self.since.date())
         while day <= min(until, self.last_day):
             yield day

@@ -1,0 +1,41 @@
+"""Read the calls of a period as they were at one version of the account.
+
+The account is read first. What its version counts is in lists and revisions from then on, and these
+never change; what is of a later version is left out. So all calls of a report are of one instant,
+whatever is charged or rated again meanwhile.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from perminute.domain.reporting.current_usages import CurrentUsages
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from perminute.application.retry import Deadline
+    from perminute.domain.credit.accounts import Account
+    from perminute.domain.reporting.periods import Period
+    from perminute.domain.reporting.postings import ListedUsage
+    from perminute.domain.reporting.usage_sums import UsageFilter
+    from perminute.ports.postings import Postings
+
+
+def usages_of(
+    postings: Postings, account: Account, period: Period, wanted: UsageFilter, deadline: Deadline
+) -> Iterator[ListedUsage]:
+    """Go through the calls that ended in a period, list by list.
+
+    Raises `Unavailable`, also if time runs out.
+    """
+    if period.is_empty:
+        return
+    organization_id, since, until = account.organization_id, period.since, period.end_of_days
+    revisions = postings.revisions(organization_id, since=since, until=period.revised_until)
+    current = CurrentUsages(account.version, revisions)
+    for usage_list in postings.usage_lists(organization_id, since=since, until=until):
+        deadline.check()
+        for usage in current.of(usage_list):
+            if period.includes(usage.ended_at) and wanted.includes(usage):
+                yield usage
