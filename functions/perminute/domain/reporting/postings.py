@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from perminute.domain.rating.usage_record import Outcome
+
 if TYPE_CHECKING:
     from datetime import datetime
 
     from perminute.domain.credit.ledger import LedgerEntry
     from perminute.domain.rating.calls import LegType
-    from perminute.domain.rating.usage_record import Flag, Outcome, Reason, Usage
+    from perminute.domain.rating.usage_record import Flag, Reason, Usage
 
 
 class Posting(NamedTuple):
@@ -88,6 +90,11 @@ class RevisedUsage(NamedTuple):
 
     before: ListedUsage
     after: ListedUsage
+
+    @property
+    def is_moved(self) -> bool:
+        """Whether a list of the same transaction has it, if it is not free, and no earlier one."""
+        return self.before.outcome is Outcome.FREE or self.before.ended_at != self.after.ended_at
 
 
 class Revision(NamedTuple):
