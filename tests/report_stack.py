@@ -25,7 +25,7 @@ class ReportStack:
 
     def __init__(self, answer: Callable[[dict[str, Any]], Any]) -> None:
         self.asked: list[dict[str, Any]] = []
-        self.outputs = {"ReadReportsFunctionName": "reports"}
+        self.outputs = {"ReadReportsFunctionArn": "reports"}
         self._answer = answer
 
     def client(self, service: str, **_: Any) -> Any:

@@ -144,7 +144,7 @@ def test_a_stack_without_reports_is_named(
 ) -> None:
     stack_that(monkeypatch, lambda _: NO_USAGE).outputs.clear()
     assert main(USAGE) == 2
-    assert "it has no output ReadReportsFunctionName" in capsys.readouterr().err
+    assert "it has no output ReadReportsFunctionArn" in capsys.readouterr().err
 
 
 def test_what_cannot_be_answered_just_now_is_asked_again(

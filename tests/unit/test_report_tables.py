@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from report_stack import AS_OF
 
+from perminute_local.reports.kinds import REPORTS
 from perminute_local.reports.layout import amounts, days_in_words, period
-from perminute_local.reports.show import REPORTS
 from perminute_local.reports.source import Question
 from perminute_local.tables import write_tables
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from io import TextIOWrapper
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from perminute.formats.csv_output import write_csv
-from perminute_local.reports import calls, explanation, ledger, overview, usage
 from perminute_local.reports.folder import replayed_reports
 from perminute_local.reports.forms import Form
+from perminute_local.reports.kinds import REPORTS
 from perminute_local.reports.layout import as_of
 from perminute_local.reports.pages import read_listing
 from perminute_local.reports.source import StackReports
@@ -18,31 +18,11 @@ from perminute_local.tables import write_tables
 from perminute_local.terminal import remark, write_json, write_large_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
-
-    from rich.console import RenderableType
 
     from perminute_local.reports.layout import Row
     from perminute_local.reports.source import Answer, Question, Reports
-
-
-class Report(NamedTuple):
-    """How a report is written."""
-
-    tables: Callable[[Question, Answer], Iterator[RenderableType]]
-    items: str = ""  # the field of the answer with what is a row of a CSV file, if there is one
-    columns: Callable[[Answer], Sequence[str]] = tuple  # fields of an item, in their order
-    has_pages: bool = False
-
-
-REPORTS = {
-    "overview": Report(overview.tables),
-    "usage": Report(usage.tables, "rows", lambda answer: (*answer["groupBy"], *usage.FIGURES)),
-    "calls": Report(calls.tables, "calls", lambda _: calls.CSV_COLUMNS, has_pages=True),
-    "explanation": Report(explanation.tables),
-    "ledger": Report(ledger.tables, "entries", lambda _: ledger.CSV_COLUMNS, has_pages=True),
-}
 
 
 SHOWN = 50

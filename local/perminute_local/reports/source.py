@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Answer = dict[str, Any]
 
-FUNCTION = "ReadReportsFunctionName"
+FUNCTION = "ReadReportsFunctionArn"
 """The output of a stack that names the function."""
 LONGEST_SECONDS = 30
 """AWS: the longest that an HTTP API waits for a function, and so the longest that this one runs."""

@@ -1,0 +1,32 @@
+"""The reports that there are, and how each is written."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from perminute_local.reports import calls, explanation, ledger, overview, usage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from rich.console import RenderableType
+
+    from perminute_local.reports.source import Answer, Question
+
+
+class Report(NamedTuple):
+    """How a report is written."""
+
+    tables: Callable[[Question, Answer], Iterator[RenderableType]]
+    items: str = ""  # the field of the answer with what is a row of a CSV file, if there is one
+    columns: Callable[[Answer], Sequence[str]] = tuple  # fields of an item, in their order
+    has_pages: bool = False
+
+
+REPORTS = {
+    "overview": Report(overview.tables),
+    "usage": Report(usage.tables, "rows", lambda answer: (*answer["groupBy"], *usage.FIGURES)),
+    "calls": Report(calls.tables, "calls", lambda _: calls.CSV_COLUMNS, has_pages=True),
+    "explanation": Report(explanation.tables),
+    "ledger": Report(ledger.tables, "entries", lambda _: ledger.CSV_COLUMNS, has_pages=True),
+}
