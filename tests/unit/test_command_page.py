@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
 SLOW = ("perminute replay", "perminute simulate")
-"""They have tests of their own, and take minutes here."""
+"""They have tests of their own, as what replays a folder first, and take minutes here."""
 
 
 def all_commands(context: click.Context) -> Iterator[click.Context]:
@@ -48,7 +48,7 @@ EXAMPLES = [example for context in COMMANDS for example in examples_of(context)]
 
 
 def of_aws(example: str) -> bool:
-    return "--stack" in example or "--bucket" in example
+    return any(option in example for option in ("--stack", "--bucket", "--replay"))
 
 
 def test_the_page_is_what_the_code_makes_of_it() -> None:

@@ -253,6 +253,45 @@ def test_the_ledger_has_a_line_for_each_entry_and_their_sum(shown: Callable[...,
     ]
 
 
+FORECAST: dict[str, Any] = {
+    "asOf": AS_OF,
+    "status": "ok",
+    "currency": "USD",
+    "basis": {"days": 28, "activeDays": 20, "level": "7.9043", "weekday": [1.0] * 7},
+    "confidence": "medium",
+    "month": {"low": "182.6472", "expected": "1231.4453", "high": "1284.6256"},
+    "runsOut": {"earliest": "2026-11-22", "expected": "2026-11-26", "latest": None},
+    "recharges": {"expected": 1, "high": 2},
+    "rechargeDays": ["2026-11-26"],
+    "forfeited": {"low": "0", "expected": "0", "high": "0"},
+    "path": [],
+}
+
+
+def test_a_forecast_has_a_band_and_what_it_rests_on(shown: Callable[..., Shown]) -> None:
+    assert shown("forecast", FORECAST) == [
+        "contoso: forecast",
+        "  forecast                    low USD   expected USD     high USD",
+        "  cost of this month (UTC)   182.6472     1,231.4453   1,284.6256",
+        "  credit that will expire      0.0000         0.0000       0.0000",
+        "The credit runs out: expected 2026-11-26, earliest 2026-11-22, latest after the horizon.",
+        "Recharges: 1 expected, 2 if much is spent.",
+        "Known are 28 days, 20 of them with cost: confidence medium.",
+        "As of 2026-11-02 18:00:00 UTC (version 412).",
+    ]
+
+
+def test_nothing_is_forecast_of_too_little(shown: Callable[..., Shown]) -> None:
+    of_nothing = dict.fromkeys(("confidence", "month", "recharges", "forfeited"))
+    known = {"status": "notEnoughData", "basis": {"days": 6, "activeDays": 6}}
+    assert shown("forecast", {**FORECAST, **of_nothing, **known}) == [
+        "contoso: forecast",
+        "Too little is known for a forecast: 6 days, 6 of them with cost. It takes 7 days, 3 of "
+        "them with cost.",
+        "As of 2026-11-02 18:00:00 UTC (version 412).",
+    ]
+
+
 @pytest.mark.parametrize(
     ("values", "written"),
     [

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from perminute_local.cli.parameters import ReportGroup, examples
+from perminute_local.cli.parameters import COUNT, ReportGroup, examples
 from perminute_local.cli.report_options import (
     CSV,
     FILTERS,
@@ -99,4 +99,20 @@ def explain(*, call: str) -> Parameters:
 )
 def ledger(**parameters: object) -> Parameters:
     """List the entries that moved the balance."""
+    return parameters
+
+
+@click.command(epilog=examples(f"perminute forecast {_CONTOSO}"))
+@shows(
+    "forecast",
+    click.option(
+        "--horizon-days", "horizonDays", type=COUNT, help="days ahead, 1 to 180 (default: 90)"
+    ),
+    CSV,
+)
+def forecast(**parameters: object) -> Parameters:
+    """Forecast the month's cost, and when credit runs out.
+
+    CSV and JSON have the balance at the end of each day.
+    """
     return parameters

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from perminute_local.reports import calls, explanation, ledger, overview, usage
+from perminute_local.reports import calls, explanation, forecast, ledger, overview, usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -29,4 +29,5 @@ REPORTS = {
     "calls": Report(calls.tables, "calls", lambda _: calls.CSV_COLUMNS, has_pages=True),
     "explanation": Report(explanation.tables),
     "ledger": Report(ledger.tables, "entries", lambda _: ledger.CSV_COLUMNS, has_pages=True),
+    "forecast": Report(forecast.tables, "path", lambda _: forecast.CSV_COLUMNS),
 }

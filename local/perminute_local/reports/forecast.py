@@ -1,0 +1,56 @@
+"""`perminute forecast`: what the month will cost, and when the credit runs out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from perminute_local.reports.layout import as_of, money, table_of, text
+from perminute_local.tables import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.console import RenderableType
+
+    from perminute_local.reports.layout import Row
+    from perminute_local.reports.source import Answer, Question
+
+CSV_COLUMNS = ("day", "low", "expected", "high")
+_BANDS = {"month": "cost of this month (UTC)", "forfeited": "credit that will expire"}
+
+
+def tables(question: Question, answer: Answer) -> Iterator[RenderableType]:
+    """Yield what is expected, with a band that holds in 8 cases of 10."""
+    heading = f"{question.organization_id}: forecast"
+    if answer["status"] == "ok":
+        currency = answer["currency"] or ""
+        columns = {
+            "what": text("forecast"),
+            **{name: money(f"{name} {currency}".strip()) for name in CSV_COLUMNS[1:]},
+        }
+        rows = [{"what": words, **answer[name]} for name, words in _BANDS.items()]
+        yield table_of(heading, columns, rows)
+        yield from map(plain, _lines(answer))
+    else:
+        yield plain(heading, style="bold")
+    yield from map(plain, _basis(answer))
+    yield as_of(answer)
+
+
+def _lines(answer: Answer) -> Iterator[str]:
+    runs_out, recharges = answer["runsOut"], answer["recharges"]
+    days = ", ".join(
+        f"{name} {runs_out[name] or 'after the horizon'}"
+        for name in ("expected", "earliest", "latest")
+    )
+    yield f"The credit runs out: {days}."
+    yield f"Recharges: {recharges['expected']} expected, {recharges['high']} if much is spent."
+
+
+def _basis(answer: Answer) -> Iterator[str]:
+    basis: Row = answer["basis"]
+    known = f"{basis['days']} days, {basis['activeDays']} of them with cost"
+    if answer["status"] == "ok":
+        yield f"Known are {known}: confidence {answer['confidence']}."
+    else:
+        yield f"Too little is known for a forecast: {known}. It takes 7 days, 3 of them with cost."
