@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from unittest.mock import patch
 
 from builders import ANSWERED, announced, holding, lot, rating
+from report_answers import answers as answers_of_reports
 from rich.console import Console
 
 from perminute.adapters.memory import StoredRejections
@@ -46,6 +47,8 @@ from perminute_local.dead_letters import Letter, _done
 from perminute_local.doctor import Finding, Status
 from perminute_local.replay.report import report
 from perminute_local.replay.results import Rejected, Response, Results
+from perminute_local.reports.kinds import REPORTS
+from perminute_local.reports.source import Question
 from perminute_local.simulation.command import _lines
 from perminute_local.terminal import remark, write_lines
 from perminute_local.wrong_call import WrongCall
@@ -267,6 +270,15 @@ def replayed(text: str) -> str:
     return written.getvalue()
 
 
+def reported(text: str) -> str:
+    written = io.StringIO()
+    console = Console(file=written, width=20_000)
+    for name, answer in answers_of_reports(text).items():
+        question = Question(name, text, {"month": "2026-11"})
+        console.print(*REPORTS[name].tables(question, answer), sep="\n")
+    return written.getvalue()
+
+
 def errors(text: str) -> str:
     with patch.object(doctor, "run_doctor", side_effect=WrongCall(text)):
         return screen_of(lambda: cli.main(["doctor", "--stack", "s"]))
@@ -290,6 +302,7 @@ OF_A_NAME: tuple[Callable[[str], str], ...] = (
     reconciled,
     doctored,
     rates_corrected,
+    reported,
     errors,
     simulated,
 )

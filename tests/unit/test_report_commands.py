@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from report_answers import FIGURES, call
 from report_stack import AS_OF, refuse, stack_that
 
 from perminute_local.cli import main
@@ -16,14 +17,6 @@ if TYPE_CHECKING:
 CONTOSO = ["--stack", "s", "--organization", "contoso"]
 NOVEMBER = ["--from", "2026-11-01", "--to", "2026-12-01"]
 USAGE = ["usage", *CONTOSO, *NOVEMBER]
-FIGURES = {
-    "calls": 2,
-    "connectedSeconds": 1_190,
-    "billedSeconds": 1_230,
-    "poolMinutes": 0,
-    "charge": "1234.5",
-    "retailCost": "1234.5",
-}
 NO_USAGE = {
     "asOf": AS_OF,
     "currency": "USD",
@@ -157,24 +150,8 @@ def test_what_cannot_be_answered_just_now_is_asked_again(
     assert json.loads(capsys.readouterr().out) == NO_USAGE
 
 
-def call(number: int, **changed: Any) -> dict[str, Any]:
-    of_call = {
-        "callId": f"c-{number}",
-        "answeredAt": "2026-11-02T15:00:00Z",
-        "endedAt": "2026-11-02T15:10:00Z",
-        "organizerId": "=adele",
-        "legType": "dialOut",
-        "number": "+447700900123",
-        "country": "GB",
-        "billedSeconds": 600,
-        "outcome": "charged",
-        "reason": None,
-        "retailCost": "3.2",
-        "charge": "3.2",
-        "currency": "USD",
-        "flags": ["rerated", "overdrawn"],
-    }
-    return {**of_call, **changed}
+def call_of(number: int) -> dict[str, Any]:
+    return call(f"c-{number}", organizerId="=adele")
 
 
 def pages_of(count: int) -> Callable[[dict[str, Any]], dict[str, Any]]:
@@ -185,7 +162,7 @@ def pages_of(count: int) -> Callable[[dict[str, Any]], dict[str, Any]]:
         end = begin + asked["limit"]
         return {
             "asOf": {**AS_OF, "at": f"2026-11-02T18:00:{begin % 60:02d}Z"},
-            "calls": [call(number) for number in range(begin, min(end, count))],
+            "calls": [call_of(number) for number in range(begin, min(end, count))],
             "next": str(end) if end < count else None,
             "omits": ["free"],
         }
@@ -203,7 +180,7 @@ def test_json_contains_the_calls_of_all_pages_as_of_the_first(
     assert main([*CALLS, "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {
         "asOf": {**AS_OF, "at": "2026-11-02T18:00:00Z"},
-        "calls": [call(number) for number in range(450)],
+        "calls": [call_of(number) for number in range(450)],
         "next": None,
         "omits": ["free"],
     }
@@ -228,7 +205,7 @@ def test_a_listing_can_be_continued_after_so_many(
 def test_pages_that_are_short_or_empty_are_not_the_last(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = {None: [], "a": [call(1)], "b": []}
+    found = {None: [], "a": [call_of(1)], "b": []}
     following = {None: "a", "a": "b", "b": None}
 
     def answer(asked: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,105 @@
+"""Answers of all reports, each with a text of others wherever an answer contains one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from report_stack import AS_OF
+
+FIGURES = {
+    "calls": 2,
+    "connectedSeconds": 1_190,
+    "billedSeconds": 1_230,
+    "poolMinutes": 0,
+    "charge": "1234.5",
+    "retailCost": "1234.5",
+}
+
+
+def answers(text: str) -> dict[str, dict[str, Any]]:
+    """Return an answer of each report by its name."""
+    return {
+        "overview": {
+            "asOf": AS_OF,
+            "currency": "USD",
+            "balance": "1",
+            "reserved": "0",
+            "available": "1",
+            "debt": "0",
+            "spentToday": "0",
+            "lots": [{"purchaseId": text, "remaining": "1", "expiresAt": "2027-10-30T09:01:00Z"}],
+            "autoRecharge": {
+                "triggerAmount": "150",
+                "rechargeAmount": "1000",
+                "monthlyLimit": None,
+                "requestedThisMonth": "1000",
+                "waiting": [
+                    {
+                        "rechargeId": text,
+                        "amount": "1000",
+                        "requestedAt": "2026-11-02T17:59:01Z",
+                        "attempt": 1,
+                    }
+                ],
+                "stoppedBy": None,
+            },
+            "pool": {"month": "2026-11", "minutes": 60, "used": 60, "reserved": 3},
+            "limits": dict.fromkeys(
+                ("dailySpendLimit", "prefixHourlySpendLimit", "maxConcurrentCalls")
+            ),
+            "pending": {"reratings": 0, "unsettledFrom": None},
+        },
+        "usage": {
+            "asOf": AS_OF,
+            "currency": "USD",
+            "groupBy": ["organizerId"],
+            "rows": [{"organizerId": text, **FIGURES}],
+            "total": FIGURES,
+            "mayChange": [],
+            "omits": ["free"],
+        },
+        "calls": {
+            "asOf": AS_OF,
+            "calls": [call(text)],
+            "next": None,
+            "omits": ["free"],
+        },
+        "explanation": {"asOf": AS_OF, "callId": text, "sentences": [text], "agrees": True},
+        "ledger": {
+            "asOf": AS_OF,
+            "entries": [
+                {
+                    "entryId": "000000000001",
+                    "type": "purchase",
+                    "amount": "1000",
+                    "balanceAfter": "1000",
+                    "at": "2026-11-01T08:00:00.5Z",
+                    "cause": text,
+                    "lots": [{"purchaseId": text, "amount": "1000"}],
+                    "calls": [text],
+                }
+            ],
+            "next": None,
+        },
+    }
+
+
+def call(text: str, **changed: Any) -> dict[str, Any]:
+    """Return a call of a list."""
+    of_call = {
+        "callId": text,
+        "answeredAt": "2026-11-02T15:00:00Z",
+        "endedAt": "2026-11-02T15:10:00Z",
+        "organizerId": text,
+        "legType": "dialOut",
+        "number": "+447700900123",
+        "country": "GB",
+        "billedSeconds": 600,
+        "outcome": "charged",
+        "reason": None,
+        "retailCost": "3.2",
+        "charge": "3.2",
+        "currency": "USD",
+        "flags": ["rerated", "overdrawn"],
+    }
+    return {**of_call, **changed}
