@@ -15,6 +15,7 @@ from perminute.adapters.dynamodb.calls import DynamoDBCalls, DynamoDBCallsUnderW
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.adapters.dynamodb.digests import DynamoDBDigests
 from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
+from perminute.adapters.dynamodb.postings import DynamoDBPostings
 from perminute.adapters.dynamodb.reratings import DynamoDBReratings
 from perminute.adapters.dynamodb.tables import Tables, connect
 from perminute.adapters.memory import (
@@ -22,6 +23,7 @@ from perminute.adapters.memory import (
     InMemoryBooks,
     InMemoryCalls,
     InMemoryDigests,
+    InMemoryPostings,
     InMemoryStore,
 )
 from perminute.adapters.notification_documents import facts_of
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from perminute.domain.credit.transaction import Causes
     from perminute.domain.notifications.notifications import Notification
     from perminute.ports.messaging import Digests
+    from perminute.ports.postings import Postings
     from perminute.ports.reports import AccountStates
     from perminute.ports.stores import (
         BookChecks,
@@ -61,6 +64,7 @@ class Stores:
     outbox: Callable[[str], list[str]]
     """The documents that wait in the outbox of an organization, sorted."""
     digests: Digests
+    postings: Postings
 
 
 def twins() -> Stores:
@@ -79,6 +83,7 @@ def twins() -> Stores:
             (one for one in twin.outbox if one.organization_id == who), twin.causes
         ),
         InMemoryDigests(twin),
+        InMemoryPostings(twin),
     )
 
 
@@ -96,6 +101,7 @@ def stores_on(tables: TableNames, book_checks: str = "not-asked-for") -> Stores:
         DynamoDBBookChecks(schema.connection, book_checks),
         lambda who: _stored_outbox(tables.credit, who),
         DynamoDBDigests(schema),
+        DynamoDBPostings(schema),
     )
 
 

@@ -32,10 +32,11 @@ from perminute.adapters.dynamodb.call_items import (
     start_text,
     usage_item,
 )
-from perminute.adapters.dynamodb.calls import DynamoDBCalls, DynamoDBCallsUnderWay, call_list_item
+from perminute.adapters.dynamodb.calls import DynamoDBCalls, DynamoDBCallsUnderWay
 from perminute.adapters.dynamodb.counter_items import correction_item, pool_item, spending_item
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
+from perminute.adapters.dynamodb.list_items import call_list_item
 from perminute.adapters.dynamodb.reratings import DynamoDBReratings, rerating_item
 from perminute.adapters.dynamodb.timelines import (
     TimelineItem,

@@ -26,8 +26,8 @@ from items import size_of
 
 from perminute.adapters.dynamodb.account_items import account_item, entry_item
 from perminute.adapters.dynamodb.call_items import usage_item
-from perminute.adapters.dynamodb.calls import call_list_item
 from perminute.adapters.dynamodb.counter_items import correction_item, pool_item, spending_item
+from perminute.adapters.dynamodb.list_items import call_list_item
 from perminute.adapters.dynamodb.outbox_items import outbox_item
 from perminute.adapters.dynamodb.reratings import rerating_item
 from perminute.adapters.memory import InMemoryCalls, InMemoryStore, PublishedRateCards

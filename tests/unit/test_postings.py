@@ -134,14 +134,15 @@ def test_a_call_that_ended_at_another_time_is_listed_again() -> None:
     assert [one.call.ended_at for one in listed.usages] == [LATE]
     assert (listed.posting, listed.entry, listed.is_again) == (Posting(21, LATE), None, True)
     assert booking.revision is not None
-    ((was, now),) = booking.revision.usages
-    assert (was.ended_at, now.ended_at) == (ENDED, LATE)
+    (revised,) = booking.revision.usages
+    assert (revised.before.ended_at, revised.after.ended_at) == (ENDED, LATE)
+    assert revised.is_moved
 
 
 def test_a_call_that_had_another_organizer_is_listed_again_but_not_for_reports() -> None:
     booking = corrected(usage(7), usage(7, organizer_id="bob"), ended=True)
     (listed,) = booking.lists
-    assert (listed.posting, listed.is_again) == (None, True)
+    assert (listed.is_again, listed.is_for_reports) == (True, False)
     assert booking.revision is not None
 
 

@@ -12,8 +12,8 @@ from items import size_of
 
 from perminute.adapters.dynamodb.account_items import account_item
 from perminute.adapters.dynamodb.call_items import reservation_item, usage_item
-from perminute.adapters.dynamodb.calls import RELISTED, call_list_record
 from perminute.adapters.dynamodb.counter_items import spending_item
+from perminute.adapters.dynamodb.list_items import ENDED_OTHERWISE, call_list_record
 from perminute.domain.authorization.reservations import (
     Answer,
     ChargingRequest,
@@ -158,7 +158,7 @@ def test_a_limit_whose_calls_are_being_counted_takes_one_kilobyte() -> None:
         held=reserved,
         notified_micros=10**12,
         counted_before=AT.date(),
-        part=PartOfDay(f"{call_list_record(AT)}#{'f' * 32}{RELISTED}", 98_765, 10**12),
+        part=PartOfDay(f"{call_list_record(AT)}#{'9' * 12}{ENDED_OTHERWISE}", 98_765, 10**12),
     )
     assert size_of(spending_item(guid, counted)) <= KILOBYTE
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from perminute.adapters.dynamodb.account_items import CALLS, ENTRY, MONTH, credit_key, entry_in
 from perminute.adapters.dynamodb.call_items import OUTCOME, call_key, movements_of
-from perminute.adapters.dynamodb.calls import call_list_of
 from perminute.adapters.dynamodb.codec import (
     INSTANT,
     NUMBER,
@@ -28,6 +27,7 @@ from perminute.adapters.dynamodb.codec import (
 )
 from perminute.adapters.dynamodb.counter_items import POOL, pool_of
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
+from perminute.adapters.dynamodb.list_items import call_list_of
 from perminute.adapters.dynamodb.tables import Table, readable, unavailable
 from perminute.adapters.dynamodb.writes import put_alone
 from perminute.domain.credit.ledger import entry_id

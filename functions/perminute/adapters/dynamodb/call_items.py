@@ -70,7 +70,7 @@ FORGOTTEN_AFTER = timedelta(days=30)
 
 _WHOLE_MINUTES = SECONDS_PER_MINUTE, SECONDS_PER_MINUTE
 _encode = Encoder().encode
-_REASONS: dict[str, Reason] = {
+REASONS: dict[str, Reason] = {
     reason.value: reason for kind in (Free, NotEntitled, Unpriced) for reason in kind
 }
 
@@ -198,7 +198,7 @@ def usage_of(item: Item) -> Usage:
             exact_seconds=record.exact_seconds,
         ),
         outcome=Outcome(item[OUTCOME]["S"]),
-        reason=None if record.reason is None else _REASONS[record.reason],
+        reason=None if record.reason is None else REASONS[record.reason],
         price=_price(record),
         charge_micros=int(item["chargeMicros"]["N"]),
         pool_minutes=int(item["poolMinutes"]["N"]) if "poolMinutes" in item else 0,

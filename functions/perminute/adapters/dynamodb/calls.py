@@ -1,23 +1,11 @@
-"""Calls on DynamoDB: while they are authorized, as they are recorded, and the lists of them.
-
-Lists are `calls#…` of the credit table, by when the last of their calls ended. They find the calls
-of a user or an organization since an instant, by a consistent read. An index of the usage table
-would lag behind, and cost a write unit for each call. If the transaction charged something, its
-ledger entry is in the list too: an item of its own would cost two more.
-"""
+"""Calls on DynamoDB: while they are authorized, as they are recorded, and the lists of them."""
 
 from __future__ import annotations
 
-import hashlib
-import zlib
-from datetime import datetime, timedelta
 from itertools import islice
-from math import gcd
 from typing import TYPE_CHECKING, Any
 
-from msgspec.json import decode, encode
-
-from perminute.adapters.dynamodb.account_items import ACCOUNT, CALLS, CHARGE, account_of, credit_key
+from perminute.adapters.dynamodb.account_items import ACCOUNT, CALLS, account_of, credit_key
 from perminute.adapters.dynamodb.call_items import (
     OUTCOME,
     UNDER_WAY_INDEX,
@@ -27,91 +15,21 @@ from perminute.adapters.dynamodb.call_items import (
     start_text,
     usage_of,
 )
-from perminute.adapters.dynamodb.codec import EPOCH, MICROSECOND, as_json, sortable
+from perminute.adapters.dynamodb.list_items import DIAL_OUTS, call_list_of, call_list_record
 from perminute.adapters.dynamodb.tables import get_together, readable
 from perminute.adapters.dynamodb.writes import put_alone
 from perminute.domain.credit.accounts import Account
 from perminute.domain.values.times import parse_instant
-from perminute.ports.stores import CallList, CallPlace, CallUnderWay, ListedCall
+from perminute.ports.stores import CallList, CallPlace, CallUnderWay
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
+    from datetime import datetime
 
-    from perminute.adapters.dynamodb.codec import Item
     from perminute.adapters.dynamodb.tables import Operation, Tables
     from perminute.domain.authorization.reservations import Reservation
-    from perminute.domain.credit.transaction import Authorized, CallsOfDay
+    from perminute.domain.credit.transaction import Authorized
     from perminute.domain.rating.usage_record import Usage
-
-DIAL_OUTS = "dialOuts"
-"""How many of the calls are dial-outs, if any: pools are settled by these lists alone."""
-RELISTED = "#ended"
-"""How the names of lists end whose calls had been listed before, as their bridges reported."""
-
-_CHARGE = as_json(CHARGE)
-
-
-def call_list_item(organization_id: str, calls: CallsOfDay) -> Item:
-    """List calls that ended on one day, with the entry of their charge if it belongs there."""
-    listed = [ListedCall.of(usage.call) for usage in calls.usages]
-    last = max(call.ended_at for call in listed)
-    # A call is listed once under each suffix, so no other list can have this name.
-    name = hashlib.sha256(listed[0].call_id.encode()).hexdigest()[:32]
-    record = f"{call_list_record(last)}#{name}{RELISTED if calls.is_again else ''}"
-    item = {**credit_key(organization_id, record), "calls": {"B": zlib.compress(_listed(listed))}}
-    if dial_outs := sum(call.dial_out for call in listed):
-        item[DIAL_OUTS] = {"N": str(dial_outs)}
-    if calls.entry is not None:
-        item["entry"] = _CHARGE.write(calls.entry)
-    return item
-
-
-def call_list_record(ended_at: datetime) -> str:
-    """Name a list of calls by its last so that text sorts as time does."""
-    return f"{CALLS}{sortable(ended_at)}"
-
-
-def _listed(calls: Sequence[ListedCall]) -> bytes:
-    """Write calls as short as may be: every transaction pays for its list by the kilobyte.
-
-    Column by column, since like beside like is what compression shortens best; and times in the
-    largest unit that leaves none of them a fraction, mostly seconds.
-    """
-    organizers = list(dict.fromkeys(call.organizer_id for call in calls))
-    numbers = {organizer_id: number for number, organizer_id in enumerate(organizers)}
-    first = min(call.ended_at for call in calls)
-    ended = [(call.ended_at - first) // MICROSECOND for call in calls]
-    lasted = [(call.ended_at - call.answered_at) // MICROSECOND for call in calls]
-    unit = max(gcd(*ended, *lasted), 1)
-    columns = [
-        organizers,
-        (first - EPOCH) // MICROSECOND,
-        unit,
-        [call.call_id for call in calls],
-        [numbers[call.organizer_id] for call in calls],
-        [int(call.dial_out) for call in calls],
-        [micros // unit for micros in ended],
-        [micros // unit for micros in lasted],
-    ]
-    return encode(columns)
-
-
-def call_list_of(item: Item) -> CallList:
-    organizers, first, unit, *columns = decode(zlib.decompress(item["calls"]["B"]))
-    return CallList(
-        item["record"]["S"],
-        tuple(
-            ListedCall(
-                call_id=call_id,
-                organizer_id=organizers[organizer],
-                dial_out=bool(dial_out),
-                answered_at=EPOCH + timedelta(microseconds=first + unit * (ended - lasted)),
-                ended_at=EPOCH + timedelta(microseconds=first + unit * ended),
-            )
-            for call_id, organizer, dial_out, ended, lasted in zip(*columns, strict=True)
-        ),
-    )
-
 
 _CALL_UNDER_WAY = "attribute_not_exists(outcome) AND sequenceNumber = :n"
 """A call is authorized, has not ended, and is where it was."""

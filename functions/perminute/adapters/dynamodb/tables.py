@@ -99,6 +99,7 @@ class Page(NamedTuple):
 
     items: Sequence[Item]
     last_key: Item | None
+    read_units: float = 0  # if they were asked for (`ReturnConsumedCapacity`)
 
 
 class Table:
@@ -173,7 +174,8 @@ class Table:
                 **_names(condition + options.get("ProjectionExpression", "")),
                 **options,
             )
-        return Page(answer["Items"], answer.get("LastEvaluatedKey"))
+        used = answer.get("ConsumedCapacity", {}).get("CapacityUnits", 0)
+        return Page(answer["Items"], answer.get("LastEvaluatedKey"), used)
 
     def put(self, item: Item, condition: str = "", **values: int | str) -> Operation:
         return {"TableName": self.name, "Item": item, **_under(condition, _placeholders(values))}

@@ -14,8 +14,9 @@ from perminute.adapters.dynamodb.account_items import (
     insert_event,
 )
 from perminute.adapters.dynamodb.call_items import call_of, usage_item
-from perminute.adapters.dynamodb.calls import authorized_put, call_list_item
+from perminute.adapters.dynamodb.calls import authorized_put
 from perminute.adapters.dynamodb.counter_items import correction_item, pool_item, spending_item
+from perminute.adapters.dynamodb.list_items import call_list_item, revision_item
 from perminute.adapters.dynamodb.writes import WriteRequest
 from perminute.domain.authorization.reservations import Reservation
 from perminute.domain.credit.transaction import AccountChanged, AlreadyExists
@@ -79,7 +80,7 @@ def _usage_puts(tables: Tables, transaction: Transaction) -> Iterator[Operation]
 
 
 def _new_items(transaction: Transaction) -> Iterator[Item]:
-    """Write what is never changed: entries, the outbox, lists of calls, corrections, re-ratings."""
+    """Write what is never changed: entries, the outbox, lists and revisions of calls, and so on."""
     lists = list(transaction.lists)
     in_lists = [calls.entry for calls in lists]
     yield from (entry_item(entry) for entry in transaction.entries if entry not in in_lists)
@@ -89,10 +90,13 @@ def _new_items(transaction: Transaction) -> Iterator[Item]:
 
         for notifications in transaction.outbox:
             yield outbox_item(notifications, transaction.after.version, transaction.causes)
-    yield from (call_list_item(transaction.after.organization_id, calls) for calls in lists)
+    organization_id = transaction.after.organization_id
+    yield from (call_list_item(organization_id, calls) for calls in lists)
+    if (revision := transaction.revision) is not None:
+        yield revision_item(organization_id, revision)
     if transaction.corrected:
         number = transaction.after.corrections
-        yield correction_item(transaction.after.organization_id, number, transaction.corrected)
+        yield correction_item(organization_id, number, transaction.corrected)
     if transaction.reratings:
         # Imported where it is needed: an authorization rates no calls again.
         from perminute.adapters.dynamodb.reratings import rerating_item  # noqa: PLC0415

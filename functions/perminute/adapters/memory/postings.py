@@ -41,10 +41,10 @@ class PostingRecords(Records):
     def _post(self, transaction: Transaction) -> None:
         organization_id = transaction.after.organization_id
         for calls in transaction.lists:
-            if calls.posting is not None:
+            if calls.is_for_reports:
                 usages = tuple(map(ListedUsage.of, calls.usages))
                 suffix = "#ended" if calls.is_again else ""
-                key = f"{_last_end(usages)}#{usages[0].call_id}{suffix}"
+                key = f"{_last_end(usages)}#{calls.posting.version:012d}{suffix}"
                 listed = UsageList(key, calls.posting, usages, calls.entry)
                 self.lists[organization_id, key] = listed
         revision = transaction.revision

@@ -110,20 +110,19 @@ class ReplacedUsage(NamedTuple):
         return was_free or before.call.listing != after.call.listing
 
     @property
-    def is_moved(self) -> bool:
-        """Whether reports find the call in another list than before, or only now in one."""
-        before, after = self
-        was_free = before.outcome is Outcome.FREE
-        return was_free or before.call.ended_at != after.call.ended_at
+    def revised(self) -> RevisedUsage:
+        """Both as reports show them."""
+        return RevisedUsage(ListedUsage.of(self.before), ListedUsage.of(self.after))
 
 
 class CallsOfDay(NamedTuple):
     """Calls of a transaction that ended on one UTC day, as they are listed together."""
 
     usages: Sequence[Usage]
-    posting: Posting | None  # None: reports find them in the list that listed them first
+    posting: Posting
     entry: LedgerEntry | None = None  # of their charge, if the list contains it
-    is_again: bool = False  # they were listed before, as their bridges had reported
+    is_again: bool = False  # they were recorded before, as their bridges had reported
+    is_for_reports: bool = True  # else these find them in the list that listed them first
 
 
 class Transaction(NamedTuple):
@@ -169,12 +168,12 @@ class Transaction(NamedTuple):
     def lists(self) -> Iterator[CallsOfDay]:
         """The calls that are listed, by the day on which they ended; none that are free."""
         yield from self._charged_lists()
-        moved = [replaced for replaced in self.replaced if replaced.is_other_call]
+        others = [replaced for replaced in self.replaced if replaced.is_other_call]
         for is_moved in (True, False):
-            usages = (replaced.after for replaced in moved if replaced.is_moved is is_moved)
-            for of_day in _by_day(usages).values():
-                posting = self._posting(self._correction) if is_moved else None
-                yield CallsOfDay(of_day, posting, is_again=True)
+            moved = (one for one in others if one.revised.is_moved is is_moved)
+            for of_day in _by_day(replaced.after for replaced in moved).values():
+                posting = self._posting(self._correction)
+                yield CallsOfDay(of_day, posting, is_again=True, is_for_reports=is_moved)
 
     def _charged_lists(self) -> Iterator[CallsOfDay]:
         by_day = _by_day(self.usages)
@@ -191,10 +190,7 @@ class Transaction(NamedTuple):
     @property
     def revision(self) -> Revision | None:
         """What it changes of recorded calls, as reports show these; None if nothing."""
-        both = (
-            RevisedUsage(ListedUsage.of(before), ListedUsage.of(after))
-            for before, after in self.replaced
-        )
+        both = (replaced.revised for replaced in self.replaced)
         revised = tuple(usage for usage in both if usage.before != usage.after)
         return Revision(self._posting(self._correction), revised) if revised else None
 

@@ -76,7 +76,8 @@ class UsageList(NamedTuple):
     """The calls of one transaction that ended on one UTC day, as it left them; never changed.
 
     Calls that are free whatever the licenses are in none. A call that was charged by its bridge's
-    reports is listed again if its `Call Ended` says that it ended at another time.
+    reports is listed again if its `Call Ended` says that it ended at another time, or that it is
+    not free: what it costs is then booked by the entry of the posting as a correction.
     """
 
     key: str  # orders lists by when the last of their calls ended
