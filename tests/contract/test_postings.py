@@ -204,6 +204,33 @@ def test_what_is_rated_again_is_found_by_when_it_ended(scene: Scene) -> None:
     assert scene.agrees("a", "b")
 
 
+def test_calls_of_one_revision_ended_within_32_days(scene: Scene) -> None:
+    days = [0, 1, 32, 33, 70]
+    for number in days:
+        later = number * DAY
+        scene.charge(f"{number}", answered_at=ANSWERED + later, ended_at=ENDED + later)
+        scene.report(f"reported {number}", answered_at=ANSWERED + later, ended_at=ENDED + later)
+    hour = timedelta(hours=1)
+    calls = [
+        replace(
+            ended(
+                organization_id=scene.organization,
+                call_id=f"reported {number}",
+                answered_at=ANSWERED + number * DAY,
+                ended_at=ENDED + number * DAY + hour,
+            ),
+            reported_at=LATE,
+        )
+        for number in days
+    ]
+    assert all(isinstance(result, Accepted) for result in scene.charging(calls))
+    scene.forbid()
+    ends = [[was.ended_at for was, _ in revision.usages] for revision in scene.revisions()]
+    assert sorted(map(len, ends)) == [1, 1, 2, 3, 3, 5]
+    assert max(max(of_one) - min(of_one) for of_one in ends) == 32 * DAY
+    assert scene.agrees(*(f"{kind}{number}" for number in days for kind in ("", "reported ")))
+
+
 def test_a_charge_that_was_posted_late_is_found_among_the_entries(scene: Scene) -> None:
     scene.charge("in time", at=ENDED + DAY)
     scene.charge("late", at=LATE)

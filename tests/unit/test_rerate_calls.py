@@ -39,7 +39,6 @@ from perminute.application.queue_reratings import QueueMissed, QueueReratings
 from perminute.application.recorded_calls import (
     CALLS_PER_PIECE,
     CALLS_PER_TRANSACTION,
-    MONTHS_PER_TRANSACTION,
     RecordedCalls,
     ReratingProgress,
     fit_one_transaction,
@@ -55,6 +54,7 @@ from perminute.domain.licensing.licensing import LicensingChange
 from perminute.domain.pools.pools import DrawPosition, MinutePool, Month, minutes_wanted
 from perminute.domain.rating.usage_record import Outcome
 from perminute.domain.reconciliation.reconciliation import reconcile
+from perminute.domain.reporting.postings import MAX_REVISED_DAYS
 from perminute.domain.rerating.rerating import Rerating
 from perminute.ports.messaging import Rejection, Waiting
 from perminute.ports.stores import ListedCall
@@ -556,16 +556,13 @@ def test_one_organizations_trouble_is_not_anothers() -> None:
     assert [type(result) for result in results] == [Unavailable, Accepted]
 
 
-def test_calls_fit_one_posting_by_the_months_of_their_answers() -> None:
-    months = [Month(2026, number + 1) for number in range(MONTHS_PER_TRANSACTION)]
-    calls = [
-        ListedCall(f"{one}", "adele", dial_out=True, answered_at=one.start, ended_at=one.start)
-        for one in months
-    ]
-    after = calls[0]._replace(answered_at=months[-1].end, ended_at=months[-1].end)
-    over_the_turn = after._replace(answered_at=after.ended_at - timedelta(minutes=1))
-    assert fit_one_transaction([*calls, over_the_turn])
-    assert not fit_one_transaction([*calls, after])
+def test_calls_fit_one_transaction_if_they_ended_within_32_days() -> None:
+    first = ListedCall("a", "adele", dial_out=True, answered_at=ANSWERED, ended_at=ANSWERED)
+    last = first._replace(ended_at=ANSWERED + timedelta(days=MAX_REVISED_DAYS))
+    assert fit_one_transaction([last, first] * (CALLS_PER_TRANSACTION // 2))
+    assert not fit_one_transaction([last, first, last] * CALLS_PER_TRANSACTION)
+    after = last._replace(ended_at=last.ended_at + timedelta(microseconds=1))
+    assert not fit_one_transaction([first, after])
 
 
 def test_the_nightly_run_wakes_whoever_still_has_something_waiting() -> None:

@@ -211,7 +211,7 @@ class _OrganizationCharge:
         ]
         with _caused_by(ended_after_all):
             usages = self._recorded.replace_reported(
-                self.organization_id, ended_after_all, self.deadline
+                self.organization_id, ended_after_all, recorded, self.deadline
             )
         return _accepted(pending, usages)
 

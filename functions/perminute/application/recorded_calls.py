@@ -8,6 +8,7 @@ out twice finds nothing more to do.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,8 +16,9 @@ from perminute.application.further_lots import expired_lots, further_lots
 from perminute.application.transact import transact
 from perminute.domain.credit.ledger import RERATING
 from perminute.domain.errors import Unavailable
-from perminute.domain.pools.pools import DrawPosition, MinutePools, Month, month_of
+from perminute.domain.pools.pools import DrawPosition, MinutePools, month_of
 from perminute.domain.rating.rating import Rating, RatingContext, rate_call
+from perminute.domain.reporting.postings import MAX_REVISED_DAYS
 from perminute.domain.rerating.corrections import ReratedCall, ended_after_all, rerate
 from perminute.ports.stores import CallList, Calls, CreditStore, ListedCall
 
@@ -40,12 +42,12 @@ if TYPE_CHECKING:
 CALLS_PER_PIECE = 1_000
 # Lists of calls that one invocation reads, though they may contain no call in question.
 MAX_LISTS = 2_000
-# With the pools of a year, and all that their lots may call for, they fit a transaction, see the
-# table in docs/architecture.md; so do ended calls, each with a list and two minute pools.
+# With their pools, and all that their lots may call for, they fit a transaction, see the table in
+# docs/architecture.md; so do ended calls, each with a list and a minute pool.
 CALLS_PER_TRANSACTION = 40
 ENDED_PER_TRANSACTION = 10
-# Months in which these calls were answered, each of which may have a minute pool.
-MONTHS_PER_TRANSACTION = 12
+# From the first to the last of their ends: reports rely on it to find all revisions of some days.
+SPAN_PER_TRANSACTION = timedelta(days=MAX_REVISED_DAYS)
 
 
 @dataclass(slots=True)
@@ -91,8 +93,8 @@ def batches(
 
 def fit_one_transaction(calls: Sequence[ListedCall]) -> bool:
     """Whether calls can be corrected in one transaction."""
-    months = {Month.of(call.answered_at) for call in calls}
-    return len(calls) <= CALLS_PER_TRANSACTION and len(months) <= MONTHS_PER_TRANSACTION
+    ends = [call.ended_at for call in calls]
+    return len(calls) <= CALLS_PER_TRANSACTION and max(ends) - min(ends) <= SPAN_PER_TRANSACTION
 
 
 def moves(usage: Usage, rating: Rating) -> bool:
@@ -207,16 +209,20 @@ class RecordedCalls:
         return pools
 
     def replace_reported(
-        self, organization_id: str, ended: Sequence[EndedCall], deadline: Deadline
+        self,
+        organization_id: str,
+        ended: Iterable[EndedCall],
+        recorded: Mapping[str, Usage],
+        deadline: Deadline,
     ) -> dict[str, Usage]:
         """Replace calls that were charged by bridges' reports by what their `Call Ended` says.
 
-        What they cost more or less is booked as an adjustment. Return the new records by call id,
-        of those calls that nobody has replaced yet. Raises `Unavailable`.
+        They are `recorded` by call id. What they cost more or less is booked as an adjustment.
+        Return the new records by call id, of those calls that nobody has replaced yet. Raises
+        `Unavailable`.
         """
         replaced: dict[str, Usage] = {}
-        for start in range(0, len(ended), ENDED_PER_TRANSACTION):
-            part = ended[start : start + ENDED_PER_TRANSACTION]
+        for part in _parts(ended, recorded):
             calls = {ended_call.call.call_id: ended_call.call for ended_call in part}
             at = max(ended_call.reported_at for ended_call in part)
             decide = partial(self._replaced, calls)
@@ -284,6 +290,24 @@ class RecordedCalls:
         left = {lot.lot_id for lot in (*account.lots, *(further or ()))}
         used_up = {share.lot_id for usage in cheaper for share in usage.lots} - left
         return further, self.credit.opened_lots(account.organization_id, used_up)
+
+
+def _parts(
+    ended: Iterable[EndedCall], recorded: Mapping[str, Usage]
+) -> Iterator[Sequence[EndedCall]]:
+    # As many calls as fit a transaction, by when they ended as their bridges had reported.
+    def ended_before(end: EndedCall) -> datetime:
+        return recorded[end.call_id].call.ended_at
+
+    part: list[EndedCall] = []
+    for end in sorted(ended, key=ended_before):
+        is_far = part and ended_before(end) - ended_before(part[0]) > SPAN_PER_TRANSACTION
+        if is_far or len(part) == ENDED_PER_TRANSACTION:
+            yield part
+            part = []
+        part.append(end)
+    if part:
+        yield part
 
 
 def _finds_row_by(call: Call) -> tuple[LegType, str | None, datetime]:
