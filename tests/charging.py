@@ -6,9 +6,11 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from perminute.api.endpoints import BY_NAME
+from perminute.api.reports.endpoint import PATH
 from perminute_local.replay.lambda_runtime import LoadedFunction, SQSMessage
 from perminute_local.replay.run import publish_rate_card
-from perminute_local.stack import ApiTrigger, QueueTrigger
+from perminute_local.stack import QueueTrigger
 
 if TYPE_CHECKING:
     from perminute_local.stack import Function, Stack
@@ -44,9 +46,9 @@ class System:
         assert not self.loaded(function).invoke(messages, self.stack.queues[queue].arn)
 
     def raw(self, event: Any) -> dict[str, Any]:
-        (function,) = (
-            f for f in self.stack.functions if any(isinstance(t, ApiTrigger) for t in f.triggers)
-        )
+        report = f"GET {PATH}"
+        is_report = isinstance(event, dict) and event.get("routeKey") == report
+        function = self.stack.serving(report if is_report else BY_NAME["balance"].route_key)
         answer = self.loaded(function).call(event)
         assert answer is not None
         return answer

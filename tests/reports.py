@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from builders import ANSWERED, ORGANIZATION, WITHOUT_WAITING, card
 
 from perminute.adapters.memory import InMemoryCalls, InMemoryStore, PublishedRateCards
-from perminute.api.http import Served, http_response, invocation_response
-from perminute.api.reports.endpoint import ROUTE
-from perminute.api.reports.responses import Response
+from perminute.api.http import invocation_response
+from perminute.api.reports.endpoint import PATH
+from perminute.api.reports.responses import http_response
 from perminute.api.reports.serving import serve_http, serve_invocation
 from perminute.application.licensing_cache import LicensingCache
 from perminute.application.reporting.reader import ReportReader
@@ -44,7 +44,7 @@ def http_request(
     """A request as API Gateway passes it on, let in by IAM."""
     return {
         "version": "2.0",
-        "routeKey": ROUTE,
+        "routeKey": f"GET {PATH}",
         "headers": {},
         "pathParameters": {"organizationId": organization_id, "report": report},
         "queryStringParameters": query,
@@ -66,19 +66,13 @@ def asked(
     reader: ReportReader, event: dict[str, Any], tokens: TokenSettings = IAM
 ) -> tuple[int, dict[str, str], Any]:
     """Status, headers and content of the response."""
-    response = answered(serve_http(reader, event, NEVER, tokens))
+    response = http_response(serve_http(reader, event, NEVER, tokens).outcome)
     text = response["body"]
     if response.get("isBase64Encoded"):
         text = gzip.decompress(base64.b64decode(text)).decode()
     headers = response["headers"]
     is_json = text and headers["content-type"] == "application/json"
     return response["statusCode"], headers, json.loads(text) if is_json else text
-
-
-def answered(served: Served) -> dict[str, Any]:
-    """What the handler returns to API Gateway."""
-    outcome = served.outcome
-    return outcome.event() if isinstance(outcome, Response) else http_response(outcome)
 
 
 def invoked(reader: ReportReader, event: object, *, at: datetime = ANSWERED) -> dict[str, Any]:

@@ -112,6 +112,15 @@ class Stack(NamedTuple):
     queues: Mapping[str, Queue]
     bus_name: str
 
+    def serving(self, route: str) -> Function:
+        """Return the function that answers requests on a route."""
+        return next(
+            function
+            for function in self.functions
+            for trigger in function.triggers
+            if isinstance(trigger, ApiTrigger) and route in trigger.routes
+        )
+
     def setting(self, name: str) -> str:
         """Return a variable of this name from the environment of a function that has it."""
         return next(f.environment[name] for f in self.functions if name in f.environment)
@@ -235,18 +244,24 @@ def _function(
         timeout_seconds=resource["Properties"].get(
             "Timeout", template["Globals"]["Function"]["Timeout"]
         ),
-        triggers=_triggers_of(resource, template, outputs),
+        triggers=_triggers_of(logical_id, resource, template, outputs),
     )
 
 
 def _triggers_of(
-    function: Mapping[str, Any], template: Template, outputs: Mapping[str, str]
+    name: str, function: Mapping[str, Any], template: Template, outputs: Mapping[str, str]
 ) -> tuple[Trigger, ...]:
-    # A function without an event of its own serves all the routes.
+    # A function without an event of its own serves the routes that lead to its alias.
     if "Events" not in function["Properties"]:
+        integrations = {
+            f"integrations/${{{integration}}}"
+            for integration, resource in resources(template, "AWS::ApiGatewayV2::Integration")
+            if resource["Properties"]["IntegrationUri"] == {"Ref": f"{name}.Alias"}
+        }
         routes = (
             route["Properties"]["RouteKey"]
             for _, route in resources(template, "AWS::ApiGatewayV2::Route")
+            if route["Properties"]["Target"]["Fn::Sub"] in integrations
         )
         return (ApiTrigger(routes=tuple(routes)),)
     invoked = function["Properties"].get("EventInvokeConfig", {})

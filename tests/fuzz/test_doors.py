@@ -21,6 +21,7 @@ from perminute.adapters.dynamodb import streams
 from perminute.adapters.memory import PublishedRateCards
 from perminute.adapters.rate_card_bucket import Pointer
 from perminute.api.endpoints import BY_NAME
+from perminute.api.reports.endpoint import REPORTS, endpoint_of
 from perminute.domain.errors import FaultyRateCard, Refused
 from perminute.formats.rate_card_csv import read_rate_card
 from perminute.observability import logger
@@ -53,6 +54,10 @@ USER = {
 IDS = ("organizationId", "callId")
 AT = datetime(2026, 11, 2, 9, tzinfo=UTC)
 ANSWERED = {200, 400, 403, 404, 409}
+REPORT_PARAMETERS = (
+    *("from", "to", "month", "groupBy", "organizerId", "legType", "country", "outcome", "limit"),
+    *("cursor", "callId", "basis", "format", "horizonDays", "price", "months"),
+)
 
 # Not every text: what is no Unicode at all, as a lone half of a pair, can stand in JSON as well.
 texts = st.text(st.characters(codec=None), max_size=40) | st.sampled_from(
@@ -164,7 +169,7 @@ def test_a_message_is_taken_or_kept_with_its_reason(function: str) -> None:
 
 def test_a_request_is_answered_whatever_it_is() -> None:
     _, functions = world()
-    bodies = [json.loads(event["body"]) for event in EVENTS if "routeKey" in event]
+    bodies = [json.loads(event["body"]) for event in EVENTS if "body" in event]
 
     @fuzzed(
         endpoint=st.sampled_from(sorted(BY_NAME)),
@@ -187,14 +192,50 @@ def test_a_request_is_answered_whatever_it_is() -> None:
     try_it()
 
 
-def test_an_invocation_is_answered_whatever_it_is() -> None:
+@pytest.mark.parametrize("function", ["AuthorizeCallsFunction", "ReadReportsFunction"])
+def test_an_invocation_is_answered_whatever_it_is(function: str) -> None:
     _, functions = world()
     samples = [event for event in EVENTS if "operation" in event]
     routed = [event for event in EVENTS if "routeKey" in event]
 
     @fuzzed(event=documents | changed(samples) | changed(routed))
     def try_it(event: Any) -> None:
-        assert isinstance(functions["AuthorizeCallsFunction"].call(event), dict)
+        assert isinstance(functions[function].call(event), dict)
+
+    try_it()
+
+
+def test_a_report_is_answered_or_its_parameters_are_refused() -> None:
+    _, functions = world()
+    route = endpoint_of("overview")
+    assert route is not None
+    values = texts | st.sampled_from(
+        ["2026-11-01", "2026-12-01", "2026-11-02T09:00:00Z", "2026-11", "day,legType", "csv", "1"]
+    )
+    parameters = st.dictionaries(st.sampled_from(REPORT_PARAMETERS), values | documents)
+
+    @fuzzed(
+        report=st.sampled_from(REPORTS) | texts,
+        organization=st.sampled_from(["contoso", "nobody"]) | texts,
+        parameters=parameters,
+        headers=st.dictionaries(
+            st.sampled_from(["if-none-match", "accept-encoding", "accept"]),
+            texts | st.sampled_from(["gzip", "*"]),
+        ),
+    )
+    def try_it(
+        report: str, organization: str, parameters: dict[str, Any], headers: dict[str, str]
+    ) -> None:
+        function = functions["ReadReportsFunction"]
+        path = {"organizationId": organization, "report": report}
+        query = {name: value for name, value in parameters.items() if isinstance(value, str)}
+        event = http_event(route, path, query, AT) | {"headers": headers}
+        answer = function.call(event)
+        assert answer is not None
+        assert answer["statusCode"] in {*ANSWERED, 304}
+        invoked = function.call({"operation": report, "organizationId": organization, **parameters})
+        assert isinstance(invoked, dict)
+        assert "asOf" in invoked or invoked["error"] in {"invalid", "notFound"}
 
     try_it()
 

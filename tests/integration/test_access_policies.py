@@ -23,6 +23,7 @@ from joserfc import jwt
 from joserfc.jwk import RSAKey
 
 from perminute.api.endpoints import ENDPOINTS
+from perminute.api.reports.endpoint import endpoint_of
 from perminute_local.embedded_aws import REGION, ROLES_ENFORCED
 from perminute_local.stack import STACK_NAME, Template, load_template
 
@@ -120,7 +121,8 @@ def without_functions(template: Template) -> Template:
         if resource["Type"] in KEPT or name in ROLES
     }
     # Nobody answers: a request that is let in ends there.
-    kept["AuthorizeCallsIntegration"]["Properties"]["IntegrationUri"] = "arn:aws:lambda:::none"
+    for name in ("AuthorizeCallsIntegration", "ReadReportsIntegration"):
+        kept[name]["Properties"]["IntegrationUri"] = "arn:aws:lambda:::none"
     # What only Lambda may assume we assume as well.
     trust = kept["PublishNotificationsRole"]["Properties"]["AssumeRolePolicyDocument"]
     trust["Statement"][0]["Principal"]["AWS"] = ROOT
@@ -306,7 +308,12 @@ def test_a_bridge_assumes_its_role_and_reaches_the_routes_of_calls(stack: dict[s
         ("GET", calls),
     ):
         assert status(stack["Api"], role, method, path) not in {401, 403, 404}, path
-    for path in ("/organizations/contoso/balance", "/organizations/contoso/price"):
+    for path in (
+        "/organizations/contoso/balance",
+        "/organizations/contoso/price",
+        "/reports/organizations/contoso/usage",
+        "/reports/organizations/contoso/calls",
+    ):
         assert status(stack["Api"], role, "GET", path) == 403
 
 
@@ -378,8 +385,9 @@ def tokens(stack: dict[str, str], issuer: Issuer) -> str:  # noqa: ARG001 - on t
 def let_in(api: str, token: str | None) -> set[str]:
     """Ask for all there is; returns what was not turned away."""
     found = set()
-    for endpoint in ENDPOINTS:
-        path = endpoint.path.format(organizationId="contoso", callId="c-1")
+    for endpoint in (*ENDPOINTS, endpoint_of("overview")):
+        assert endpoint is not None
+        path = endpoint.path.format(organizationId="contoso", callId="c-1", report="overview")
         answer = status(api, token, endpoint.method, path)
         assert answer != 404
         if answer not in {401, 403}:
@@ -403,7 +411,8 @@ CALLS_OF_ONE = {"call", "callsUnderWay"}
 def test_a_token_reaches_the_routes_of_its_scopes(
     tokens: str, issuer: Issuer, scope: str, reached: set[str]
 ) -> None:
-    assert let_in(tokens, issuer.token(scope)) == reached
+    # Whether a token may read reports is in its role, at which the function looks.
+    assert let_in(tokens, issuer.token(scope)) == {*reached, "overview"}
 
 
 def test_a_token_of_somebody_else_or_for_somebody_else_reaches_nothing(

@@ -287,6 +287,8 @@ def trouble() -> list[dict[str, Any]]:
         # Its bridge has restarted.
         ask("callsUnderWay", "a", "08:41:31"),
         ask("call", "a", "08:41:31"),
+        # Its pool counts assigned licenses.
+        ask("overview", "a", "08:41:32"),
         call("a", "08:40:05", "08:50:05"),
         # Of the end of a call that was reported nobody ever tells.
         ask("authorize", "untold", "08:51:00", sequence=0),
@@ -414,6 +416,7 @@ def many_lots() -> list[dict[str, Any]]:
             license="communicationsCredits",
             effectiveAt="2026-11-02T12:41:00Z",
         ),
+        {"request": "overview", "time": "2026-11-02T12:50:00Z", "body": tailspin},
         # A further lot expires before what is reserved lapses, so these lots are read.
         {
             "request": "authorize",

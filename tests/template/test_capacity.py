@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 PAGE = (Path(__file__).parents[2] / "docs" / "capacity-and-costs.md").read_text()
 QUOTAS = (10, 100, 1_000)
-LEFT = "left for the charging API, streams and daily runs"
+LEFT = "left for the charging API, reports, streams and daily runs"
 BY_NIGHT = {"ExpireCreditConcurrency", "ReconcileBooksConcurrency"}
 """One runs after the other, on what the queues of the day leave."""
 
@@ -26,7 +26,7 @@ def table() -> dict[str, list[str]]:
 def test_the_table_has_every_parameter_of_what_runs_at_once(template: Template) -> None:
     parameters = template["Parameters"]
     limits = {name for name in parameters if name.endswith("Concurrency")}
-    limits |= {"ApiRequestsPerSecond", "ApiBurst"}
+    limits |= {"ApiRequestsPerSecond", "ApiBurst", "ReportsPerSecond", "ReportBurst"}
     assert set(table()) == {*limits, LEFT}
     for name in limits:
         default, *by_quota = map(int, table()[name])
@@ -47,3 +47,8 @@ def test_what_the_table_says_of_a_quota_fits_into_it() -> None:
         assert int(values["ApiBurst"][column]) <= left
         # Each copy of the function answers ten requests a second with room to spare.
         assert int(values["ApiRequestsPerSecond"][column]) <= 10 * left
+        # Reports are requests of the API, and take a part of what it has.
+        assert int(values["ReportBurst"][column]) <= max(1, int(values["ApiBurst"][column]) // 4)
+        assert int(values["ReportsPerSecond"][column]) <= int(
+            values["ApiRequestsPerSecond"][column]
+        )

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
+from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from perminute.api.endpoints import ENDPOINTS
 from perminute.api.http import http_response
+from perminute.api.reports import serving
+from perminute.api.reports.endpoint import PATH
 from perminute.api.serving import serve_http
 from perminute.application.retry import NEVER
 from perminute.domain.errors import MissingSetting
@@ -20,6 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from perminute.api.endpoints import ChargingApi
+    from perminute.application.reporting.reader import ReportReader
+
+REPORTS_ROUTE = f"GET {PATH}"
+CHARGING_PAGE = (Path(__file__).parents[2] / "docs" / "charging-api.md").read_text()
 
 
 def routes(template: Template) -> Iterator[dict[str, Any]]:
@@ -27,14 +36,17 @@ def routes(template: Template) -> Iterator[dict[str, Any]]:
 
 
 def test_every_endpoint_has_its_route_and_no_route_leads_nowhere(template: Template) -> None:
-    assert {route["RouteKey"] for route in routes(template)} == {e.route_key for e in ENDPOINTS}
-    targets = [route["Target"] for route in routes(template)]
-    target = {"Fn::Sub": "integrations/${AuthorizeCallsIntegration}"}
-    assert targets == [target] * len(ENDPOINTS)
-    integration = template["Resources"]["AuthorizeCallsIntegration"]["Properties"]
-    assert integration["PayloadFormatVersion"] == "2.0"
-    assert integration["IntegrationUri"] == {"Ref": "AuthorizeCallsFunction.Alias"}
-    assert integration["TimeoutInMillis"] > 1_000 * function(template)["Timeout"]
+    assert {route["RouteKey"]: route["Target"]["Fn::Sub"] for route in routes(template)} == {
+        **{e.route_key: "integrations/${AuthorizeCallsIntegration}" for e in ENDPOINTS},
+        REPORTS_ROUTE: "integrations/${ReadReportsIntegration}",
+    }
+    for name in ("AuthorizeCalls", "ReadReports"):
+        integration = template["Resources"][f"{name}Integration"]["Properties"]
+        assert integration["PayloadFormatVersion"] == "2.0"
+        assert integration["IntegrationUri"] == {"Ref": f"{name}Function.Alias"}
+        timeout = 1_000 * function(template, name)["Timeout"]
+        # API Gateway waits for thirty seconds at most.
+        assert timeout < integration["TimeoutInMillis"] < 30_000
 
 
 def test_nobody_is_let_in_without_a_signature_or_a_token(template: Template) -> None:
@@ -47,8 +59,9 @@ def test_nobody_is_let_in_without_a_signature_or_a_token(template: Template) -> 
 
 
 def test_the_function_itself_requires_a_token_where_the_routes_do(template: Template) -> None:
-    variables = environment_of(template["Resources"]["AuthorizeCallsFunction"], template)
-    assert variables["TOKENS_REQUIRED"] == {"Fn::If": ["HasJwt", "true", "false"]}
+    for name in ("AuthorizeCallsFunction", "ReadReportsFunction"):
+        variables = environment_of(template["Resources"][name], template)
+        assert variables["TOKENS_REQUIRED"] == {"Fn::If": ["HasJwt", "true", "false"]}
     for value, required in (("true", True), ("false", False), ("yes", True)):
         settings = TokenSettings.from_environment({**ENVIRONMENT, "TOKENS_REQUIRED": value})
         assert settings == TokenSettings("organizationId", required)
@@ -61,7 +74,11 @@ PARAMETERS = {"JwtChargeScope": CHARGE, "JwtReadScope": READ}
 
 def test_every_route_asks_a_token_for_a_scope(template: Template) -> None:
     names = {endpoint.route_key: endpoint.name for endpoint in ENDPOINTS}
-    asked = {names[one["RouteKey"]]: one["AuthorizationScopes"] for one in routes(template)}
+    asked = {
+        names[one["RouteKey"]]: one["AuthorizationScopes"]
+        for one in routes(template)
+        if one["RouteKey"] != REPORTS_ROUTE
+    }
     named = {scope: {"Ref": parameter} for parameter, scope in PARAMETERS.items()}
     assert asked == {
         name: {"Fn::If": ["HasJwt", [named[one] for one in scopes], {"Ref": "AWS::NoValue"}]}
@@ -85,15 +102,19 @@ AUTHORIZERS_OF_OTHERS: tuple[dict[str, Any] | None, ...] = (
 
 def test_every_route_turns_away_a_token_of_another_organization(template: Template) -> None:
     tokens = TokenSettings("organizationId", required=True)
+    # There is no API behind them: whoever got that far would fail.
+    api, reader = cast("ChargingApi", None), cast("ReportReader", None)
     for route in routes(template):
         for authorizer in AUTHORIZERS_OF_OTHERS:
             event = {
                 "routeKey": route["RouteKey"],
                 "requestContext": {"timeEpoch": 1, "authorizer": authorizer},
-                "pathParameters": {"organizationId": "contoso", "callId": "c-1"},
+                "pathParameters": {"organizationId": "contoso", "callId": "c-1", "report": "usage"},
             }
-            # There is no API behind it: whoever got that far would fail.
-            served = serve_http(cast("ChargingApi", None), event, NEVER, tokens)
+            if route["RouteKey"] == REPORTS_ROUTE:
+                served = serving.serve_http(reader, event, NEVER, tokens)
+            else:
+                served = serve_http(api, event, NEVER, tokens)
             assert http_response(served.outcome)["statusCode"] == 403, route["RouteKey"]
 
 
@@ -104,6 +125,17 @@ _ISSUER = {"Ref": "JwtIssuer"}
 def test_a_policy_can_name_the_one_organization_that_a_caller_may_ask_for() -> None:
     # IAM looks at method and path: what lies beneath an organization's path is that one's alone.
     assert all(e.path.startswith("/organizations/{organizationId}/") for e in ENDPOINTS)
+    assert PATH.startswith("/reports/organizations/{organizationId}/")
+
+
+def test_no_policy_of_bridges_allows_reports(template: Template) -> None:
+    """Not that of our role, nor those that the page shows; `*` is also what contains a slash."""
+    role = json.dumps(template["Resources"]["BridgeRole"])
+    shown = re.findall(r'execute-api:[^"]*(/\$default/[^"]*)"', f"{role} {CHARGING_PAGE}")
+    assert len(shown) >= 5
+    for name in ("contoso", "calls", "x/calls/y"):
+        asked = f"/$default/GET/reports/organizations/{name}/usage"
+        assert not [pattern for pattern in shown if fnmatchcase(asked, pattern)]
 
 
 def test_requests_are_limited_in_number_and_logged_without_what_they_ask(
@@ -114,6 +146,13 @@ def test_requests_are_limited_in_number_and_logged_without_what_they_ask(
         "ThrottlingRateLimit": {"Ref": "ApiRequestsPerSecond"},
         "ThrottlingBurstLimit": {"Ref": "ApiBurst"},
     }
+    assert stage["RouteSettings"] == {
+        REPORTS_ROUTE: {
+            "ThrottlingRateLimit": {"Ref": "ReportsPerSecond"},
+            "ThrottlingBurstLimit": {"Ref": "ReportBurst"},
+        }
+    }
+    assert template["Resources"]["ChargingStage"]["DependsOn"] == "ReportRoute"
     logged = json.loads(stage["AccessLogSettings"]["Format"])
     said = " ".join(logged.values()).lower()
     assert not [word for word in ("path", "query", "body", "header") if word in said]
@@ -135,11 +174,14 @@ def test_requests_are_limited_in_number_and_logged_without_what_they_ask(
 
 
 def test_the_api_may_invoke_its_function_and_nobody_else_is_let_in(template: Template) -> None:
-    permissions = dict(resources(template, "AWS::Lambda::Permission"))
-    (permission,) = (one["Properties"] for one in permissions.values())
-    assert permission["Principal"] == "apigateway.amazonaws.com"
-    assert permission["FunctionName"] == {"Ref": "AuthorizeCallsFunction.Alias"}
-    assert permission["SourceArn"]["Fn::Sub"].endswith(":${ChargingApi}/*/*")
+    permissions = [one["Properties"] for _, one in resources(template, "AWS::Lambda::Permission")]
+    assert [permission["FunctionName"]["Ref"] for permission in permissions] == [
+        "AuthorizeCallsFunction.Alias",
+        "ReadReportsFunction.Alias",
+    ]
+    for permission in permissions:
+        assert permission["Principal"] == "apigateway.amazonaws.com"
+        assert permission["SourceArn"]["Fn::Sub"].endswith(":${ChargingApi}/*/*")
 
 
 def test_the_function_may_start_from_a_snapshot(template: Template) -> None:
@@ -147,8 +189,8 @@ def test_the_function_may_start_from_a_snapshot(template: Template) -> None:
     assert template["Parameters"]["SnapStart"]["Default"] == "None"
 
 
-def function(template: Template) -> dict[str, Any]:
-    properties: dict[str, Any] = template["Resources"]["AuthorizeCallsFunction"]["Properties"]
+def function(template: Template, name: str = "AuthorizeCalls") -> dict[str, Any]:
+    properties: dict[str, Any] = template["Resources"][f"{name}Function"]["Properties"]
     return properties
 
 

@@ -61,8 +61,8 @@ DEAD_LETTERS = {
 DAILY_RUNS = ("ExpireCreditFunction", "ReconcileBooksFunction")
 """Functions that queue the work of a day for themselves."""
 
-API = "AuthorizeCallsFunction"
-"""The function that API Gateway asks."""
+APIS = ("AuthorizeCallsFunction", "ReadReportsFunction")
+"""The functions that API Gateway asks."""
 
 STREAM_READERS = {
     "PublishNotificationsFunction": "NotificationsDeadLetters",
@@ -152,7 +152,7 @@ def test_every_function_runs_by_one_thing_known_here_and_perhaps_a_schedule(
         "DynamoDB": set(STREAM_READERS),
         "ScheduleV2": {*DAILY_RUNS, "QueueReratingsFunction"},
     }
-    assert set.union(*kinds.values(), {API}) == set(functions(template))
+    assert set.union(*kinds.values(), APIS) == set(functions(template))
     events = {n: len(f["Properties"].get("Events", "")) for n, f in functions(template).items()}
     by_two = {name for name, number in events.items() if number == 2}
     assert by_two == kinds["ScheduleV2"]
@@ -407,7 +407,7 @@ def test_every_function_is_told_what_its_settings_ask_for(template: Template) ->
             key: json.dumps(value) for key, value in environment_of(function, template).items()
         }
         told[name] = TableNames.from_environment(environment)
-        if name != API:
+        if name not in APIS:
             assert environment["DEAD_LETTER_QUEUE_URL"]
     waking = environment_of(functions(template)["QueueReratingsFunction"], template)
     assert waking["RERATING_QUEUE_URL"] == {"Ref": "ReratingsQueue"}
@@ -416,11 +416,12 @@ def test_every_function_is_told_what_its_settings_ask_for(template: Template) ->
     assert checking["BOOKS_READ_WHOLE_WITHIN_DAYS"] == {"Ref": "BooksReadWholeWithinDays"}
     publisher = environment_of(functions(template)["PublishNotificationsFunction"], template)
     assert publisher["NOTIFICATION_TOPIC_ARN"] == {"Ref": "NotificationTopic"}
-    charging = environment_of(functions(template)[API], template)
-    assert charging["ORGANIZATION_CLAIM"] == {"Ref": "JwtOrganizationClaim"}
+    for name in APIS:
+        asked = environment_of(functions(template)[name], template)
+        assert asked["ORGANIZATION_CLAIM"] == {"Ref": "JwtOrganizationClaim"}
     licensing = environment_of(functions(template)["ApplyLicensingFunction"], template)
     assert licensing["RERATING_HORIZON_DAYS"] == {"Ref": "ReratingHorizonDays"}
-    for name in ("ChargeCallsFunction", "RerateCallsFunction", API):
+    for name in ("ChargeCallsFunction", "RerateCallsFunction", *APIS):
         by_rates = environment_of(functions(template)[name], template)
         assert by_rates["RATE_CARD_BUCKET"] == {"Ref": "RateCardBucket"}
     tables = TableNames(

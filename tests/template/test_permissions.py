@@ -18,6 +18,7 @@ ROLES = {
     "ExpireCreditFunction": "ExpireCreditRole",
     "ReconcileBooksFunction": "ReconcileBooksRole",
     "PublishNotificationsFunction": "PublishNotificationsRole",
+    "ReadReportsFunction": "ReadReportsRole",
 }
 SCHEDULER = "SchedulerRole"
 PUBLISHER = "RateCardPublisherRole"
@@ -104,6 +105,8 @@ def test_money_moves_only_where_this_says(template: Template) -> None:
         ("ExpireCreditRole", "dynamodb:UpdateItem"),
         ("ExpireCreditRole", "dynamodb:DeleteItem"),
         ("ExpireCreditRole", "dynamodb:Query"),
+        ("ReadReportsRole", "dynamodb:GetItem"),
+        ("ReadReportsRole", "dynamodb:Query"),
         ("ReconcileBooksRole", "dynamodb:GetItem"),
         ("ReconcileBooksRole", "dynamodb:Query"),
         # The same: notifications.
@@ -262,6 +265,16 @@ def test_who_checks_the_books_may_change_none_of_them(template: Template) -> Non
         "xray:PutTelemetryRecords",
     }
     assert allowed == reading | reporting
+
+
+def test_who_reads_reports_may_change_nothing(template: Template) -> None:
+    allowed = {
+        action
+        for role, statement in statements(template)
+        if role == "ReadReportsRole" and statement["Sid"] not in {"WriteItsOwnLog", "SendTraces"}
+        for action in statement["Action"]
+    }
+    assert allowed <= {"dynamodb:GetItem", "dynamodb:Query", "s3:GetObject"}
 
 
 def test_the_scheduler_may_run_what_is_scheduled_and_nothing_else(template: Template) -> None:

@@ -17,6 +17,7 @@ OUTSIDE = {
     ("billing", "EventBus"),
     ("telephony", "CallsQueue"),
     ("bridge", "ChargingApi"),
+    ("admin", "ChargingApi"),
     ("NotificationTopic", "subscribers"),
 }
 SCHEDULES = {"Daily": "daily", "Evening": "evening", "Nightly": "nightly"}

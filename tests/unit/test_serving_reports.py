@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from builders import ANSWERED, holding, lot
-from reports import answered, asked, by_token, http_request, invoked, reader_of
+from reports import asked, by_token, http_request, invoked, reader_of
 
 from perminute.adapters.memory import InMemoryStore
 from perminute.api.reports import responses
 from perminute.api.reports.documents import AsOf, CsvDocument
 from perminute.api.reports.responses import response_of
-from perminute.api.reports.serving import serve_http
-from perminute.application.retry import NEVER
 from perminute.domain.errors import Refused, Unavailable
 from perminute.settings import TokenSettings
 
@@ -190,10 +188,5 @@ def test_nothing_that_was_sent_ends_the_function(reader: ReportReader) -> None:
     nonsense: tuple[Any, ...] = (None, 5, [], "x")
     for claims in nonsense:
         context = {"timeEpoch": 0, "authorizer": {"jwt": {"claims": claims}}}
-        served = serve_http(
-            reader,
-            {**OVERVIEW, "requestContext": context},
-            NEVER,
-            TokenSettings("org", required=True),
-        )
-        assert answered(served)["statusCode"] == 403
+        required = TokenSettings("org", required=True)
+        assert asked(reader, {**OVERVIEW, "requestContext": context}, required)[0] == 403

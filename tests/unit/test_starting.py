@@ -36,7 +36,11 @@ NEEDED_BY = {
         "expire_credit publish_notifications queue_reratings"
     ),
     "perminute.api.call_documents": "",
-    "perminute.api.http": "authorize_calls",
+    "perminute.api.endpoints": "authorize_calls",
+    "perminute.api.http": "authorize_calls read_reports",
+    "perminute.api.messages": "authorize_calls",
+    "perminute.api.reports.overview": "",
+    "perminute.api.reports.responses": "read_reports",
     "perminute.domain.authorization.authorization": "authorize_calls",
     "perminute.domain.credit.booking": "book_credit charge_calls expire_credit rerate_calls",
     "perminute.domain.rating.rating": "authorize_calls charge_calls expire_credit rerate_calls",

@@ -47,18 +47,18 @@ _ERRORS: dict[Error, tuple[HTTPStatus, str]] = {
 """The status of each error, and the metric that counts it."""
 
 
-D = TypeVar("D", bound=Message)
+D_co = TypeVar("D_co", bound=Message, covariant=True)
 
 
-class Endpoint(NamedTuple, Generic[D]):
+class Endpoint(NamedTuple, Generic[D_co]):
     """One operation, and what serves it."""
 
     name: str
     method: str
     path: str
     reads: type[Message]
-    answers: type[D]
-    serve: Callable[[Any, Any, Any], D]  # from the API, the target of a request, and its content
+    answers: type[D_co]
+    serve: Callable[[Any, Any, Any], D_co]  # from the API, the target of a request, and its content
     summary: str  # for the OpenAPI document
 
     @property

@@ -22,6 +22,7 @@ HANDLERS = (
     "expire_credit.handler",
     "reconcile_books.handler",
     "publish_notifications.handler",
+    "read_reports.handler",
 )
 SETTINGS = {
     "AWS_DEFAULT_REGION": "us-east-1",

@@ -26,7 +26,7 @@ from botocore.httpsession import URLLib3Session
 
 from perminute_local.embedded_aws import REGION
 from perminute_local.replay.lambda_runtime import Failure, LambdaFunction, sqs_record
-from perminute_local.replay.links import charging_response, wire
+from perminute_local.replay.links import answer_in, query_of, response_to, wire
 from perminute_local.replay.results import Rejected
 
 if TYPE_CHECKING:
@@ -215,8 +215,7 @@ class Deployed:
     def response(self, request: Delivery) -> Response:
         if request.at is not None:
             self._time.set(request.at)
-        routes = self._wiring.charging[0].routes if self._wiring.charging else ()
-        return charging_response(request, routes, self._api.ask)
+        return response_to(request, self._wiring.serving, self._api.ask)
 
     def places(self, deliveries: Iterable[Delivery]) -> Mapping[str, str]:
         # The bus gives each event a new id.
@@ -276,12 +275,12 @@ class SignedRequests:
         path: dict[str, str],
         content: dict[str, Any],
         _at: datetime,
-    ) -> str | None:
+    ) -> dict[str, Any]:
         """Send a request, again while it is answered 503; the emulator's clock times it."""
         url = self._endpoint + endpoint.path.format(
             **{name: quote(value, safe="") for name, value in path.items()}
         )
-        query = {name: str(value) for name, value in content.items() if name not in path}
+        query = query_of(content, path)
         reading = endpoint.method == "GET"
         request = AWSRequest(
             method=endpoint.method,
@@ -294,4 +293,4 @@ class SignedRequests:
             response = self._http.send(request.prepare())
             if response.status_code != HTTPStatus.SERVICE_UNAVAILABLE:
                 break
-        return response.text
+        return answer_in(response.headers, response.text)

@@ -18,6 +18,7 @@ import boto3
 
 from perminute.api.endpoints import BY_NAME
 from perminute.api.http import Endpoint
+from perminute.api.reports.endpoint import REPORTS, endpoint_of
 from perminute.domain.values.identifiers import canonical_id
 from perminute.events.telephony import TELEPHONY
 from perminute.fields import Message
@@ -84,15 +85,15 @@ class Bus:
         ]
 
 
-Ask = Callable[[Endpoint[Message], dict[str, str], dict[str, Any], datetime], str | None]
-"""Makes a request: its route, what the path names, body or query, and when. Gives the body of the
-answer, or None if the function failed."""
+Ask = Callable[[Endpoint[Message], dict[str, str], dict[str, Any], datetime], dict[str, Any] | None]
+"""Makes a request: its route, what the path names, body or query, and when. Returns the answer, or
+None if the function failed."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _IDS = ("organizationId", "callId")
 
 
-def charging_response(request: Delivery, routes: Collection[str], ask: Ask) -> Response:
+def response_to(request: Delivery, routes: Collection[str], ask: Ask) -> Response:
     """Make a request by the routes of the template: no other request would reach a function."""
     body = json.loads(request.body)
     call_id = body.get("callId") if isinstance(body, dict) else None
@@ -101,9 +102,10 @@ def charging_response(request: Delivery, routes: Collection[str], ask: Ask) -> R
 
 
 def _answer(request: Delivery, body: object, routes: Collection[str], ask: Ask) -> dict[str, Any]:
-    endpoint = BY_NAME.get(request.request or "")
+    name = request.request or ""
+    endpoint = BY_NAME.get(name) or endpoint_of(name)
     if endpoint is None or endpoint.route_key not in routes:
-        return _error(f"request: must be one of {', '.join(BY_NAME)}")
+        return _error(f"request: must be one of {', '.join((*BY_NAME, *REPORTS))}")
     if request.fault is not None or request.at is None:
         return _error(request.fault or "time: is required")
     if not isinstance(body, dict):
@@ -112,10 +114,19 @@ def _answer(request: Delivery, body: object, routes: Collection[str], ask: Ask) 
     for name, value in path.items():
         if not isinstance(value, str):
             return _error(f"body.{name}: is required, as text")
-    text = ask(endpoint, path, body, request.at)
-    if text is None:
+    if "{report}" in endpoint.path:
+        path["report"] = endpoint.name
+    answer = ask(endpoint, path, body, request.at)
+    if answer is None:
         return {"error": "internal", "message": "the function failed; see its log above"}
-    answer: dict[str, Any] = json.loads(text)
+    return answer
+
+
+def answer_in(headers: Mapping[str, str], body: str) -> dict[str, Any]:
+    """Return an answer of either function; one that is CSV as a direct invocation returns it."""
+    if headers["content-type"].startswith("text/csv"):
+        return {"asOf": json.loads(headers["perminute-as-of"]), "csv": body}
+    answer: dict[str, Any] = json.loads(body)
     return answer
 
 
@@ -143,9 +154,18 @@ def http_event(
         "isBase64Encoded": False,
     }
     if endpoint.method == "GET":
-        query = {name: str(value) for name, value in content.items() if name not in _IDS}
-        return event | {"queryStringParameters": query}
+        return event | {"queryStringParameters": query_of(content, path)}
     return event | {"body": json.dumps(content)}
+
+
+def query_of(content: Mapping[str, Any], path: Mapping[str, str]) -> dict[str, str]:
+    """Write as a query what the path does not name: lists with commas, null not at all."""
+    texts = {
+        name: ",".join(map(str, value)) if isinstance(value, list) else str(value)
+        for name, value in content.items()
+        if value is not None
+    }
+    return {name: text for name, text in texts.items() if name not in path and name not in _IDS[:1]}
 
 
 def _error(message: str) -> dict[str, Any]:
@@ -175,7 +195,7 @@ class Links(Protocol):
         ...
 
     def response(self, request: Delivery) -> Response:
-        """Send a request to the charging API."""
+        """Send a request to the API."""
         ...
 
     def places(self, deliveries: Iterable[Delivery]) -> Mapping[str, str]:
@@ -192,7 +212,8 @@ class Wiring:
     listening: defaultdict[str, list[Reader]] = field(default_factory=lambda: defaultdict(list))
     """By the ARN of the stream."""
     scheduled: list[Scheduled] = field(default_factory=list)
-    charging: tuple[ApiTrigger, LambdaFunction] | None = None
+    serving: dict[str, LambdaFunction] = field(default_factory=dict)
+    """By the route."""
 
     def streams(self) -> list[TableStream]:
         """Begin to read each stream for its readers."""
@@ -233,8 +254,8 @@ def wire(
                     )
                 case ScheduleTrigger():
                     wiring.scheduled.append(Scheduled(function.name, trigger, loaded))
-                case ApiTrigger():
-                    wiring.charging = trigger, loaded
+                case ApiTrigger(routes=routes):
+                    wiring.serving |= dict.fromkeys(routes, loaded)
                 case never:
                     assert_never(never)
     return wiring
@@ -293,18 +314,15 @@ class InProcess:
             yield Failure(rejected.event_id, at, rejected.reason)
 
     def response(self, request: Delivery) -> Response:
-        if self._wiring.charging is None:
-            msg = "no function of the template serves the charging API"
-            raise LookupError(msg)
-        trigger, function = self._wiring.charging
+        serving = self._wiring.serving
 
         def ask(
             endpoint: Endpoint[Message], path: dict[str, str], content: dict[str, Any], at: datetime
-        ) -> str | None:
-            response = function.call(http_event(endpoint, path, content, at))
-            return None if response is None else str(response["body"])
+        ) -> dict[str, Any] | None:
+            response = serving[endpoint.route_key].call(http_event(endpoint, path, content, at))
+            return None if response is None else answer_in(response["headers"], response["body"])
 
-        return charging_response(request, trigger.routes, ask)
+        return response_to(request, serving, ask)
 
     def places(self, deliveries: Iterable[Delivery]) -> Mapping[str, str]:
         # Events without an id go by their fingerprint: each by its line in the file.

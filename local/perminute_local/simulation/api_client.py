@@ -15,7 +15,6 @@ from perminute.api.endpoints import BY_NAME
 from perminute_local.replay.links import http_event
 from perminute_local.simulation.faults import Fault, rng_of
 from perminute_local.simulation.invariants import calls as promises
-from perminute_local.stack import ApiTrigger
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -57,11 +56,8 @@ class ApiClient:
     recorder: WriteRecorder
 
     def __post_init__(self) -> None:
-        (self._function,) = (
-            function.name
-            for function in self.functions.backend.stack.functions
-            if any(isinstance(trigger, ApiTrigger) for trigger in function.triggers)
-        )
+        stack = self.functions.backend.stack
+        self._function = stack.serving(BY_NAME["authorize"].route_key).name
 
     def ask(self, name: str, call: Call, body: Document) -> Document | None:
         """Send a request, sometimes twice; return None if there is no answer."""

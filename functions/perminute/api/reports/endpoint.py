@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 REPORTS = ("overview",)
 """The names of all reports; that of its module has `_` for `-`."""
 
-ROUTE = "GET /reports/organizations/{organizationId}/{report}"
+PATH = "/reports/organizations/{organizationId}/{report}"
 """One route for all. Not below `/organizations/`: policies of bridges allow what is there."""
 
 _ENDPOINTS: dict[str, Endpoint[ReportDocument]] = {}
@@ -50,8 +50,7 @@ def report(name: str, reads: type[Q], answers: type[A]) -> Callable[[Answer[Q, A
 
     def register(answer: Answer[Q, A]) -> Answer[Q, A]:
         summary = (answer.__doc__ or "").partition("\n")[0].removesuffix(".")
-        path = ROUTE.removeprefix("GET ").replace("{report}", name)
-        _ENDPOINTS[name] = Endpoint(name, "GET", path, reads, answers, answer, summary)
+        _ENDPOINTS[name] = Endpoint(name, "GET", PATH, reads, answers, answer, summary)
         return answer
 
     return register

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.json import encode
 
+from perminute.api.http import http_response as error_response
 from perminute.api.reports.documents import CsvDocument
 from perminute.domain.errors import Refused
 from perminute.fields import Message
@@ -49,6 +50,11 @@ class Response(Message, frozen=True, kw_only=True):
             "body": self.body,
             "isBase64Encoded": self.is_base64_encoded,
         }
+
+
+def http_response(outcome: Message) -> dict[str, Any]:
+    """Return what API Gateway is answered with: a report, or why there is none."""
+    return outcome.event() if isinstance(outcome, Response) else error_response(outcome)
 
 
 def response_of(document: ReportDocument, headers: Mapping[str, str]) -> Response:

@@ -22,7 +22,7 @@ from perminute.api.http import (
     serve,
     text_of,
 )
-from perminute.api.reports.endpoint import REPORTS, ROUTE, ReportTarget, endpoint_of
+from perminute.api.reports.endpoint import PATH, REPORTS, ReportTarget, endpoint_of
 from perminute.api.reports.parameters import quoted, read_parameters
 from perminute.api.reports.responses import check_size, response_of
 from perminute.domain.errors import Refused
@@ -64,11 +64,11 @@ def serve_http(
         request = read_request(event, ReportRequest)
     except Refused as error:
         return not_read(error)
-    name = request.path.get("report", "") if request.route_key == ROUTE else ""
+    name = request.path.get("report", "") if request.route_key == f"GET {PATH}" else ""
 
     def answer() -> Message:
         roles = _roles(check_token(request, tokens))
-        check_ids(request, ROUTE)
+        check_ids(request, PATH)
         endpoint = _endpoint(name)
         query = read_parameters(request.query, endpoint.reads, from_text=True)
         target = ReportTarget(request.organization_id, request.at, deadline, NUMBERS in roles)
@@ -95,6 +95,11 @@ def serve_invocation(
         return document
 
     return serve(name if name in REPORTS else "none", organization_id, "", answer)
+
+
+def metric_of(_served: Served, _request: Mapping[str, Any]) -> str:
+    """Return the metric that counts a report."""
+    return "ReportsRead"
 
 
 def _endpoint(name: str) -> Endpoint[ReportDocument]:

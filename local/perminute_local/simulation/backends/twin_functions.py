@@ -158,6 +158,7 @@ def _twins_for_adapters(shared: SharedTwins) -> Iterator[None]:
     """Replace the adapters, wherever `bootstrap` makes one, and the limits of use cases."""
     through, store = shared.through, shared.through(shared.store)
     twins = replaced_in_bootstrap(
+        DynamoDBAccountStates=_always(store),
         DynamoDBBookChecks=_always(through(shared.checks)),
         DynamoDBBooks=_always(through(InMemoryBooks(shared.store))),
         DynamoDBCalls=_always(through(InMemoryCalls(shared.store))),
