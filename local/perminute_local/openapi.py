@@ -1,4 +1,4 @@
-"""The OpenAPI document of the charging API, made from the types that the function itself reads.
+"""The OpenAPI document of the charging API and reports, made from the types that functions read.
 
 `make documents` writes it; a test compares docs/openapi.json with it.
 """
@@ -11,9 +11,12 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from msgspec.json import schema_components
+from msgspec.structs import fields
 
 from perminute.api.endpoints import ENDPOINTS
 from perminute.api.messages import AuthorizeBody, ReportBody
+from perminute.api.reports.documents import CsvDocument, ReportDocument
+from perminute.api.reports.endpoint import REPORTS, endpoint_of
 from perminute.api.serving import MAX_BODY_BYTES
 from perminute.api.values import ErrorDocument
 from perminute.fields import Id, OrganizationId
@@ -32,7 +35,7 @@ _DESCRIPTION = (
     "authorized, updated and released under sequence numbers from 0: the next number is "
     "processed, the last one again gets the same answer, any other is a conflict. A grant is "
     "reserved on the organization's credit until it lapses or the call's `Call Ended` is charged. "
-    "docs/charging-api.md describes how to use it."
+    "docs/charging-api.md describes how to use it, and what reports have in common."
 )
 _FAILURES = {
     HTTPStatus.BAD_REQUEST: "A field is missing or wrong; the message says what to do.",
@@ -43,6 +46,7 @@ _FAILURES = {
     HTTPStatus.SERVICE_UNAVAILABLE: "It could not be processed now: send it again unchanged.",
 }
 _OF_BODIES = (HTTPStatus.CONFLICT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+_NOT_MODIFIED = "It is what `If-None-Match` names: nothing has changed but `asOf.at`."
 
 
 CHARGE, READ = "perminute/charge", "perminute/read"
@@ -61,7 +65,8 @@ SCOPES = {
 
 def document() -> dict[str, Any]:
     """Make the document (OpenAPI 3.1)."""
-    types = [ErrorDocument, *(t for e in ENDPOINTS for t in (e.reads, e.answers))]
+    endpoints = [*ENDPOINTS, *reports()]
+    types = [ErrorDocument, *(t for e in endpoints for t in (e.reads, e.answers))]
     _, components = schema_components(types, ref_template=_REF, schema_hook=schema_of_text)
     components[AuthorizeBody.__name__]["allOf"] = numbers_by_leg_type()
     paths: dict[str, Any] = {}
@@ -69,11 +74,11 @@ def document() -> dict[str, Any]:
         if issubclass(endpoint.reads, ReportBody):
             body = components[endpoint.reads.__name__]
             body["oneOf"] = [_whole_number(name) for name in _USED]
-    for endpoint in ENDPOINTS:
+    for endpoint in endpoints:
         paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(
             endpoint, components
         )
-    read = {endpoint.reads.__name__ for endpoint in ENDPOINTS if endpoint.method == "GET"}
+    read = {endpoint.reads.__name__ for endpoint in endpoints if endpoint.method == "GET"}
     return {
         "openapi": "3.1.0",
         "info": {"title": "perminute charging API", "version": "1", "description": _DESCRIPTION},
@@ -94,6 +99,16 @@ def document() -> dict[str, Any]:
     }
 
 
+def reports() -> list[Endpoint[ReportDocument]]:
+    """Return all reports, each with a path of its own."""
+    found = {name: endpoint_of(name) for name in REPORTS}
+    return [
+        endpoint._replace(path=endpoint.path.replace("{report}", name))
+        for name, endpoint in found.items()
+        if endpoint is not None
+    ]
+
+
 _USED = ("usedSeconds", "totalUsedSeconds")
 """What a call has used is said by one of these figures."""
 
@@ -109,7 +124,8 @@ def _operation(endpoint: Endpoint[Message], components: dict[str, Any]) -> dict[
         {"name": name, "in": "path", "required": True, "schema": schema_of_text(text_type)}
         for name, text_type in ids.items()
     ]
-    is_one_call = asks and _CALL in endpoint.path
+    is_report = issubclass(endpoint.answers, ReportDocument)
+    is_one_call = asks and (_CALL in endpoint.path or "callId" in _names_of(endpoint.reads))
     query = _query(components[endpoint.reads.__name__]) if asks else []
     failures = [
         status
@@ -117,13 +133,16 @@ def _operation(endpoint: Endpoint[Message], components: dict[str, Any]) -> dict[
         if not (asks and status in _OF_BODIES)
         and (is_one_call or status is not HTTPStatus.NOT_FOUND)
     ]
+    scopes = [[]] if is_report else [[scope] for scope in SCOPES[endpoint.name]]
     operation: dict[str, Any] = {
         "operationId": endpoint.name,
         "summary": endpoint.summary,
-        "security": [{"iam": []}, *({"token": [scope]} for scope in SCOPES[endpoint.name])],
+        "security": [{"iam": []}, *({"token": scope} for scope in scopes)],
         "parameters": [*path, *query],
         "responses": _responses(endpoint, failures),
     }
+    if is_report:
+        operation["responses"]["304"] = {"description": _NOT_MODIFIED}
     if not asks:
         operation["requestBody"] = {"required": True, "content": _json(endpoint.reads)}
     return operation
@@ -136,14 +155,18 @@ def _query(reads: dict[str, Any]) -> list[dict[str, Any]]:
     for name, of_field in reads.get("properties", {}).items():
         kinds = [kind for kind in of_field.get("anyOf", ()) if kind != {"type": "null"}]
         kind = kinds[0] if kinds else of_field
-        parameters.append(
-            {"name": name, "in": "query", "required": name in required, "schema": kind}
-        )
+        parameter = {"name": name, "in": "query", "required": name in required, "schema": kind}
+        if kind.get("type") == "array":
+            parameter |= {"style": "form", "explode": False}  # with commas
+        parameters.append(parameter)
     return parameters
 
 
 def _responses(endpoint: Endpoint[Message], failures: Sequence[HTTPStatus]) -> dict[str, Any]:
-    answer = {"description": "The answer.", "content": _json(endpoint.answers)}
+    content = {} if endpoint.answers is CsvDocument else _json(endpoint.answers)
+    if endpoint.answers is CsvDocument or "format" in _names_of(endpoint.reads):
+        content["text/csv"] = {"schema": {"type": "string"}}
+    answer = {"description": "The answer.", "content": content}
     return {
         "200": answer,
         **{
@@ -152,6 +175,10 @@ def _responses(endpoint: Endpoint[Message], failures: Sequence[HTTPStatus]) -> d
         },
         "429": {"description": "Too many requests: API Gateway refused this one."},
     }
+
+
+def _names_of(message: type[Message]) -> list[str]:
+    return [field.encode_name for field in fields(message)]
 
 
 def _json(message: type) -> dict[str, Any]:

@@ -18,7 +18,8 @@ from schemathesis import GenerationMode
 from schemathesis.checks import CHECKS, load_all_checks
 
 from perminute.api.endpoints import ENDPOINTS
-from perminute_local.openapi import document, text
+from perminute.api.reports.endpoint import PATH
+from perminute_local.openapi import document, reports, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -34,6 +35,9 @@ def test_the_document_is_what_the_code_makes_of_it() -> None:
     assert (ROOT / "docs" / "openapi.json").read_text() == text(), "run: make documents"
 
 
+ALL = [*ENDPOINTS, *reports()]
+
+
 class Gateway:
     """API Gateway in front of the function, as a WSGI application."""
 
@@ -41,7 +45,7 @@ class Gateway:
         self._system = system
         self._routes = [
             (endpoint, re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", endpoint.path)))
-            for endpoint in ENDPOINTS
+            for endpoint in ALL
         ]
 
     def __call__(
@@ -53,7 +57,10 @@ class Gateway:
         for endpoint, pattern in self._routes:
             match = pattern.fullmatch(path)
             if match and endpoint.method == environ["REQUEST_METHOD"]:
-                return self._ask(endpoint.route_key, match.groupdict(), environ, start_response)
+                of_report = endpoint.path.startswith("/reports/")
+                route = f"GET {PATH}" if of_report else endpoint.route_key
+                path_parameters = match.groupdict() | {"report": endpoint.name}
+                return self._ask(route, path_parameters, environ, start_response)
         return _respond(start_response, 404, '{"message": "Not Found"}')
 
     def _ask(
@@ -82,11 +89,14 @@ class Gateway:
                 "isBase64Encoded": False,
             }
         )
-        return _respond(start_response, answer["statusCode"], answer["body"])
+        kind = answer["headers"]["content-type"]
+        return _respond(start_response, answer["statusCode"], answer["body"], kind)
 
 
-def _respond(start_response: Callable[..., Any], status: int, body: str) -> Iterable[bytes]:
-    start_response(f"{status} -", [("content-type", "application/json")])
+def _respond(
+    start_response: Callable[..., Any], status: int, body: str, kind: str = "application/json"
+) -> Iterable[bytes]:
+    start_response(f"{status} -", [("content-type", kind)])
     return [body.encode()]
 
 
@@ -108,7 +118,7 @@ OURS: list[Any] = [CHECKS.get_one(n) for n in CHECKS.get_all_names() if n not in
 
 
 @pytest.mark.parametrize("mode", GenerationMode)
-@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.name)
+@pytest.mark.parametrize("endpoint", ALL, ids=lambda endpoint: endpoint.name)
 def test_every_answer_is_one_that_the_document_names(
     api: OpenApiSchema, endpoint: Endpoint[Message], mode: GenerationMode
 ) -> None:

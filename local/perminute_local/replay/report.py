@@ -183,7 +183,7 @@ def _summary(results: Results, calls: Sequence[CallFigures]) -> Text:
 
 
 def _responses(responses: Sequence[Response]) -> Table:
-    table = Table(title="requests to the charging API", **STYLE)
+    table = Table(title="requests to the charging API, and for reports", **STYLE)
     for name in ("when", "call", "request", "answer"):
         table.add_column(name, no_wrap=name != "answer", overflow="fold")
     for at, request, call_id, answer in responses:
@@ -197,6 +197,8 @@ def _answer(answer: Mapping[str, Any]) -> str:
     match answer:
         case {"error": error, "message": message}:
             words = f"{error}: {message}"
+        case {"asOf": {"version": version}}:
+            words = f"a report as of version {version}"
         case {"decision": "deny", "reason": reason, "limit": limit}:
             words = f"denied, {reason}" + (f" ({limit})" if limit else "")
         case {"decision": _, "grantedSeconds": 0}:
