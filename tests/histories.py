@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from itertools import groupby
+from itertools import groupby, takewhile
 from typing import TYPE_CHECKING, Any
 
+from builders import ORGANIZATION
 from hypothesis import strategies as st
 
 from perminute.domain.credit.accounts import Account
+from perminute.domain.credit.ledger import EntryType, LedgerEntry, entry_id
 from perminute.domain.rating.calls import LegType
 from perminute.domain.rating.usage_record import Outcome
+from perminute.domain.reporting.periods import Period
 from perminute.domain.reporting.postings import (
     ListedUsage,
     Posting,
@@ -22,10 +25,8 @@ from perminute.domain.reporting.postings import (
 from perminute.domain.values.times import format_instant
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import date
-
-    from perminute.domain.credit.ledger import LedgerEntry
 
 START = datetime(2026, 11, 29, 12, tzinfo=UTC)
 """Histories go over the ends of days, and of a month."""
@@ -63,24 +64,36 @@ class History:
     """The calls after each version of the account, from version 0 on."""
     lists: list[UsageList] = field(default_factory=list)
     revised: list[Revision] = field(default_factory=list)
+    ledger: list[LedgerEntry] = field(default_factory=list)
+    booked: list[int] = field(default_factory=lambda: [0])
+    """How many entries the account had after each version."""
 
     @property
     def version(self) -> int:
         return len(self.states) - 1
 
-    def charge(self, *usages: ListedUsage) -> None:
-        """Charge new calls in one transaction."""
-        self._post(usages, ())
+    def charge(self, *usages: ListedUsage, at: datetime | None = None) -> None:
+        """Charge new calls in one transaction, at an instant; None: when the last has ended."""
+        at = at or max(map(_ended, usages))
+        self._post(usages, (), self._enter(EntryType.CHARGE, at, map(_charged, usages)))
 
-    def revise(self, *usages: ListedUsage) -> None:
+    def revise(self, *usages: ListedUsage, at: datetime = START) -> None:
         """Make of recorded calls what these say; one that ended at another time is listed anew."""
         before = self.states[-1]
         revised = tuple(RevisedUsage(before[usage.call_id], usage) for usage in usages)
         anew = [after for before, after in revised if before.ended_at != after.ended_at]
-        self._post(anew, revised)
+        changes = (
+            (after.call_id, after.charge_micros - before.charge_micros) for before, after in revised
+        )
+        self._post(anew, revised, self._enter(EntryType.ADJUSTMENT, at, changes))
+
+    def buy(self, micros: int, at: datetime = START) -> None:
+        """Buy credit."""
+        self._post((), (), self._enter(EntryType.PURCHASE, at, [("", -micros)]))
 
     def account(self, organization_id: str) -> Account:
-        return Account(organization_id=organization_id, version=self.version)
+        entries = len(self.ledger)
+        return Account(organization_id=organization_id, version=self.version, entries=entries)
 
     def usage_lists(
         self,
@@ -102,19 +115,60 @@ class History:
                 yield revision
 
     def entries(self, _: str, *, posted_since: datetime) -> Iterator[LedgerEntry]:
-        raise NotImplementedError
+        listed = [found.entry for found in self.lists]
+        others = [entry for entry in self.ledger if entry not in listed]
+        return takewhile(lambda entry: entry.was_posted_at >= posted_since, reversed(others))
 
-    def _post(self, usages: Sequence[ListedUsage], revised: tuple[RevisedUsage, ...]) -> None:
-        posting = Posting(version=self.version + 1, posted_at=START)
+    def _enter(
+        self, entry_type: EntryType, at: datetime, charges: Iterable[tuple[str, int]]
+    ) -> LedgerEntry | None:
+        moved = {call_id: micros for call_id, micros in charges if micros}
+        if not moved:
+            return None
+        before = self.ledger[-1] if self.ledger else None
+        total_micros = sum(moved.values())
+        entry = LedgerEntry(
+            organization_id=ORGANIZATION,
+            entry_id=entry_id(len(self.ledger) + 1),
+            type=entry_type,
+            amount_micros=-total_micros,
+            balance_after_micros=(before.balance_after_micros if before else 0) - total_micros,
+            at=at,
+            call_ids=tuple(filter(None, moved)),
+            posted_at=max(at, before.was_posted_at if before else at),
+        )
+        self.ledger.append(entry)
+        return entry
+
+    def _post(
+        self,
+        usages: Sequence[ListedUsage],
+        revised: tuple[RevisedUsage, ...],
+        entry: LedgerEntry | None,
+    ) -> None:
+        posting = Posting(self.version + 1, START, entry and entry.entry_id, entry and entry.at)
         current = {usage.call_id: usage for usage in (*usages, *(after for _, after in revised))}
         self.states.append(self.states[-1] | current)
+        self.booked.append(len(self.ledger))
         if revised:
             self.revised.append(Revision(posting, revised))
         paid = [usage for usage in usages if usage.outcome is not Outcome.FREE]
-        for _, of_day in groupby(sorted(paid, key=_ended), key=_day):
-            calls = tuple(of_day)
+        by_day = {day: tuple(of_day) for day, of_day in groupby(sorted(paid, key=_ended), key=_day)}
+        charge = entry if entry and entry.type is EntryType.CHARGE else None
+        listed_with = max(filter(charge.is_listed_with, by_day), default=None) if charge else None
+        for day, calls in by_day.items():
             key = f"{format_instant(calls[-1].ended_at)}#{posting.version}"
-            self.lists.append(UsageList(key, posting, calls))
+            with_it = None
+            if charge is not None and day == listed_with:
+                # What it names beside the list are the calls of other days.
+                others = set(charge.call_ids) - {usage.call_id for usage in calls}
+                with_it = charge._replace(call_ids=tuple(sorted(others)))
+                self.ledger[-1] = with_it
+            self.lists.append(UsageList(key, posting, calls, with_it))
+
+
+def _charged(usage: ListedUsage) -> tuple[str, int]:
+    return usage.call_id, usage.charge_micros
 
 
 def _ended(usage: ListedUsage) -> datetime:
@@ -125,10 +179,19 @@ def _day(usage: ListedUsage) -> date:
     return usage.ended_at.date()
 
 
+def periods() -> st.SearchStrategy[Period]:
+    """Periods that begin and end at any hour, most of them longer than a day."""
+    return st.builds(
+        lambda hours, length: Period(START + hours * HOUR, START + (hours + length) * HOUR),
+        st.integers(-12, 48),
+        st.integers(0, 84),
+    )
+
+
 @st.composite
 def usages(draw: st.DrawFn, call_id: str) -> ListedUsage:
     """A call of one of a few organizers, countries and outcomes."""
-    priced = draw(st.booleans())
+    priced, outcome = draw(st.booleans()), draw(st.sampled_from(Outcome))
     return listed(
         call_id,
         START + draw(st.integers(0, 48)) * HOUR,
@@ -136,8 +199,8 @@ def usages(draw: st.DrawFn, call_id: str) -> ListedUsage:
         leg_type=draw(st.sampled_from([LegType.DIAL_OUT, LegType.TOLL_DIAL_IN])),
         country=draw(st.sampled_from(["DE", "FR"])) if priced else None,
         prefix=draw(st.sampled_from(["49", "33", "4989"])) if priced else None,
-        outcome=draw(st.sampled_from(Outcome)),
-        charge_micros=draw(st.integers(0, 10**6)),
+        outcome=outcome,
+        charge_micros=draw(st.integers(1, 10**6)) if outcome is Outcome.CHARGED else 0,
         retail_micros=draw(st.integers(0, 10**6)) if priced else None,
         currency=draw(st.sampled_from(["USD", "EUR"])) if priced else None,
     )
@@ -156,13 +219,21 @@ def histories(draw: st.DrawFn, most: int = 12) -> History:
 def another_posting(draw: st.DrawFn, history: History) -> None:
     """Add a transaction to a history."""
     known = sorted(history.states[-1])
-    if draw(st.booleans()) and known:
+    at = START + draw(st.integers(0, 72)) * HOUR
+    kind = draw(st.sampled_from(EntryType))
+    if kind is EntryType.PURCHASE:
+        history.buy(draw(st.integers(1, 10**6)), at)
+    elif kind is EntryType.ADJUSTMENT and known:
         moves = draw(st.booleans())
         chosen = draw(st.lists(st.sampled_from(known), min_size=1, max_size=4, unique=True))
-        history.revise(*(_revised(draw, history, call_id, moves=moves) for call_id in chosen))
+        revised = (_revised(draw, history, call_id, moves=moves) for call_id in chosen)
+        history.revise(*revised, at=at)
     else:
         names = (f"call-{history.version}-{n}" for n in range(draw(st.integers(1, 4))))
-        history.charge(*(draw(usages(name)) for name in names))
+        called = [draw(usages(name)) for name in names]
+        # Reported at once, or late.
+        ended_at = max(map(_ended, called))
+        history.charge(*called, at=draw(st.sampled_from([ended_at, max(at, ended_at)])))
 
 
 def _revised(draw: st.DrawFn, history: History, call_id: str, *, moves: bool) -> ListedUsage:
@@ -171,5 +242,5 @@ def _revised(draw: st.DrawFn, history: History, call_id: str, *, moves: bool) ->
         after = after._replace(ended_at=before.ended_at)
     if before.outcome is Outcome.FREE and after.ended_at == before.ended_at:
         # A free call is in no list, and stays so unless it is listed anew.
-        after = after._replace(outcome=Outcome.FREE)
+        after = after._replace(outcome=Outcome.FREE, charge_micros=0)
     return after

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from unittest.mock import patch
 
 from builders import ORGANIZATION
-from histories import HOUR, START, another_posting, histories
+from histories import another_posting, histories, periods
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,7 +17,6 @@ from perminute.application.reporting.usage import usages_of
 from perminute.application.retry import NEVER
 from perminute.domain.rating.usage_record import Outcome
 from perminute.domain.reporting.current_usages import CurrentUsages
-from perminute.domain.reporting.periods import Period
 from perminute.domain.reporting.postings import ListedUsage
 from perminute.domain.reporting.usage_sums import (
     GroupKey,
@@ -31,10 +30,7 @@ if TYPE_CHECKING:
 
     from histories import History
 
-
-def periods() -> st.SearchStrategy[Period]:
-    instants = st.integers(-1, 50).map(lambda hours: START + hours * HOUR)
-    return st.builds(Period, instants, instants)
+    from perminute.domain.reporting.periods import Period
 
 
 def filters() -> st.SearchStrategy[UsageFilter]:
