@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from builders import ANSWERED, ORGANIZATION, WITHOUT_WAITING, card
 
-from perminute.adapters.memory import InMemoryCalls, InMemoryStore, PublishedRateCards
+from perminute.adapters.memory import (
+    InMemoryCalls,
+    InMemoryPostings,
+    InMemoryStore,
+    PublishedRateCards,
+)
 from perminute.api.http import invocation_response
 from perminute.api.reports.endpoint import PATH
 from perminute.api.reports.responses import http_response
@@ -29,6 +34,7 @@ def reader_of(store: InMemoryStore) -> ReportReader:
     """Everything that reports read, in memory."""
     return ReportReader(
         accounts=store,
+        postings=InMemoryPostings(store),
         credit=store,
         calls=InMemoryCalls(store),
         licensing=LicensingCache(store),

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from perminute.api.reports.parameters import (
     MAX_SHOWN,
     MonthQuery,
-    Period,
     PeriodQuery,
     one_of,
     quoted,
@@ -20,6 +19,7 @@ from perminute.api.reports.parameters import (
 )
 from perminute.domain.errors import Refused
 from perminute.domain.pools.pools import Month
+from perminute.domain.reporting.periods import Period
 
 if TYPE_CHECKING:
     Color: TypeAlias = str

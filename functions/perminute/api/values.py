@@ -13,6 +13,7 @@ from perminute.fields import Message
 if TYPE_CHECKING:
     from datetime import datetime
 
+Count = Annotated[int, Meta(ge=0)]
 Seconds = Annotated[int, Meta(ge=0)]
 Money = Annotated[
     str,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from perminute.adapters.dynamodb.account_states import DynamoDBAccountStates
 from perminute.adapters.dynamodb.calls import DynamoDBCalls
+from perminute.adapters.dynamodb.postings import DynamoDBPostings
 from perminute.adapters.dynamodb.reratings import DynamoDBReratings
 from perminute.application.licensing_cache import LicensingCache
 from perminute.application.reporting.reader import ReportReader
@@ -23,6 +24,7 @@ def report_reader(aws: AwsResources) -> ReportReader:
     """Connect the reader."""
     return ReportReader(
         accounts=DynamoDBAccountStates(aws.tables),
+        postings=DynamoDBPostings(aws.tables),
         credit=aws.credit,
         calls=DynamoDBCalls(aws.tables),
         licensing=LicensingCache(aws.licensing),

@@ -8,7 +8,7 @@ from msgspec import Meta
 
 from perminute.api.reports.documents import ReportDocument
 from perminute.api.reports.endpoint import report
-from perminute.api.values import Instant, Money, instant_text, money_text
+from perminute.api.values import Count, Instant, Money, instant_text, money_text
 from perminute.application.reporting.overview import read_overview
 from perminute.domain.credit.recharge import Disabled
 from perminute.domain.values.money import format_micros
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from perminute.domain.credit.credit_settings import CreditSettings
     from perminute.domain.credit.recharge import RechargeRequest
     from perminute.domain.reporting.overview import PoolUse, RechargeUse
-
-Count = Annotated[int, Meta(ge=0)]
 
 
 class OverviewQuery(Message, frozen=True, kw_only=True):

@@ -16,6 +16,7 @@ from msgspec.structs import fields
 from perminute.domain.errors import Refused
 from perminute.domain.pools.pools import Month
 from perminute.domain.reference.phone_numbers import MASK, MASKED_DIGITS
+from perminute.domain.reporting.periods import Period
 from perminute.domain.values.printable import one_line
 from perminute.domain.values.times import parse_instant
 from perminute.fields import FIRST_YEAR, LAST_YEAR, Message
@@ -49,13 +50,6 @@ class Moment(NamedTuple):
 
     at: datetime
     text: str
-
-
-class Period(NamedTuple):
-    """The instants from `since` to before `until`."""
-
-    since: datetime
-    until: datetime
 
 
 def _read_moment(text: str) -> Moment:

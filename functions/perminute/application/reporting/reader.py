@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from perminute.application.licensing_cache import LicensingCache
     from perminute.application.retry import RetryPolicy
     from perminute.ports.messaging import RateCards
+    from perminute.ports.postings import Postings
     from perminute.ports.reports import AccountStates
     from perminute.ports.stores import Calls, CreditStore, Reratings
 
@@ -18,6 +19,7 @@ class ReportReader:
     """The ports of all reports. Whatever is read raises `Unavailable`."""
 
     accounts: AccountStates
+    postings: Postings
     credit: CreditStore
     calls: Calls
     licensing: LicensingCache

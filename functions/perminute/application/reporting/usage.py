@@ -10,10 +10,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from perminute.domain.reporting.current_usages import CurrentUsages
+from perminute.domain.reporting.open_days import open_days
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+    from datetime import date, datetime
 
+    from perminute.application.reporting.reader import ReportReader
     from perminute.application.retry import Deadline
     from perminute.domain.credit.accounts import Account
     from perminute.domain.reporting.periods import Period
@@ -39,3 +42,16 @@ def usages_of(
         for usage in current.of(usage_list):
             if period.includes(usage.ended_at) and wanted.includes(usage):
                 yield usage
+
+
+def open_days_of(
+    reader: ReportReader, account: Account, period: Period, at: datetime, deadline: Deadline
+) -> Sequence[date]:
+    """Return the days of a period that something that waits may change. Raises `Unavailable`."""
+    organization_id = account.organization_id
+    # The account names the months whose pools are unsettled.
+    months = account.provisional.months if account.provisional is not None else ()
+    pools = reader.retry.call(
+        lambda: reader.credit.pools(organization_id, months), organization_id, deadline
+    )
+    return open_days(period, reader.reratings.waiting(organization_id), pools.values(), at)

@@ -1,0 +1,121 @@
+"""The report `calls`: the calls of a period, page by page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
+from msgspec import field
+
+from perminute.api.reports.calls_query import OMITTED, CallsQuery, Omitted
+from perminute.api.reports.cursors import Cursor, Limit, Next, foreign, read_cursor, write_cursor
+from perminute.api.reports.documents import ReportDocument
+from perminute.api.reports.endpoint import report
+from perminute.api.values import Count, Instant, Money, money_text
+from perminute.application.reporting.calls import CallsPlace, CallsQuestion, calls_page
+from perminute.domain.rating.calls import LegType
+from perminute.domain.rating.usage_record import Flag, Outcome
+from perminute.domain.reference.phone_numbers import masked
+from perminute.domain.values.money import format_micros
+from perminute.domain.values.times import format_instant
+from perminute.fields import Message, about
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from perminute.api.reports.endpoint import ReportTarget
+    from perminute.application.reporting.reader import ReportReader
+    from perminute.domain.reporting.postings import ListedUsage
+
+
+class CallsPageQuery(CallsQuery, frozen=True, kw_only=True):
+    """A period, which of its calls, and which page of them."""
+
+    limit: Limit = 50
+    cursor: Cursor = None
+
+
+class ListedCallDocument(Message, frozen=True, kw_only=True):
+    """A call as it is now."""
+
+    call_id: str
+    answered_at: Instant
+    ended_at: Instant
+    organizer_id: str
+    leg_type: LegType
+    number: Annotated[
+        str | None,
+        about("The number that sets the price; its end is masked without the role `numbers`."),
+    ]
+    country: str | None
+    billed_seconds: Count
+    outcome: Outcome
+    reason: str | None
+    retail_cost: Annotated[Money | None, about("The price by the rate card; null without one.")]
+    charge: Annotated[Money, about("What credit paid.")]
+    currency: str | None
+    flags: list[Flag]
+
+
+class CallsDocument(ReportDocument, frozen=True, kw_only=True):
+    """Calls, those of the newest list first."""
+
+    calls: list[ListedCallDocument]
+    next: Next
+    omits: Omitted = field(default_factory=OMITTED.copy)
+
+
+class _Place(NamedTuple):
+    version: int = 0
+    calls: CallsPlace = CallsPlace()
+
+
+@report("calls", CallsPageQuery, CallsDocument)
+def answer(reader: ReportReader, target: ReportTarget, query: CallsPageQuery) -> CallsDocument:
+    """List the calls of a period, the newest first."""
+    account = reader.postings.account(target.organization_id)
+    asked = ("calls", target.organization_id, query.period, query.wanted)
+    place = _Place(account.version)
+    if query.cursor is not None:
+        place = read_cursor(query.cursor, asked, _Place)
+        if place.version > account.version:
+            raise foreign(query.cursor)
+    question = CallsQuestion(target.organization_id, place.version, query.period, query.wanted)
+    page = calls_page(reader.postings, question, limit=query.limit, after=place.calls)
+    numbers = _numbers(reader, target, [usage.call_id for usage in page.usages])
+    return CallsDocument(
+        as_of=target.as_of(place.version),
+        calls=[_call(usage, numbers.get(usage.call_id)) for usage in page.usages],
+        next=page.next and write_cursor(asked, _Place(place.version, page.next)),
+    )
+
+
+def _numbers(
+    reader: ReportReader, target: ReportTarget, call_ids: Sequence[str]
+) -> Mapping[str, str | None]:
+    # Lists contain no numbers.
+    usages = reader.retry.call(
+        lambda: reader.calls.usages(target.organization_id, call_ids),
+        target.organization_id,
+        target.deadline,
+    )
+    shown = (lambda number: number) if target.shows_numbers else masked
+    return {usage.call.call_id: shown(usage.call.rated_number) for usage in usages}
+
+
+def _call(usage: ListedUsage, number: str | None) -> ListedCallDocument:
+    return ListedCallDocument(
+        call_id=usage.call_id,
+        answered_at=format_instant(usage.answered_at),
+        ended_at=format_instant(usage.ended_at),
+        organizer_id=usage.organizer_id,
+        leg_type=usage.leg_type,
+        number=number,
+        country=usage.country,
+        billed_seconds=usage.billed_seconds,
+        outcome=usage.outcome,
+        reason=usage.reason,
+        retail_cost=money_text(usage.retail_micros),
+        charge=format_micros(usage.charge_micros),
+        currency=usage.currency,
+        flags=list(usage.flags),
+    )

@@ -1,0 +1,131 @@
+"""The report `ledger`: the movements of the balance in a period, page by page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
+from msgspec import field
+
+from perminute.api.reports.cursors import Cursor, Limit, Next, foreign, read_cursor, write_cursor
+from perminute.api.reports.documents import ReportDocument
+from perminute.api.reports.endpoint import report
+from perminute.api.reports.parameters import (
+    RequestedMoment,
+    RequestedMonth,
+    month_begun_by,
+    period_of,
+)
+from perminute.api.values import Instant, Money
+from perminute.application.reporting.ledger import LedgerPlace, LedgerQuestion, ledger_page
+from perminute.domain.credit.ledger import EntryType
+from perminute.domain.errors import Refused
+from perminute.domain.reporting.periods import Period
+from perminute.domain.values.money import format_micros
+from perminute.domain.values.times import format_instant
+from perminute.fields import Message, about
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from perminute.api.reports.endpoint import ReportTarget
+    from perminute.application.reporting.ledger import BookedEntry
+    from perminute.application.reporting.reader import ReportReader
+
+
+class LedgerQuery(Message, frozen=True, kw_only=True):
+    """A UTC month, or a period; which entries of it, and which page of them."""
+
+    month: Annotated[RequestedMonth | None, about("Instead of `from` and `to`.")] = None
+    since: RequestedMoment | None = field(name="from", default=None)
+    until: RequestedMoment | None = field(name="to", default=None)
+    entry_type: EntryType | None = field(name="type", default=None)
+    limit: Limit = 50
+    cursor: Cursor = None
+
+    def period(self, at: datetime) -> Period:
+        """The period. Raises `Refused` if none is named, or two are, or it has not begun."""
+        if self.month is not None:
+            if self.since is not None or self.until is not None:
+                raise Refused("month", "names a period, and so do from and to; leave out one")
+            month = month_begun_by(self.month, at)
+            return Period(month.start, month.end)
+        if self.since is None or self.until is None:
+            raise Refused("month", "is required, such as 2026-11, or from and to are")
+        return period_of(self.since, self.until)
+
+
+class ShareDocument(Message, frozen=True, kw_only=True):
+    """What an entry put into the credit of one purchase, or took out of it."""
+
+    purchase_id: str
+    amount: Money
+
+
+class EntryDocument(Message, frozen=True, kw_only=True):
+    """A movement of the balance."""
+
+    entry_id: Annotated[str, about("Grows from each entry to the next.")]
+    type: EntryType
+    amount: Money
+    balance_after: Money
+    at: Annotated[Instant, about("To which time it belongs; an event that came late is earlier.")]
+    cause: Annotated[str | None, about("The event, lot or re-rating behind it; null of a charge.")]
+    lots: Annotated[list[ShareDocument], about("The rest of the amount made debt, or paid it.")]
+    calls: Annotated[list[str], about("The calls that it charged or corrected.")]
+
+
+class LedgerDocument(ReportDocument, frozen=True, kw_only=True):
+    """Entries by the UTC day of their `at`, then by their ids, the last first."""
+
+    currency: str | None
+    entries: list[EntryDocument]
+    next: Next
+
+
+class _Place(NamedTuple):
+    version: int
+    entries: int
+    ledger: LedgerPlace | None = None
+
+
+@report("ledger", LedgerQuery, LedgerDocument)
+def answer(reader: ReportReader, target: ReportTarget, query: LedgerQuery) -> LedgerDocument:
+    """List the movements of the balance, the last first."""
+    account, period = reader.postings.account(target.organization_id), query.period(target.at)
+    asked = ("ledger", target.organization_id, period, query.entry_type)
+    place = _Place(account.version, account.entries)
+    if query.cursor is not None:
+        place = read_cursor(query.cursor, asked, _Place)
+        if place.version > account.version or place.entries > account.entries:
+            raise foreign(query.cursor)
+    question = LedgerQuestion(target.organization_id, place.entries, period, query.entry_type)
+    page = ledger_page(
+        reader.postings,
+        question,
+        limit=query.limit,
+        after=place.ledger,
+        deadline=target.deadline,
+    )
+    return LedgerDocument(
+        as_of=target.as_of(place.version),
+        currency=account.currency,
+        entries=list(map(_entry, page.entries)),
+        next=page.next and write_cursor(asked, place._replace(ledger=page.next)),
+    )
+
+
+def _entry(booked: BookedEntry) -> EntryDocument:
+    entry = booked.entry
+    return EntryDocument(
+        entry_id=entry.entry_id,
+        type=entry.type,
+        amount=format_micros(entry.amount_micros),
+        balance_after=format_micros(entry.balance_after_micros),
+        at=format_instant(entry.at),
+        cause=entry.cause,
+        lots=[
+            ShareDocument(purchase_id=share.purchase_id, amount=format_micros(share.amount_micros))
+            for share in entry.lots
+        ],
+        calls=list(booked.call_ids),
+    )
