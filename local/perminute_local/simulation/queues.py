@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from perminute_local.stack import Queue
 
 CALLS, RERATINGS = "CallsQueue", "ReratingsQueue"
+_REDRIVEN = "r"
+"""Ends the id of a message once for each time that it was redriven."""
 _WINDOWS = (MOMENT, timedelta(minutes=1), timedelta(hours=1))
 _QUEUES = {"telephony": CALLS, "licensing": "LicensingQueue", "billing": "CreditQueue"}
 
@@ -89,9 +91,13 @@ class SimulatedQueue:
 
     def redrive(self) -> None:
         """Have an operator redrive all dead letters."""
-        letters, self.dead = self.dead, []
-        for letter in letters:
-            self.send_back(letter.body, f"{letter.id}r")
+        for letter in list(self.dead):
+            self._redrive(letter)
+
+    def _redrive(self, letter: SQSMessage) -> None:
+        if letter in self.dead:
+            self.dead.remove(letter)
+            self.send_back(letter.body, f"{letter.id}{_REDRIVEN}")
 
     def send_back(self, body: str, identity: str) -> None:
         """Redrive a dead letter: SQS makes a new message of it."""
@@ -163,7 +169,10 @@ class SimulatedQueue:
         ]
         if disordered:
             rng.shuffle(others)
-        names = [first, *others][: rng.randint(1, self.trigger.batch_size)]
+        # What has failed comes in a smaller batch: if each one were killed after it had queued more
+        # work to itself, that would be done again, and in ever larger batches.
+        largest = self.trigger.batch_size >> self._waiting[first].message.receive_count
+        names = [first, *others][: rng.randint(1, largest or 1)]
         if disordered:
             rng.shuffle(names)
         return [self._waiting.pop(name).message for name in names]
@@ -175,8 +184,11 @@ class SimulatedQueue:
         if is_last or scheduler.happens(Fault.REDRIVE, rng):
             scheduler.log(f"{self.name} {message.id} is a dead letter")
             self.dead.append(message)
-            later = scheduler.now + rng.choice(DELAYS)
-            scheduler.add(later, f"{self.name} redrive {message.id}", self.redrive)
+            # What fails each time is redriven less and less often, as a person would.
+            times = len(message.id) - len(message.id.rstrip(_REDRIVEN))
+            later = scheduler.now + rng.choice(DELAYS) * 2**times
+            name = f"{self.name} redrive {message.id}"
+            scheduler.add(later, name, partial(self._redrive, message))
         else:
             hidden = self.functions.recorder.redeliveries.hidden(message)
             self._put(message, scheduler.now + hidden)

@@ -68,6 +68,8 @@ _MAX_ROUNDS = 1_000
 """Rounds within which everything has settled without faults; hundreds may be checks of books."""
 _NIGHTS_PER_CHECK = 4
 """Nights of which one has a check of the books: more would take longer than all else."""
+_RUNS_IN_A_ROW = 8
+"""Daily runs between two items, as in a year without any, before they become rare."""
 _DAY, _MOMENT = timedelta(days=1), timedelta(microseconds=1)
 _END = timedelta(days=7)
 """How long a world goes on after the last item: whatever is late has arrived by then."""
@@ -102,6 +104,8 @@ class Simulator:
     recorder: WriteRecorder
     events: EventLog = field(default_factory=EventLog)
     _expired_until: datetime | None = None
+    _runs: int = 0
+    """Daily runs since the last item."""
     _last_night: datetime | None = None
 
     def __post_init__(self) -> None:
@@ -161,7 +165,7 @@ class Simulator:
 
     def _pass_time(self, until: datetime) -> Broken | None:
         """Run what is due until an instant, and set the clock to it."""
-        scheduler = self.scheduler
+        scheduler, self._runs = self.scheduler, 0
         while True:
             due, run_at = scheduler.next_at(), self._next_expiry()
             if run_at is not None and run_at <= until and (due is None or run_at <= due):
@@ -178,6 +182,7 @@ class Simulator:
     def _expire(self, at: datetime) -> None:
         """Run the daily function on a day on which it has work; or skip it."""
         self.scheduler.now = self._expired_until = at
+        self._runs += 1
         if self.scheduler.happens(Fault.CLOCK, rng_of(self.plan.seed, "expiry", at)):
             self.scheduler.log(f"{_EXPIRY} is left out")
         else:
@@ -186,12 +191,17 @@ class Simulator:
             self._run_schedule(_RECONCILIATION, at)
 
     def _next_expiry(self) -> datetime | None:
-        """Return when the daily run next has work; it runs once a day."""
+        """Return when the daily run next has work; it runs once a day.
+
+        A recharge that nobody pays is requested each day. In a year in which nothing else happens,
+        the days between two runs soon double each time: one more day of it shows nothing new.
+        """
         if self.recorder.due_at is None:
             return None
         at = max(self.recorder.due_at, self.scheduler.now)
         if self._expired_until is not None:
-            at = max(at, self._expired_until + _MOMENT)
+            left_out = 2 ** max(0, self._runs - _RUNS_IN_A_ROW) - 1
+            at = max(at, self._expired_until + left_out * _DAY + _MOMENT)
         return self._next_run(at)
 
     def _next_run(self, at: datetime) -> datetime:

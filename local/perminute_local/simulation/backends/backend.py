@@ -39,7 +39,7 @@ MAX_FACTS = 6
 MAX_SETTLED_AT_ONCE = 1
 """Calls whose pool is settled while others wait to be charged, instead of forty: few calls of a
 world draw on a pool, and some must be left to be settled afterwards."""
-ORGANIZATIONS_PER_PAGE = 2
+ORGANIZATIONS_PER_PAGE = 5
 """Organizations that a daily run lists at once, instead of a thousand."""
 WHOLE_WITHIN_DAYS = 3
 """Days within which all books of an organization are read."""
