@@ -61,6 +61,8 @@ _CHARGE = as_json(CHARGE)
 _Price = tuple[str | None, str | None, int | None, int | None, str | None]
 """Prefix, country, micro-units a minute, connection fee and currency."""
 
+_LEVEL = 4
+"""Of compression: by the usual level 6, 90 calls would take 17 bytes less, and 40 us more."""
 _PRICE = slice(ListedUsage._fields.index("prefix"), ListedUsage._fields.index("currency") + 1)
 
 T = TypeVar("T")
@@ -185,7 +187,7 @@ def _compressed(usages: Sequence[ListedUsage], posting: list[int]) -> Item:
         lasted=[micros // unit for micros in lasted],
         results=Raw(encode(_results(of, lasted, posting))),
     )
-    return {"B": zlib.compress(encode(calls))}  # type: ignore[dict-item] # an attribute
+    return {"B": zlib.compress(encode(calls), _LEVEL)}  # type: ignore[dict-item] # an attribute
 
 
 def _results(of: Any, lasted: Iterable[int], posting: list[int]) -> _Results:  # noqa: ANN401 - columns

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
@@ -94,12 +93,12 @@ def of_other_months(
 
     `charges` are when calls ended, and by how many micro-units more they are charged.
     """
-    months: Counter[Month] = Counter()
-    own = at.year, at.month
+    months: dict[Month, int] = {}
     for ended_at, micros in charges:
-        if (ended_at.year, ended_at.month) != own:
-            months[Month.of(ended_at)] -= micros
-    return tuple(sorted((month, micros) for month, micros in months.items() if micros))
+        if ended_at.month != at.month or ended_at.year != at.year:
+            month = Month.of(ended_at)
+            months[month] = months.get(month, 0) - micros
+    return tuple((month, micros) for month, micros in sorted(months.items()) if micros)
 
 
 def sent_by(

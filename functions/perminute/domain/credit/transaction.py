@@ -167,29 +167,32 @@ class Transaction(NamedTuple):
     @property
     def lists(self) -> Iterator[CallsOfDay]:
         """The calls that are listed, by the day on which they ended; none that are free."""
-        yield from self._charged_lists()
+        if self.usages:
+            yield from self._charged()
+        if self.replaced:
+            yield from self._listed_again()
+
+    def _charged(self) -> Iterator[CallsOfDay]:
+        by_day = _by_day(self.usages)
+        charge = next((entry for entry in self.entries if entry.type is EntryType.CHARGE), None)
+        listed_with = charge and max(filter(charge.is_listed_with, by_day), default=None)
+        for day, usages in by_day.items():
+            entry = charge if day == listed_with else None
+            yield CallsOfDay(usages, self._posting(charge), entry)
+
+    def _listed_again(self) -> Iterator[CallsOfDay]:
         others = [replaced for replaced in self.replaced if replaced.is_other_call]
         for is_moved in (True, False):
             moved = (one for one in others if one.revised.is_moved is is_moved)
-            for of_day in _by_day(replaced.after for replaced in moved).values():
+            for usages in _by_day(replaced.after for replaced in moved).values():
                 posting = self._posting(self._correction)
-                yield CallsOfDay(of_day, posting, is_again=True, is_for_reports=is_moved)
-
-    def _charged_lists(self) -> Iterator[CallsOfDay]:
-        by_day = _by_day(self.usages)
-        if not by_day:
-            return
-        charge = next((entry for entry in self.entries if entry.type is EntryType.CHARGE), None)
-        posting = self._posting(charge)
-        listed_with = None
-        if charge is not None:
-            listed_with = max(filter(charge.is_listed_with, by_day), default=None)
-        for day, usages in by_day.items():
-            yield CallsOfDay(usages, posting, charge if day == listed_with else None)
+                yield CallsOfDay(usages, posting, is_again=True, is_for_reports=is_moved)
 
     @property
     def revision(self) -> Revision | None:
         """What it changes of recorded calls, as reports show these; None if nothing."""
+        if not self.replaced:
+            return None
         both = (replaced.revised for replaced in self.replaced)
         revised = tuple(usage for usage in both if usage.before != usage.after)
         return Revision(self._posting(self._correction), revised) if revised else None

@@ -50,25 +50,26 @@ class ListedUsage(NamedTuple):
     def of(cls, usage: Usage) -> ListedUsage:
         """Return what is listed of a usage."""
         call, price = usage.call, usage.stated_price
+        # By position: each call that is charged is listed, and names would take half as long again.
         return cls(
-            call_id=call.call_id,
-            organizer_id=call.organizer_id,
-            leg_type=call.leg_type,
-            answered_at=call.rated_at,
-            ended_at=call.ended_at,
-            connected_seconds=call.connected_seconds,
-            billed_seconds=price.billed_seconds,
-            prefix=price.prefix,
-            country=price.country,
-            rate_micros_per_minute=price.rate_micros_per_minute,
-            connection_fee_micros=price.connection_fee_micros,
-            currency=price.currency,
-            outcome=usage.outcome,
-            reason=usage.reason,
-            charge_micros=usage.charge_micros,
-            retail_micros=price.retail_micros,
-            pool_minutes=usage.pool_minutes,
-            flags=usage.flags,
+            call.call_id,
+            call.organizer_id,
+            call.leg_type,
+            call.rated_at,
+            call.ended_at,
+            call.connected_seconds,
+            price.billed_seconds,
+            price.prefix,
+            price.country,
+            price.rate_micros_per_minute,
+            price.connection_fee_micros,
+            price.currency,
+            usage.outcome,
+            usage.reason,
+            usage.charge_micros,
+            price.retail_micros,
+            usage.pool_minutes,
+            usage.flags,
         )
 
 
