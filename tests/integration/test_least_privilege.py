@@ -19,6 +19,7 @@ from botocore.client import BaseClient
 
 from perminute import sqs
 from perminute.adapters.dynamodb import licensing_store
+from perminute.api.reports import endpoint
 from perminute.sqs import BatchResults, Message
 from perminute_local.replay.lambda_runtime import LoadedFunction, SQSMessage
 from perminute_local.replay.links import InProcess
@@ -196,6 +197,15 @@ def event(source: str, kind: str, at: str, **detail: Any) -> dict[str, Any]:
         "time": at if "T" in at else f"2026-11-02T{at}Z",
         "detail": detail,
     }
+
+
+REPORTS: dict[str, dict[str, Any]] = {
+    "overview": {},
+    "usage": {"from": "2026-11-01", "to": "2026-12-01", "groupBy": ["day", "legType"]},
+    "calls": {"from": "2026-11-01", "to": "2026-12-01"},
+    "ledger": {"month": "2026-11"},
+}
+"""A request for each report."""
 
 
 def trouble() -> list[dict[str, Any]]:
@@ -416,7 +426,10 @@ def many_lots() -> list[dict[str, Any]]:
             license="communicationsCredits",
             effectiveAt="2026-11-02T12:41:00Z",
         ),
-        {"request": "overview", "time": "2026-11-02T12:50:00Z", "body": tailspin},
+        *(
+            {"request": name, "time": "2026-11-02T12:50:00Z", "body": {**tailspin, **parameters}}
+            for name, parameters in REPORTS.items()
+        ),
         # A further lot expires before what is reserved lapses, so these lots are read.
         {
             "request": "authorize",
@@ -506,6 +519,10 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Recorder:
         nonsense(links)
         contended(links)
     return recorder
+
+
+def test_every_report_is_among_what_was_read() -> None:
+    assert set(REPORTS) == set(endpoint.REPORTS)
 
 
 def test_no_role_is_granted_more_or_less_than_its_function_needs(

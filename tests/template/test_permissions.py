@@ -325,6 +325,7 @@ def test_usage_is_never_deleted_and_corrected_by_one_function(template: Template
         ("ExpireCreditRole", "dynamodb:BatchGetItem"),
         ("ExpireCreditRole", "dynamodb:GetItem"),
         ("ExpireCreditRole", "dynamodb:PutItem"),
+        ("ReadReportsRole", "dynamodb:GetItem"),
         ("ReconcileBooksRole", "dynamodb:BatchGetItem"),
         ("ReconcileBooksRole", "dynamodb:Query"),
     }

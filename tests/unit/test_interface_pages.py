@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import fields
 
 from perminute.api.endpoints import ENDPOINTS
+from perminute.api.reports.endpoint import REPORTS
 from perminute.api.values import ErrorDocument
 from perminute_local.replay.results import Results
 
@@ -31,6 +32,12 @@ def test_the_page_of_the_charging_api_names_every_operation_and_error() -> None:
     errors = re.findall(r"^\| \d{3} \| `(\w+)` \|", CHARGING, re.MULTILINE)
     (kinds,) = (field.type for field in fields(ErrorDocument) if field.name == "error")
     assert sorted(errors) == sorted(kinds.__args__)
+
+
+def test_the_page_of_the_charging_api_names_every_report() -> None:
+    _, _, section = CHARGING.partition("\n## Reports\n")
+    named = re.findall(r"^\| `([\w-]+)` \|", section, re.MULTILINE)
+    assert set(REPORTS) <= set(named)
 
 
 def test_the_page_of_the_replay_names_every_part_of_the_document() -> None:

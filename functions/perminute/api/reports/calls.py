@@ -56,7 +56,7 @@ class ListedCallDocument(Message, frozen=True, kw_only=True):
     flags: list[Flag]
 
 
-class CallsDocument(ReportDocument, frozen=True, kw_only=True):
+class ListedCallsDocument(ReportDocument, frozen=True, kw_only=True):
     """Calls, those of the newest list first."""
 
     calls: list[ListedCallDocument]
@@ -69,8 +69,10 @@ class _Place(NamedTuple):
     calls: CallsPlace = CallsPlace()
 
 
-@report("calls", CallsPageQuery, CallsDocument)
-def answer(reader: ReportReader, target: ReportTarget, query: CallsPageQuery) -> CallsDocument:
+@report("calls", CallsPageQuery, ListedCallsDocument)
+def answer(
+    reader: ReportReader, target: ReportTarget, query: CallsPageQuery
+) -> ListedCallsDocument:
     """List the calls of a period, the newest first."""
     account = reader.postings.account(target.organization_id)
     asked = ("calls", target.organization_id, query.period, query.wanted)
@@ -82,7 +84,7 @@ def answer(reader: ReportReader, target: ReportTarget, query: CallsPageQuery) ->
     question = CallsQuestion(target.organization_id, place.version, query.period, query.wanted)
     page = calls_page(reader.postings, question, limit=query.limit, after=place.calls)
     numbers = _numbers(reader, target, [usage.call_id for usage in page.usages])
-    return CallsDocument(
+    return ListedCallsDocument(
         as_of=target.as_of(place.version),
         calls=[_call(usage, numbers.get(usage.call_id)) for usage in page.usages],
         next=page.next and write_cursor(asked, _Place(place.version, page.next)),
