@@ -6,24 +6,30 @@ functions run in processes of their own, under roles that are enforced.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 from deployed_stack import DAY, replayed
 
 from perminute_local.deployed.emulated_links import Deployed
 from perminute_local.replay.links import InProcess
-from perminute_local.replay.plan import Disturbance
+from perminute_local.replay.plan import Delivery, Disturbance
 from perminute_local.replay.run import embedded_stack, read_plan
 
 if TYPE_CHECKING:
     from deployed_stack import Running
 
+    from perminute_local.replay.links import Links
+
 
 def test_what_is_deployed_does_what_was_tested(running: Running) -> None:
     plan = read_plan(DAY, batch_size=None, disturbance=Disturbance())
-    deployed = replayed(plan, Deployed(running.deployment, running.time))
+    links = Deployed(running.deployment, running.time)
+    deployed, deployed_reports = replayed(plan, links), reports(links)
     with embedded_stack() as stack:
-        tested = replayed(plan, InProcess(stack))
+        in_process = InProcess(stack)
+        tested, tested_reports = replayed(plan, in_process), reports(in_process)
     assert {name: len(part) for name, part in tested.items()} == {
         "organizations": 4,
         "calls": 360,
@@ -36,3 +42,29 @@ def test_what_is_deployed_does_what_was_tested(running: Running) -> None:
     }
     for part, content in tested.items():
         assert deployed[part] == content, part
+    for name, report in tested_reports.items():
+        assert deployed_reports[name] == report, name
+        assert "asOf" in report, report
+
+
+PERIOD = {"from": "2026-11-01", "to": "2026-12-01"}
+REPORTS: dict[str, dict[str, Any]] = {
+    "overview": {},
+    "usage": {**PERIOD, "groupBy": ["organizerId", "legType"]},
+    "calls": PERIOD,
+    "ledger": PERIOD,
+}
+
+
+def reports(links: Links) -> dict[str, dict[str, Any]]:
+    """Ask for reports when the day is over, by signed requests where it is deployed."""
+    return {name: ask(links, name, parameters) for name, parameters in REPORTS.items()}
+
+
+def ask(links: Links, name: str, parameters: dict[str, Any]) -> dict[str, Any]:
+    body = json.dumps({"organizationId": "contoso", **parameters})
+    at = datetime(2026, 11, 4, tzinfo=UTC)
+    answer = links.response(Delivery("", "", "request", body, at, request=name)).answer
+    # How many versions there were depends on how the events came in batches.
+    answer.get("asOf", {}).pop("version", None)
+    return answer
