@@ -33,9 +33,10 @@ from perminute.application.charge_calls import ChargeCalls, EndedCall
 from perminute.application.correct_rates import CorrectRates, RateCorrection
 from perminute.application.licensing_cache import LicensingCache
 from perminute.application.recorded_calls import RecordedCalls
-from perminute.application.reporting.statement import read_statement
+from perminute.application.reporting.statement import StatementQuestion, read_statement
 from perminute.application.rerate_calls import RerateCalls, ReratingRequest
 from perminute.application.results import Accepted
+from perminute.application.retry import NEVER
 from perminute.domain.authorization.reservations import (
     Answer,
     ChargingRequest,
@@ -113,7 +114,8 @@ class World:
 
     def statement(self, month: Month, basis: Basis = Basis.NOW) -> Statement:
         postings = InMemoryPostings(self.store)
-        return read_statement(postings, ORGANIZATION, month, basis, keeps_entries=True)[1]
+        question = StatementQuestion(ORGANIZATION, month, basis, keeps_entries=True)
+        return read_statement(postings, question, NEVER)[1]
 
     def buy(self, units: int, lasts: timedelta, late: timedelta) -> None:
         self._book(
@@ -331,4 +333,4 @@ def check(world: World) -> None:
 
 def same(stated: Statement, before: Statement) -> bool:
     """Whether a statement is as it was before it was stated, but for what has changed since."""
-    return replace(stated, changed=()) == replace(before, basis=Basis.STATED, changed=())
+    return replace(stated, changed={}) == replace(before, basis=Basis.STATED, changed={})

@@ -11,8 +11,9 @@ from perminute.domain.rating.calls import LegType
 from perminute.domain.rating.rate_card import Unpriced
 from perminute.domain.rating.usage_record import Outcome
 from perminute.domain.reference.licenses import License
+from perminute.domain.reporting.exported_calls import ExportedCall, usage_id
 from perminute.domain.reporting.postings import ListedUsage
-from perminute.formats.pstn_usage import COLUMNS, ExportedCall, pstn_usage_row, usage_id
+from perminute.formats.pstn_usage import COLUMNS, pstn_usage_row
 
 GUID = "8a9c1f3e-0b52-4c5d-9b39-0d6c3a1f2e47"
 SUBSCRIBER = frozenset({License.SUBSCRIPTION, License.COMMUNICATIONS_CREDITS})

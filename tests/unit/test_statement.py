@@ -126,6 +126,7 @@ def test_two_lines_lead_from_the_months_entries_to_the_cost_of_its_calls() -> No
     )
     assert statement.usage.charge_micros == 8 * MICROS
     assert statement.entries == [LATE_OF_OCTOBER, OF_NOVEMBER]
+    assert [statement.calls_of_entries[one.entry_id] for one in statement.entries] == [0, 1]
     assert statement.differences == ()
     assert {
         key: [(row.values[0], row.sums.charge_micros) for row in rows]
@@ -141,7 +142,7 @@ def test_a_month_is_stated_by_what_was_posted_until_three_days_after_it() -> Non
     statement = state(NOVEMBER, Basis.STATED)
     assert statement.usage.charge_micros == 5 * MICROS
     assert statement.bridge.booked_later_micros == 3 * MICROS
-    assert statement.changed == (ChangedUsage(stated=B, now=DEARER_B),)
+    assert statement.changed == {"b": ChangedUsage(stated=B, now=DEARER_B)}
     assert statement.differences == ()
     before = (LATE_OF_NOVEMBER, BOUGHT)
     earlier = ACCOUNT._replace(version=4, entries=4, balance_micros=93_500_000, as_of=on(12, 2))
@@ -153,7 +154,7 @@ def test_what_a_later_version_wrote_is_left_out() -> None:
     earlier = ACCOUNT._replace(version=4, entries=4, balance_micros=93_500_000, as_of=on(12, 2))
     statement = state(NOVEMBER, account=earlier)
     assert statement.usage.charge_micros == 5 * MICROS
-    assert statement.changed == ()
+    assert statement.changed == {}
     assert statement.differences == ()
     assert state(DECEMBER, account=earlier).closing_micros == 93_500_000
 
@@ -210,7 +211,7 @@ def test_a_call_that_turns_out_to_have_ended_in_the_next_month_moves_there() -> 
     assert december.bridge == Bridge(6 * MICROS, 6 * MICROS, 3 * MICROS)
     assert november.differences == december.differences == ()
     stated = state(NOVEMBER, Basis.STATED, account=account, lists=lists, revisions=revisions)
-    assert stated.changed == (ChangedUsage(B, DEARER_B), ChangedUsage(C, None))
+    assert stated.changed == {"b": ChangedUsage(B, DEARER_B), "c": ChangedUsage(C, None)}
 
 
 def test_a_call_that_moves_within_its_month_is_one_that_changed() -> None:
@@ -224,7 +225,8 @@ def test_a_call_that_moves_within_its_month_is_one_that_changed() -> None:
     ):
         november = state(NOVEMBER, account=account, lists=lists, revisions=revisions)
         assert november.usage.charge_micros == 8 * MICROS
-        assert november.changed == (ChangedUsage(B, DEARER_B), ChangedUsage(C, moved))
+        assert november.changed == {"b": ChangedUsage(B, DEARER_B), "c": ChangedUsage(C, moved)}
+        assert november.calls_of_entries[RERATED.entry_id] == 1
         assert november.differences == ()
 
 

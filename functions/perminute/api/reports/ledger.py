@@ -9,49 +9,26 @@ from msgspec import field
 from perminute.api.reports.cursors import Cursor, Limit, Next, foreign, read_cursor, write_cursor
 from perminute.api.reports.documents import ReportDocument
 from perminute.api.reports.endpoint import report
-from perminute.api.reports.parameters import (
-    RequestedMoment,
-    RequestedMonth,
-    month_begun_by,
-    period_of,
-)
+from perminute.api.reports.parameters import MonthOrPeriodQuery
 from perminute.api.values import Instant, Money
 from perminute.application.reporting.ledger import LedgerPlace, LedgerQuestion, ledger_page
 from perminute.domain.credit.ledger import EntryType
-from perminute.domain.errors import Refused
-from perminute.domain.reporting.periods import Period
 from perminute.domain.values.money import format_micros
 from perminute.domain.values.times import format_instant
 from perminute.fields import Message, about
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from perminute.api.reports.endpoint import ReportTarget
     from perminute.application.reporting.ledger import BookedEntry
     from perminute.application.reporting.reader import ReportReader
 
 
-class LedgerQuery(Message, frozen=True, kw_only=True):
+class LedgerQuery(MonthOrPeriodQuery, frozen=True, kw_only=True):
     """A UTC month, or a period; which entries of it, and which page of them."""
 
-    month: Annotated[RequestedMonth | None, about("Instead of `from` and `to`.")] = None
-    since: RequestedMoment | None = field(name="from", default=None)
-    until: RequestedMoment | None = field(name="to", default=None)
     entry_type: EntryType | None = field(name="type", default=None)
     limit: Limit = 50
     cursor: Cursor = None
-
-    def period(self, at: datetime) -> Period:
-        """The period. Raises `Refused` if none is named, or two are, or it has not begun."""
-        if self.month is not None:
-            if self.since is not None or self.until is not None:
-                raise Refused("month", "names a period, and so do from and to; leave out one")
-            month = month_begun_by(self.month, at)
-            return Period(month.start, month.end)
-        if self.since is None or self.until is None:
-            raise Refused("month", "is required, such as 2026-11, or from and to are")
-        return period_of(self.since, self.until)
 
 
 class ShareDocument(Message, frozen=True, kw_only=True):

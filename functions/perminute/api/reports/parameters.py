@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import UTC, date, datetime, time, timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeAlias, TypeVar, get_origin
 
 from msgspec import field
 from msgspec.structs import fields
@@ -19,7 +19,7 @@ from perminute.domain.reference.phone_numbers import MASK, MASKED_DIGITS
 from perminute.domain.reporting.periods import Period
 from perminute.domain.values.printable import one_line
 from perminute.domain.values.times import parse_instant
-from perminute.fields import FIRST_YEAR, LAST_YEAR, Message
+from perminute.fields import FIRST_YEAR, LAST_YEAR, Message, about
 from perminute.parsing import read_message, text_type
 
 if TYPE_CHECKING:
@@ -130,6 +130,25 @@ class MonthQuery(Message, frozen=True, kw_only=True):
     def begun_by(self, at: datetime) -> Month:
         """Return the month. Raises `Refused` if it has not begun at an instant."""
         return month_begun_by(self.month, at)
+
+
+class MonthOrPeriodQuery(Message, frozen=True, kw_only=True):
+    """A UTC month, or a period."""
+
+    month: Annotated[RequestedMonth | None, about("Instead of `from` and `to`.")] = None
+    since: RequestedMoment | None = field(name="from", default=None)
+    until: RequestedMoment | None = field(name="to", default=None)
+
+    def period(self, at: datetime) -> Period:
+        """The period. Raises `Refused` if none is named, or two are, or it has not begun."""
+        if self.month is not None:
+            if self.since is not None or self.until is not None:
+                raise Refused("month", "names a period, and so do from and to; leave out one")
+            month = month_begun_by(self.month, at)
+            return Period(month.start, month.end)
+        if self.since is None or self.until is None:
+            raise Refused("month", "is required, such as 2026-11, or from and to are")
+        return period_of(self.since, self.until)
 
 
 def period_of(since: Moment, until: Moment) -> Period:

@@ -91,13 +91,16 @@ def answer(reader: ReportReader, target: ReportTarget, query: UsageQuery) -> Usa
         as_of=target.as_of(account.version),
         currency=currency,
         group_by=list(group_by),
-        rows=[_row(row, group_by, currency) for row in rows],
-        total=_row(UsageRow((), total), (), currency),
+        rows=[usage_row(row, group_by, currency) for row in rows],
+        total=usage_row(UsageRow((), total), (), currency),
         may_change=[day.isoformat() for day in may_change],
     )
 
 
-def _row(row: UsageRow, group_by: Sequence[GroupKey], currency: str | None) -> UsageRowDocument:
+def usage_row(
+    row: UsageRow, group_by: Sequence[GroupKey], currency: str | None
+) -> UsageRowDocument:
+    """Write a row; `currency` is that of `retail_cost`."""
     attributes: dict[str, Any] = {
         key.name.lower(): value.isoformat() if isinstance(value, date) else value
         for key, value in zip(group_by, row.values, strict=True)

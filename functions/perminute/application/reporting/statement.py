@@ -3,45 +3,62 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from perminute.domain.reporting.postings import MAX_REVISED_DAYS
+from perminute.domain.reporting.periods import Period
 from perminute.domain.reporting.statement import state_month
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from perminute.application.retry import Deadline
     from perminute.domain.credit.accounts import Account
     from perminute.domain.pools.pools import Month
+    from perminute.domain.reporting.postings import UsageList
     from perminute.domain.reporting.statement import Basis, Statement
     from perminute.ports.postings import Postings
 
 _DAY = timedelta(days=1)
 
 
+class StatementQuestion(NamedTuple):
+    """Which statement is asked for."""
+
+    organization_id: str
+    month: Month
+    basis: Basis
+    keeps_entries: bool = False
+
+
 def read_statement(
-    postings: Postings,
-    organization_id: str,
-    month: Month,
-    basis: Basis,
-    *,
-    keeps_entries: bool = False,
+    postings: Postings, question: StatementQuestion, deadline: Deadline
 ) -> tuple[Account, Statement]:
-    """Read the account, and state a month by what its version counts. Raises `Unavailable`."""
-    account = postings.account(organization_id)
+    """Read the account, and state a month by what its version counts.
+
+    Raises `Unavailable`, also if time runs out.
+    """
+    organization_id, month, basis, keeps_entries = question
+    account, period = postings.account(organization_id), Period(month.start, month.end)
     # The instant after the last day on which a call can have ended that the account counts.
     known_until = (account.as_of or month.end) + _DAY
+
+    def lists(since: datetime, until: datetime) -> Iterator[UsageList]:
+        for usage_list in postings.usage_lists(organization_id, since=since, until=until):
+            deadline.check()
+            yield usage_list
+
     statement = state_month(
         month,
         basis,
         account,
         revisions=postings.revisions(
-            organization_id,
-            since=month.start,
-            until=month.end + timedelta(days=MAX_REVISED_DAYS),
+            organization_id, since=month.start, until=period.revised_until
         ),
         entries=postings.entries(organization_id, posted_since=month.start),
         # A charge may be in a list of the day before it was posted.
-        lists=postings.usage_lists(organization_id, since=month.start - _DAY, until=month.end),
-        later_lists=postings.usage_lists(organization_id, since=month.end, until=known_until),
+        lists=lists(month.start - _DAY, month.end),
+        later_lists=lists(month.end, known_until),
         keeps_entries=keeps_entries,
     )
     return account, statement

@@ -9,7 +9,7 @@ one sum to the other.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from perminute.domain.reporting.current_usages import CurrentUsages
 from perminute.domain.reporting.month_ledger import MonthLedger, MonthSums, unequal
-from perminute.domain.reporting.usage_sums import GroupKey, UsageRow, UsageSums, group_usage
+from perminute.domain.reporting.usage_sums import GroupKey, UsageSums, group_usage, regroup
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from perminute.domain.credit.ledger import LedgerEntry
     from perminute.domain.pools.pools import Month
     from perminute.domain.reporting.postings import ListedUsage, Posting, Revision, UsageList
-    from perminute.domain.reporting.usage_sums import KeyValue
+    from perminute.domain.reporting.usage_sums import UsageRow
 
 STATED_AFTER = timedelta(days=3)
 """How long after its end a month is stated: operators report calls up to two days late."""
@@ -87,8 +87,9 @@ class Statement:
     usage: UsageSums
     broken_down: Mapping[GroupKey, Sequence[UsageRow]]
     bridge: Bridge
-    changed: Sequence[ChangedUsage]  # calls that differ between the two bases
+    changed: Mapping[str, ChangedUsage]  # by their ids, calls that differ between the two bases
     entries: Sequence[LedgerEntry]  # in the order of their ids, if they were asked for
+    calls_of_entries: Counter[str]  # of the month, that each entry charged or corrected
     differences: Sequence[str]  # what does not agree, one sentence each
 
 
@@ -133,10 +134,11 @@ def state_month(  # noqa: PLR0913 - all that a statement rests on
         closing_micros=ledger.closing_micros,
         sums=sums,
         usage=total,
-        broken_down={key: _summed(rows, place) for place, key in enumerate(BROKEN_DOWN_BY)},
+        broken_down={key: regroup(rows, place) for place, key in enumerate(BROKEN_DOWN_BY)},
         bridge=bridge,
-        changed=tuple(usage.changed.values()),
+        changed=usage.changed,
         entries=sorted(ledger.entries, key=attrgetter("entry_id")),
+        calls_of_entries=usage.calls_of_entries,
         differences=differences,
     )
 
@@ -157,19 +159,12 @@ def _find_opening(month: Month, ledger: MonthLedger, later_lists: Iterable[Usage
             return
 
 
-def _summed(rows: Iterable[UsageRow], place: int) -> list[UsageRow]:
-    groups: defaultdict[KeyValue, UsageSums] = defaultdict(UsageSums)
-    for row in rows:
-        groups[row.values[place]].add_all([row.sums])
-    summed = [UsageRow((value,), sums) for value, sums in groups.items()]
-    return sorted(summed, key=lambda row: (row.values[0] is None, str(row.values[0])))
-
-
 class _MonthUsage:
     """The calls of a month; revisions are to be added before lists."""
 
     def __init__(self, month: Month, basis: Basis, version: int) -> None:
         self.booked_later_micros = 0
+        self.calls_of_entries: Counter[str] = Counter()
         self.changed: dict[str, ChangedUsage] = {}
         self._start, self._end = month.start, month.end
         self._basis, self._version = basis, version
@@ -186,14 +181,16 @@ class _MonthUsage:
             if self._is_of_month(before.ended_at):
                 # A call that has moved is in a list of its own, with what it costs since.
                 after_micros = 0 if revised.is_moved else after.charge_micros
-                self._book(posting, after_micros - before.charge_micros)
+                micros = after_micros - before.charge_micros
+                self._book(posting, micros, calls=bool(micros) and not revised.is_moved)
 
     def usages_of(self, usage_list: UsageList) -> Sequence[ListedUsage]:
         """Add a list; return those of its calls that count, as they are on the basis."""
         posting = usage_list.posting
         if not self._is_of_month(usage_list.usages[0].ended_at):
             return ()
-        self._book(posting, sum(usage.charge_micros for usage in usage_list.usages))
+        charges = [usage.charge_micros for usage in usage_list.usages]
+        self._book(posting, sum(charges), calls=sum(map(bool, charges)))
         now = list(self._now.of(usage_list))
         is_stated = posting.posted_at < self._stated_at
         stated = list(self._stated.of(usage_list)) if is_stated else []
@@ -201,9 +198,12 @@ class _MonthUsage:
             self._compare(stated, now)
         return now if self._basis is Basis.NOW else stated
 
-    def _book(self, posting: Posting, micros: int) -> None:
-        counts = posting.version <= self._version and posting.posted_at < self._posted_before
-        if counts and not (posting.entry_at and self._is_of_month(posting.entry_at)):
+    def _book(self, posting: Posting, micros: int, *, calls: int) -> None:
+        if posting.version > self._version or posting.posted_at >= self._posted_before:
+            return
+        if posting.entry_id is not None:
+            self.calls_of_entries[posting.entry_id] += calls
+        if posting.entry_at is None or not self._is_of_month(posting.entry_at):
             self.booked_later_micros += micros
 
     def _compare(self, stated: Iterable[ListedUsage], now: Iterable[ListedUsage]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
@@ -111,6 +111,14 @@ def group_usage(usages: Iterable[ListedUsage], group_by: Sequence[GroupKey]) -> 
             sums = groups[values] = UsageSums()
         sums.add(usage)
     return sorted((UsageRow(*group) for group in groups.items()), key=_none_last)
+
+
+def regroup(rows: Iterable[UsageRow], place: int) -> list[UsageRow]:
+    """Sum rows by the one of their attributes that is at a place."""
+    groups: defaultdict[KeyValue, UsageSums] = defaultdict(UsageSums)
+    for row in rows:
+        groups[row.values[place]].add_all([row.sums])
+    return sorted((UsageRow((value,), sums) for value, sums in groups.items()), key=_none_last)
 
 
 def _none_last(row: UsageRow) -> list[tuple[bool, KeyValue]]:

@@ -1,0 +1,225 @@
+"""The report `statement`: what moved the credit in a month, and what its calls cost."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated
+
+from aws_lambda_powertools.metrics import MetricUnit
+
+from perminute.api.reports.documents import CsvDocument, ReportDocument
+from perminute.api.reports.endpoint import report
+from perminute.api.reports.parameters import MonthQuery, one_of
+from perminute.api.reports.usage import UsageRowDocument, usage_row
+from perminute.api.values import Count, Instant, Money
+from perminute.application.reporting.statement import StatementQuestion, read_statement
+from perminute.domain.credit.ledger import EntryType
+from perminute.domain.reporting.statement import BROKEN_DOWN_BY, Basis, stated_at
+from perminute.domain.reporting.usage_sums import UsageRow
+from perminute.domain.values.money import format_micros
+from perminute.domain.values.times import format_instant
+from perminute.fields import Message, about
+from perminute.formats.csv_output import csv_text
+from perminute.formats.statement_csv import COLUMNS, statement_rows
+from perminute.observability import logger, metrics
+from perminute.parsing import text_type
+
+if TYPE_CHECKING:
+    from perminute.api.reports.documents import AsOf
+    from perminute.api.reports.endpoint import ReportTarget
+    from perminute.application.reporting.reader import ReportReader
+    from perminute.domain.reporting.month_ledger import LotSums
+    from perminute.domain.reporting.postings import ListedUsage
+    from perminute.domain.reporting.statement import Statement
+
+MAX_CHANGED_SHOWN = 200
+"""Calls that changed since the month was stated, as far as an answer names them."""
+
+_FORMATS = ("json", "csv")
+
+
+def _read_format(text: str) -> str:
+    if text not in _FORMATS:
+        msg = "must be json or csv; perminute statement --format html writes a page to print"
+        raise ValueError(msg)
+    return text
+
+
+if TYPE_CHECKING:
+    RequestedBasis = Basis
+    Format = str
+else:
+    RequestedBasis = one_of(Basis, "basis")
+    Format = text_type(_read_format, "format", enum=list(_FORMATS))
+
+
+class StatementQuery(MonthQuery, frozen=True, kw_only=True):
+    """A month, and how it is stated."""
+
+    basis: Annotated[
+        RequestedBasis,
+        about("`stated`: by what was posted until three days after the month; it never changes."),
+    ] = Basis.NOW
+    format: Format = "json"
+
+
+class SumsDocument(Message, frozen=True, kw_only=True):
+    """What the entries of the month add up to, by their type; signed."""
+
+    purchase: Money
+    charge: Money
+    expiry: Money
+    adjustment: Money
+
+
+class BridgeDocument(Message, frozen=True, kw_only=True):
+    """How the entries of the month lead to what its calls cost."""
+
+    charged: Annotated[Money, about("For calls, by the entries of the month.")]
+    for_other_months: Annotated[
+        Money, about("Of that, for calls that ended in other months; to be taken off.")
+    ]
+    booked_later: Annotated[
+        Money, about("For calls of the month, by entries of other months; to be added.")
+    ]
+    usage: Annotated[Money, about("What the calls of the month cost by these lines.")]
+
+
+class LotUseDocument(Message, frozen=True, kw_only=True):
+    """What moved a lot in the month."""
+
+    purchase_id: str
+    bought: Annotated[Money, about("Less debt that the purchase paid.")]
+    used: Annotated[Money, about("By calls, less what they gave back.")]
+    expired: Annotated[Money, about("Less what was taken back for late calls.")]
+    adjusted: Annotated[Money, about("Signed.")]
+
+
+class CallStateDocument(Message, frozen=True, kw_only=True):
+    """A call as a statement counts it."""
+
+    ended_at: Instant
+    outcome: str
+    reason: str | None
+    pool_minutes: Count
+    charge: Money
+
+
+class ChangedCallDocument(Message, frozen=True, kw_only=True):
+    """A call that has changed since the month was stated; null: it is no call of the month."""
+
+    call_id: str
+    stated: CallStateDocument | None
+    now: CallStateDocument | None
+
+
+class StatementDocument(ReportDocument, frozen=True, kw_only=True):
+    """The statement of a month, in the currency of the credit."""
+
+    month: str
+    basis: Basis
+    stated_at: Annotated[
+        Instant, about("What is posted from then on changes `now`, and never `stated`.")
+    ]
+    currency: str | None
+    opening: Annotated[Money, about("The balance before the month.")]
+    closing: Annotated[Money, about("The balance after it.")]
+    sums: SumsDocument
+    usage: Annotated[UsageRowDocument, about("All calls that ended in the month.")]
+    by_leg_type: list[UsageRowDocument]
+    by_country: list[UsageRowDocument]
+    by_organizer: list[UsageRowDocument]
+    bridge: BridgeDocument
+    lots: Annotated[list[LotUseDocument], about("In the order in which they were opened.")]
+    debt: Annotated[Money, about("By how much the debt grew; negative: purchases paid it.")]
+    changed_calls: Annotated[Count, about("Calls that differ between the two bases.")]
+    changed: Annotated[
+        list[ChangedCallDocument], about(f"These calls, {MAX_CHANGED_SHOWN} at most.")
+    ]
+    agrees: Annotated[bool, about("Whether balances, entries and calls lead to each other.")]
+    differences: Annotated[list[str], about("What does not agree, in sentences.")]
+
+
+@report("statement", StatementQuery, StatementDocument)
+def answer(
+    reader: ReportReader, target: ReportTarget, query: StatementQuery
+) -> StatementDocument | CsvDocument:
+    """Return balances, entries and usage of a month, and how they lead to each other."""
+    question = StatementQuestion(
+        organization_id=target.organization_id,
+        month=query.begun_by(target.at),
+        basis=query.basis,
+        keeps_entries=query.format == "csv",
+    )
+    account, statement = read_statement(reader.postings, question, target.deadline)
+    _report_differences(question, statement)
+    as_of, currency = target.as_of(account.version), account.currency
+    if query.format == "csv":
+        return CsvDocument(as_of=as_of, csv=csv_text(COLUMNS, statement_rows(statement, currency)))
+    return _document(as_of, currency, statement)
+
+
+def _document(as_of: AsOf, currency: str | None, statement: Statement) -> StatementDocument:
+    by_type, bridge = statement.sums.by_type, statement.bridge
+    by_leg_type, by_country, by_organizer = (
+        [usage_row(row, (key,), currency) for row in statement.broken_down[key]]
+        for key in BROKEN_DOWN_BY
+    )
+    return StatementDocument(
+        as_of=as_of,
+        month=str(statement.month),
+        basis=statement.basis,
+        stated_at=format_instant(stated_at(statement.month)),
+        currency=currency,
+        opening=format_micros(statement.opening_micros),
+        closing=format_micros(statement.closing_micros),
+        sums=SumsDocument(**{str(one): format_micros(by_type[one]) for one in EntryType}),
+        usage=usage_row(UsageRow((), statement.usage), (), currency),
+        by_leg_type=by_leg_type,
+        by_country=by_country,
+        by_organizer=by_organizer,
+        bridge=BridgeDocument(
+            charged=format_micros(bridge.charged_micros),
+            for_other_months=format_micros(bridge.other_months_micros),
+            booked_later=format_micros(bridge.booked_later_micros),
+            usage=format_micros(bridge.usage_micros),
+        ),
+        lots=[_lot(lot) for _, lot in sorted(statement.sums.lots.items())],
+        debt=format_micros(statement.sums.debt_micros),
+        changed_calls=len(statement.changed),
+        changed=[
+            ChangedCallDocument(
+                call_id=call_id, stated=stated and _state(stated), now=now and _state(now)
+            )
+            for call_id, (stated, now) in islice(statement.changed.items(), MAX_CHANGED_SHOWN)
+        ],
+        agrees=not statement.differences,
+        differences=list(statement.differences),
+    )
+
+
+def _lot(lot: LotSums) -> LotUseDocument:
+    return LotUseDocument(
+        purchase_id=lot.purchase_id,
+        bought=format_micros(lot.bought_micros),
+        used=format_micros(lot.used_micros),
+        expired=format_micros(lot.expired_micros),
+        adjusted=format_micros(lot.adjusted_micros),
+    )
+
+
+def _state(usage: ListedUsage) -> CallStateDocument:
+    return CallStateDocument(
+        ended_at=format_instant(usage.ended_at),
+        outcome=usage.outcome,
+        reason=usage.reason,
+        pool_minutes=usage.pool_minutes,
+        charge=format_micros(usage.charge_micros),
+    )
+
+
+def _report_differences(question: StatementQuestion, statement: Statement) -> None:
+    if statement.differences:
+        metrics.add_metric("StatementsDiffering", MetricUnit.Count, 1)
+        said = {"organizationId": question.organization_id, "month": str(question.month)}
+        logger.error("statement differs", extra={**said, "differences": statement.differences})

@@ -1,0 +1,72 @@
+"""Write the entries of a statement as rows of a CSV file, one for each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, assert_never
+
+from perminute.domain.credit.ledger import EntryType
+from perminute.domain.values.money import format_micros
+from perminute.domain.values.times import format_instant
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from perminute.domain.credit.ledger import LedgerEntry
+    from perminute.domain.reporting.statement import Statement
+    from perminute.formats.csv_output import Cell
+
+COLUMNS = (
+    "entry",
+    "at",
+    "type",
+    "cause",
+    "description",
+    "calls",  # of the month, that it charged or corrected
+    "amount",
+    "balance",
+    "currency",
+    "lots",
+    "earlierMonth",  # what of it belongs to calls of other months
+)
+
+
+def statement_rows(statement: Statement, currency: str | None) -> Iterator[tuple[Cell, ...]]:
+    """Yield the cells of each entry, in the order of `COLUMNS`."""
+    for entry in statement.entries:
+        yield (
+            entry.entry_id,
+            format_instant(entry.at),
+            entry.type,
+            entry.cause,
+            describe(entry),
+            statement.calls_of_entries[entry.entry_id],
+            format_micros(entry.amount_micros),
+            format_micros(entry.balance_after_micros),
+            currency,
+            "; ".join(
+                f"{one.purchase_id} {format_micros(one.amount_micros)}" for one in entry.lots
+            ),
+            "; ".join(f"{month} {format_micros(micros)}" for month, micros in entry.other_months),
+        )
+
+
+def _listed(amounts: Iterable[tuple[str, int]]) -> str:
+    return "; ".join(f"{name} {format_micros(micros)}" for name, micros in amounts)
+
+
+def describe(entry: LedgerEntry) -> str:
+    """Return what an entry is for, in a few words."""
+    _, _, name = (entry.cause or "").partition("#")
+    match entry.type:
+        case EntryType.PURCHASE:
+            return f"Purchase {name}"
+        case EntryType.CHARGE:
+            return "Calls"
+        case EntryType.EXPIRY if entry.amount_micros < 0:
+            return f"Expired: {', '.join(share.purchase_id for share in entry.lots)}"
+        case EntryType.EXPIRY:
+            return "Expired credit that was taken back"
+        case EntryType.ADJUSTMENT:
+            return "Calls rated again" if entry.of_calls else f"Adjustment {name}"
+        case never:
+            assert_never(never)
