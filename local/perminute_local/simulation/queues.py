@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 CALLS, RERATINGS = "CallsQueue", "ReratingsQueue"
 _REDRIVEN = "r"
 """Ends the id of a message once for each time that it was redriven."""
+_MOST_DOUBLINGS = 7
+"""Of the time until a dead letter is redriven: then it takes four months at most."""
 _WINDOWS = (MOMENT, timedelta(minutes=1), timedelta(hours=1))
 _QUEUES = {"telephony": CALLS, "licensing": "LicensingQueue", "billing": "CreditQueue"}
 
@@ -186,7 +188,7 @@ class SimulatedQueue:
             self.dead.append(message)
             # What fails each time is redriven less and less often, as a person would.
             times = len(message.id) - len(message.id.rstrip(_REDRIVEN))
-            later = scheduler.now + rng.choice(DELAYS) * 2**times
+            later = scheduler.now + rng.choice(DELAYS) * 2 ** min(times, _MOST_DOUBLINGS)
             name = f"{self.name} redrive {message.id}"
             scheduler.add(later, name, partial(self._redrive, message))
         else:

@@ -70,6 +70,8 @@ _NIGHTS_PER_CHECK = 4
 """Nights of which one has a check of the books: more would take longer than all else."""
 _RUNS_IN_A_ROW = 8
 """Daily runs between two items, as in a year without any, before they become rare."""
+_MOST_DOUBLINGS = 7
+"""Of the days between two of these: then they are four months apart."""
 _DAY, _MOMENT = timedelta(days=1), timedelta(microseconds=1)
 _END = timedelta(days=7)
 """How long a world goes on after the last item: whatever is late has arrived by then."""
@@ -200,7 +202,7 @@ class Simulator:
             return None
         at = max(self.recorder.due_at, self.scheduler.now)
         if self._expired_until is not None:
-            left_out = 2 ** max(0, self._runs - _RUNS_IN_A_ROW) - 1
+            left_out = 2 ** min(max(0, self._runs - _RUNS_IN_A_ROW), _MOST_DOUBLINGS) - 1
             at = max(at, self._expired_until + left_out * _DAY + _MOMENT)
         return self._next_run(at)
 
