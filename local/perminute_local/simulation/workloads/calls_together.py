@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from random import Random
 
 _ORGANIZATIONS, _USER = ("together-0", "together-1", "together-2"), "user-0"
-_ITEMS_PER_REPORT = 12
+_ITEMS_PER_REPORT = 7
 _MAX_CALLS = 9
 _NUMBERS = ("+493023125042", "+442079460100", "+14255550100")
 

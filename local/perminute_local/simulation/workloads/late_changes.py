@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from random import Random
 
 _ORGANIZATION, _USER = "synchronized-0", "user-0"
-_ITEMS_PER_SYNC = 15
+_ITEMS_PER_SYNC = 12
 _BEFORE_THE_HORIZON = 500 * DAY
 
 
@@ -62,7 +62,7 @@ class DirectorySync(Workload):
 
 
 _USER = "user-0"
-_ITEMS_PER_LIMIT = 60
+_ITEMS_PER_LIMIT = 40
 _CALLS_BEFORE, _CALLS_AFTER = 4, 8
 _APART = 2 * MINUTE
 

@@ -28,7 +28,7 @@ ORGANIZATION = "second-0"
 _USERS = ("user-0", "user-1")
 _NUMBERS = ("+493023125042", "+442079460100", "+14255550100")
 _MILLISECOND = timedelta(milliseconds=1)
-_ITEMS_PER_SCENE = 10
+_ITEMS_PER_SCENE = 8
 
 USER_ATTRIBUTES: Mapping[str, tuple[Any, Any]] = {
     "dialOutPolicy": ("anyDestination", "none"),
