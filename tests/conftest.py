@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import uuid
+from functools import cache
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 import pytest
-from botocore.loaders import JSONFileLoader
+from botocore.loaders import JSONFileLoader, Loader
 from hypothesis import HealthCheck, settings
 from moto import mock_aws
+from moto.cloudformation import models as cloudformation
+from moto.kms import utils as kms
 
+from perminute.adapters.service_models import _Files
 from perminute_local.embedded_aws import client_environment, embedded_aws, environment
 from perminute_local.replay.lambda_runtime import QUIET
 from perminute_local.stack import BACKING_TYPES, Stack, Template, create_stack, load_template
@@ -49,27 +54,36 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _models_are_parsed_once() -> Iterator[None]:
-    """Have botocore parse its models of services once.
+def _what_never_differs_is_made_once() -> Iterator[None]:
+    """Have botocore and moto make once what is the same in each of hundreds of tests.
 
-    It does so anew for each session, which takes 0.4 s for those that a handler needs, and hundreds
-    of tests have a session of their own.
+    botocore lists and parses its models of services for each session, moto reads a template as YAML
+    and makes an RSA key for each stack: half a second for a test whose handler has both.
     """
-    with patch.object(JSONFileLoader, "load_file", _parse_once(JSONFileLoader.load_file)):
+    with (
+        patch.object(JSONFileLoader, "load_file", _once(JSONFileLoader.load_file)),
+        patch.object(_Files, "load_file", _once(_Files.load_file)),
+        patch.object(Loader, "list_available_services", _once(Loader.list_available_services)),
+        patch("moto.kms.models.generate_private_key", cache(kms.generate_private_key)),
+        patch.object(cloudformation.Stack, "parse_template", staticmethod(json.loads)),
+    ):
         yield
 
 
-def _parse_once(
-    parse: Callable[[JSONFileLoader, str], Any],
-) -> Callable[[JSONFileLoader, str], Any]:
-    parsed: dict[str, Any] = {}
+def _once(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a method that does its work once for what it is asked, whichever object is asked.
 
-    def parse_once(loader: JSONFileLoader, file_path: str) -> Any:
-        if file_path not in parsed:
-            parsed[file_path] = parse(loader, file_path)
-        return parsed[file_path]
+    The objects are equal: each reads what comes with botocore.
+    """
+    found: dict[str, Any] = {}
 
-    return parse_once
+    def once(one: Any, *said: Any, **named: Any) -> Any:
+        (asked,) = *said, *named.values()
+        if asked not in found:
+            found[asked] = method(one, asked)
+        return found[asked]
+
+    return once
 
 
 @pytest.fixture(scope="session")
