@@ -23,12 +23,16 @@ if TYPE_CHECKING:
     from perminute_local.stack import Stack
 
 
-@pytest.fixture
-def funded(ministack_stack: Stack, organization: str) -> str:
-    store = DynamoDBCreditStore(Tables.bind(connect(), table_names(ministack_stack)))
+def fund(stack: Stack, organization: str) -> None:
+    store = DynamoDBCreditStore(Tables.bind(connect(), table_names(stack)))
     bought = processed_event("po-1", kind=IdentityKind.PURCHASE, organization_id=organization)
     event = purchase(organization_id=organization, processed_event=bought, issued_at=LONG_AGO)
     assert isinstance(BookCredit(store, RetryPolicy())([event])[0], Accepted)
+
+
+@pytest.fixture
+def funded(ministack_stack: Stack, organization: str) -> str:
+    fund(ministack_stack, organization)
     return organization
 
 
@@ -47,10 +51,17 @@ def test_books_that_agree_are_exit_code_0(funded: str, capsys: pytest.CaptureFix
 
 
 def test_without_a_name_all_organizations_are_checked(
-    funded: str, capsys: pytest.CaptureFixture[str]
+    moto_stack: Stack, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    main(["reconcile", "--stack", STACK_NAME])
-    assert f"{funded}: 1 ledger entries, no difference\n" in capsys.readouterr().out
+    # On ministack they would be all those of all tests.
+    for organization in ("contoso", "fabrikam"):
+        fund(moto_stack, organization)
+    assert main(["reconcile", "--stack", STACK_NAME]) == 0
+    out = capsys.readouterr().out
+    for organization in ("contoso", "fabrikam"):
+        assert f"{organization}: 1 ledger entries, no difference\n" in out
+    take_a_cent(moto_stack, "fabrikam")
+    assert main(["reconcile", "--stack", STACK_NAME]) == 1
 
 
 def test_a_difference_is_named_with_its_entries_and_is_exit_code_1(

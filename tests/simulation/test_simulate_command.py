@@ -10,7 +10,7 @@ import pytest
 from planted_bugs import rearmed_on_every_call
 
 from perminute_local.cli import main
-from perminute_local.simulation import command
+from perminute_local.simulation import command, shrinking
 from perminute_local.simulation.command import command_of, faults_named, items_named
 from perminute_local.simulation.faults import ALL_FAULTS, Fault
 from perminute_local.simulation.world import Over, World
@@ -61,7 +61,10 @@ def test_a_world_that_breaks_is_told_with_the_shortest_history_found(
     assert repeated["lines"] == shortest["lines"]
 
 
-def test_a_world_that_breaks_is_told_to_people(capsys: CaptureFixture[str]) -> None:
+def test_a_world_that_breaks_is_told_to_people(
+    capsys: CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shrinking, "MOST_RUNS", 5)  # how short it becomes is seen above
     with rearmed_on_every_call():
         assert main(["simulate", "--seed", "5", "--events", "120"]) == 1
     printed = capsys.readouterr().out
