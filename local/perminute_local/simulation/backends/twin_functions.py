@@ -163,7 +163,6 @@ def _twins_for_adapters(shared: SharedTwins) -> Iterator[None]:
         DynamoDBBookChecks=_always(through(shared.checks)),
         DynamoDBBooks=_always(through(InMemoryBooks(shared.store))),
         DynamoDBCalls=_always(through(InMemoryCalls(shared.store))),
-        DynamoDBPostings=_always(through(InMemoryPostings(shared.store))),
         DynamoDBCallsUnderWay=_always(store),
         DynamoDBDigests=_always(through(InMemoryDigests(shared.store))),
         DynamoDBPostings=_always(through(InMemoryPostings(shared.store))),
