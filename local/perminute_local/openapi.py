@@ -46,6 +46,7 @@ _FAILURES = {
     HTTPStatus.SERVICE_UNAVAILABLE: "It could not be processed now: send it again unchanged.",
 }
 _OF_BODIES = (HTTPStatus.CONFLICT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+_TOO_MANY_CALLS = "There are more calls than one answer contains: ask for a shorter period."
 _NOT_MODIFIED = "It is what `If-None-Match` names: nothing has changed but `asOf.at`."
 
 
@@ -143,6 +144,9 @@ def _operation(endpoint: Endpoint[Message], components: dict[str, Any]) -> dict[
     }
     if is_report:
         operation["responses"]["304"] = {"description": _NOT_MODIFIED}
+    if endpoint.answers is CsvDocument:
+        too_many = {"description": _TOO_MANY_CALLS, "content": _json(ErrorDocument)}
+        operation["responses"]["413"] = too_many
     if not asks:
         operation["requestBody"] = {"required": True, "content": _json(endpoint.reads)}
     return operation
