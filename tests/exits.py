@@ -275,7 +275,9 @@ def reported(text: str) -> str:
     console = Console(file=written, width=20_000)
     for name, answer in answers_of_reports(text).items():
         question = Question(name, text, {"month": "2026-11"})
-        console.print(*REPORTS[name].tables(question, answer), sep="\n")
+        tables = REPORTS[name].tables
+        assert tables is not None
+        console.print(*tables(question, answer), sep="\n")
     return written.getvalue()
 
 

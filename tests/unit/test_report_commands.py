@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from report_answers import FIGURES, call
 from report_stack import AS_OF, refuse, stack_that
 
+from perminute.domain.values.times import format_instant
 from perminute_local.cli import main
 
 if TYPE_CHECKING:
@@ -278,3 +280,76 @@ def test_a_report_is_of_a_stack_or_of_a_folder(
     assert main(["balance", "--organization", "contoso", *sources]) == 2
     message = "needs either --stack NAME, or --replay DIR for a folder of events"
     assert capsys.readouterr().err == f"perminute: {message}\n"
+
+
+STATEMENT = ["statement", *CONTOSO, "--month", "2026-11"]
+
+
+@pytest.mark.parametrize("words", [["--csv"], ["--format", "csv"]])
+def test_the_function_itself_writes_a_statement_as_csv(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    written = "\ufeffentry,at\r\n000000000001,2026-11-01T08:00:00Z\r\n"
+    stack = stack_that(monkeypatch, lambda _: {"asOf": AS_OF, "csv": written})
+    assert main([*STATEMENT, "--basis", "stated", *words]) == 0
+    assert capfdbinary.readouterr().out.decode("utf-8") == written
+    assert stack.asked == [
+        {
+            "operation": "statement",
+            "organizationId": "contoso",
+            "month": "2026-11",
+            "basis": "stated",
+            "format": "csv",
+        }
+    ]
+
+
+def test_the_export_of_a_month_is_csv_without_being_asked_for(
+    monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    stack_that(monkeypatch, lambda _: {"asOf": AS_OF, "csv": "\ufeffUsageId\r\n"})
+    assert main(["pstn-usage", *CONTOSO, "--month", "2026-11"]) == 0
+    assert capfdbinary.readouterr().out.decode("utf-8") == "\ufeffUsageId\r\n"
+
+
+def test_what_does_not_agree_with_what_is_recorded_is_exit_code_1(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    document = {"asOf": AS_OF, "callId": "c-1", "sentences": [], "agrees": True}
+    stack_that(monkeypatch, lambda _: document)
+    assert main(["explain", "c-1", *CONTOSO]) == 0
+    document["agrees"] = False
+    assert main(["explain", "c-1", *CONTOSO]) == 1
+
+
+def test_an_export_that_is_too_large_is_read_in_parts_of_one_state(
+    monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    ends = [datetime(2026, 11, 2, 15, second, tzinfo=UTC) for second in range(5)]
+
+    def answer(asked: dict[str, Any]) -> dict[str, Any]:
+        since, until = asked.get("from", "2026-11-01"), asked.get("to", "2026-12-01")
+        found = [n for n, at in enumerate(ends) if since <= format_instant(at) < until]
+        if len(found) > 2:
+            return {"error": "tooLarge", "message": "ask for parts"}
+        # Each part is answered later, when more was charged.
+        as_of = {**AS_OF, "version": asked.get("version", 400 + len(stack.asked))}
+        rows = "".join(f"{number},{as_of['version']}\r\n" for number in found)
+        return {"asOf": as_of, "csv": f"\ufeffUsageId,version\r\n{rows}"}
+
+    stack = stack_that(monkeypatch, answer)
+    assert main(["pstn-usage", *CONTOSO, "--month", "2026-11"]) == 0
+    first, *rows = capfdbinary.readouterr().out.decode().splitlines()
+    assert first == "\ufeffUsageId,version"
+    (version,) = {row.partition(",")[2] for row in rows}
+    assert rows == [f"{number},{version}" for number in range(5)]
+
+
+def test_an_instant_with_more_calls_than_an_answer_may_have_ends_the_search(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stack_that(monkeypatch, lambda _: {"error": "tooLarge", "message": "ask for parts"})
+    assert main(["pstn-usage", *CONTOSO, "--month", "2026-11"]) == 2
+    assert capsys.readouterr().err == (
+        "perminute: the report pstn-usage of contoso was not made: ask for parts\n"
+    )

@@ -24,7 +24,9 @@ NOVEMBER = {"from": "2026-11-01", "to": "2026-12-01"}
 def shown(capsys: pytest.CaptureFixture[str]) -> Callable[..., Shown]:
     def show(report: str, answer: dict[str, Any], **parameters: Any) -> Shown:
         question = Question(report, "contoso", parameters)
-        write_tables(REPORTS[report].tables(question, answer))
+        tables = REPORTS[report].tables
+        assert tables is not None
+        write_tables(tables(question, answer))
         lines = capsys.readouterr().out.splitlines()
         return [line.rstrip() for line in lines if line.strip(" ─")]
 
@@ -288,6 +290,90 @@ def test_nothing_is_forecast_of_too_little(shown: Callable[..., Shown]) -> None:
         "contoso: forecast",
         "Too little is known for a forecast: 6 days, 6 of them with cost. It takes 7 days, 3 of "
         "them with cost.",
+        "As of 2026-11-02 18:00:00 UTC (version 412).",
+    ]
+
+
+STATEMENT: dict[str, Any] = {
+    "asOf": AS_OF,
+    "month": "2026-11",
+    "basis": "now",
+    "statedAt": "2026-12-04T00:00:00Z",
+    "currency": "USD",
+    "opening": "100",
+    "closing": "1086.5",
+    "sums": {"purchase": "1000", "charge": "-12", "expiry": "-4.5", "adjustment": "3"},
+    "usage": figures(3, 3_600, "10.25", "12"),
+    "byLegType": [{"legType": "dialOut", **figures(3, 3_600, "10.25", "12")}],
+    "byCountry": [{"country": None, **figures(3, 3_600, "10.25", "12")}],
+    "byOrganizer": [{"organizerId": "adele", **figures(3, 3_600, "10.25", "12")}],
+    "bridge": {"charged": "12", "forOtherMonths": "2.5", "bookedLater": "0.75", "usage": "10.25"},
+    "lots": [
+        {"purchaseId": "po-1", "bought": "1000", "used": "12", "expired": "0", "adjusted": "3"}
+    ],
+    "debt": "0",
+    "changedCalls": 3,
+    "changed": [
+        {
+            "callId": "c-1",
+            "stated": {"outcome": "notEntitled", "charge": "0"},
+            "now": {"outcome": "charged", "charge": "9.625"},
+        },
+        {"callId": "c-2", "stated": None, "now": {"outcome": "pooled", "charge": "0"}},
+    ],
+    "agrees": True,
+    "differences": [],
+}
+
+
+def test_a_statement_leads_from_balance_to_balance_and_to_the_cost_of_the_calls(
+    shown: Callable[..., Shown],
+) -> None:
+    assert shown("statement", STATEMENT) == [
+        "contoso: statement of 2026-11, as it is now",
+        "  credit                          USD",
+        "  balance before the month     100.00",
+        "  purchases                  1,000.00",
+        "  charges of calls             -12.00",
+        "  expired                       -4.50",
+        "  adjustments                    3.00",
+        "  balance after the month    1,086.50",
+        "contoso: calls that ended in 2026-11, by type",
+        "  call       calls   billed min:s   pool min   charged USD   retail USD",
+        "  dial-out       3          60:00          0         10.25        12.00",
+        "  total          3          60:00          0         10.25        12.00",
+        "contoso: calls that ended in 2026-11, by country",
+        "  country   calls   billed min:s   pool min   charged USD   retail USD",
+        "  -             3          60:00          0         10.25        12.00",
+        "  total         3          60:00          0         10.25        12.00",
+        "contoso: calls that ended in 2026-11, by organizer",
+        "  organizer   calls   billed min:s   pool min   charged USD   retail USD",
+        "  adele           3          60:00          0         10.25        12.00",
+        "  total           3          60:00          0         10.25        12.00",
+        "contoso: from the ledger to the cost of the calls",
+        "  calls                                              USD",
+        "  charged for calls, by the entries of the month   12.00",
+        "  for calls of other months                        -2.50",
+        "  for calls of this month, booked in others         0.75",
+        "  cost of the calls that ended in the month        10.25",
+        "contoso: lots of credit in 2026-11",
+        "  lot      bought    used   expired   adjusted",
+        "  po-1   1,000.00   12.00      0.00       3.00",
+        "contoso: calls that changed since 2026-11 was stated",
+        "  call   as stated           charged   now       charged",
+        "  c-1    notEntitled            0.00   charged     9.625",
+        "  c-2    not in this month         -   pooled      0.000",
+        "1 more calls changed.",
+        "What is booked from 2026-12-04 00:00:00 UTC on is not in the month as it was stated.",
+        "Balances, entries and calls agree.",
+        "As of 2026-11-02 18:00:00 UTC (version 412).",
+    ]
+
+
+def test_a_statement_that_does_not_agree_says_in_what(shown: Callable[..., Shown]) -> None:
+    wrong = {"agrees": False, "differences": ["the calls cost 10.25, the bridge says 10"]}
+    assert shown("statement", {**STATEMENT, **wrong})[-2:] == [
+        "DOES NOT AGREE: the calls cost 10.25, the bridge says 10",
         "As of 2026-11-02 18:00:00 UTC (version 412).",
     ]
 

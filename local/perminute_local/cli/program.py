@@ -13,7 +13,16 @@ from perminute_local.cli.calls import quote, replay, simulate
 from perminute_local.cli.errors import report, wants_json
 from perminute_local.cli.parameters import Choice, CommandGroup, examples, json_option
 from perminute_local.cli.rates import rates
-from perminute_local.cli.reports import balance, calls, explain, forecast, ledger, usage
+from perminute_local.cli.reports import (
+    balance,
+    calls,
+    explain,
+    forecast,
+    ledger,
+    pstn_usage,
+    statement,
+    usage,
+)
 from perminute_local.cli.stack import dlq, doctor, graph, reconcile
 from perminute_local.terminal import remark, write_json
 
@@ -72,7 +81,7 @@ def program() -> None:
 
 _COMMANDS: tuple[click.Command, ...] = (
     *(quote, rates, replay, simulate, reconcile, dlq, doctor, graph),
-    *(balance, usage, calls, explain, ledger, forecast),
+    *(balance, usage, calls, explain, ledger, statement, pstn_usage, forecast),
     *(credit, license_, user, organization, completion),
 )
 for command in _COMMANDS:

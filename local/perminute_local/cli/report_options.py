@@ -80,6 +80,7 @@ PERIOD = (
     FROM(required=True, help="from this date or time on, UTC"),
     TO(required=True, help="before this date or time, UTC"),
 )
+MONTH = click.option("--month", required=True, type=MONTH_TYPE, help="of this month, UTC")
 GROUP_BY = click.option(
     "--group-by",
     "groupBy",
@@ -114,6 +115,12 @@ PAGES = (
     click.option("--cursor", metavar="TEXT", help="continue where an answer says next"),
 )
 CSV = _form("--csv", Form.CSV, "write CSV for spreadsheets instead of text")
+FORMAT = click.option(
+    "--format",
+    "named_form",
+    type=Choice([form.value for form in Form]),
+    help="the form by its name",
+)
 _JSON = _form("--json", Form.JSON, "write one JSON document instead of text")
 
 
@@ -131,6 +138,7 @@ def shows(report: str, *options: Option) -> Callable[[Callable[..., Parameters]]
             stack: str | None,
             folder: Path | None,
             form: Form | None,
+            named_form: str | None = None,
             limit: int | None = None,
             **stated: object,
         ) -> int:
@@ -142,7 +150,7 @@ def shows(report: str, *options: Option) -> Callable[[Callable[..., Parameters]]
             from perminute_local.reports.source import Question
 
             question = Question(report, organization, parameters(**stated))
-            return show_from(source, question, form or Form.TEXT, at_most=limit)
+            return show_from(source, question, form or Form(named_form or Form.TEXT), at_most=limit)
 
         return _with((*_SUBJECT, *options, _JSON), command)
 

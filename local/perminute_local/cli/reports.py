@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from perminute_local.cli.parameters import COUNT, ReportGroup, examples
+from perminute_local.cli.parameters import COUNT, Choice, ReportGroup, examples
 from perminute_local.cli.report_options import (
     CSV,
     FILTERS,
+    FORMAT,
     FROM,
     GROUP_BY,
+    MONTH,
     MONTH_TYPE,
     PAGES,
     PERIOD,
@@ -99,6 +101,42 @@ def explain(*, call: str) -> Parameters:
 )
 def ledger(**parameters: object) -> Parameters:
     """List the entries that moved the balance."""
+    return parameters
+
+
+@click.command(
+    epilog=examples(
+        f"perminute statement {_CONTOSO} --month 2026-11",
+        f"perminute statement {_CONTOSO} --month 2026-11 --basis stated --format csv",
+    )
+)
+@shows(
+    "statement",
+    MONTH,
+    click.option(
+        "--basis",
+        type=Choice(["now", "stated"]),
+        help="as it is now, or as it was three days after the month (default: now)",
+    ),
+    CSV,
+    FORMAT,
+)
+def statement(**parameters: object) -> Parameters:
+    """State the credit and the calls of a month.
+
+    CSV has a line for each entry of the ledger. Exit code 1: the statement does not agree with
+    what is recorded.
+    """
+    return parameters
+
+
+@click.command("pstn-usage", epilog=examples(f"perminute pstn-usage {_CONTOSO} --month 2026-11"))
+@shows("pstn-usage", MONTH)
+def pstn_usage(**parameters: object) -> Parameters:
+    """Write a month's calls as Microsoft's export does.
+
+    It is CSV with the 20 columns of the PSTN usage report of Teams.
+    """
     return parameters
 
 

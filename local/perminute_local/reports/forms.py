@@ -11,4 +11,3 @@ class Form(StrEnum):
     TEXT = "text"
     JSON = "json"
     CSV = "csv"
-    HTML = "html"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from perminute_local.reports import calls, explanation, forecast, ledger, overview, usage
+from perminute_local.reports import calls, explanation, forecast, ledger, overview, statement, usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 class Report(NamedTuple):
     """How a report is written."""
 
-    tables: Callable[[Question, Answer], Iterator[RenderableType]]
+    tables: Callable[[Question, Answer], Iterator[RenderableType]] | None  # None: it is CSV only
     items: str = ""  # the field of the answer with what is a row of a CSV file, if there is one
     columns: Callable[[Answer], Sequence[str]] = tuple  # fields of an item, in their order
     has_pages: bool = False
+    makes_csv: bool = False  # the function writes the file itself, with the parameter `format`
 
 
 REPORTS = {
@@ -29,5 +30,7 @@ REPORTS = {
     "calls": Report(calls.tables, "calls", lambda _: calls.CSV_COLUMNS, has_pages=True),
     "explanation": Report(explanation.tables),
     "ledger": Report(ledger.tables, "entries", lambda _: ledger.CSV_COLUMNS, has_pages=True),
+    "statement": Report(statement.tables, makes_csv=True),
+    "pstn-usage": Report(None, makes_csv=True),
     "forecast": Report(forecast.tables, "path", lambda _: forecast.CSV_COLUMNS),
 }

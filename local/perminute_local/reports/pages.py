@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from perminute.domain.pools.pools import Month
+from perminute.domain.values.times import format_instant
 from perminute_local.replay.sorted_on_disk import SortedOnDisk
+from perminute_local.reports.source import TooLarge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from datetime import datetime
 
     from perminute_local.reports.source import Answer, Question, Reports
 
@@ -41,6 +45,42 @@ def read_listing(
             if cursor is None or count == at_most:
                 return {**first, "next": cursor}, listing
             question = question.with_parameters(cursor=cursor)
+
+
+def read_parts(reports: Reports, question: Question) -> tuple[Answer, SortedOnDisk[str]]:
+    """Return the first answer, and a CSV file of a month in parts, which are in a temporary file.
+
+    A period with more calls than one answer may have is halved, as often as needed.
+    """
+    month = Month.parse(str(question.parameters["month"]))
+    answers = _answers(reports, question, month.start, month.end)
+    texts, first = SortedOnDisk[str](), next(answers)
+    texts.add("", "", first["csv"])
+    with _progress("reading parts") as show_count:
+        for answer in answers:
+            # Each part has the header.
+            texts.add("", "", answer["csv"].partition("\r\n")[2])
+            show_count(len(texts))
+    return first, texts
+
+
+def _answers(
+    reports: Reports, question: Question, since: datetime, until: datetime
+) -> Iterator[Answer]:
+    try:
+        answer = reports.ask(question)
+    except TooLarge:
+        middle = since + (until - since) / 2
+        if not since < middle < until:
+            raise
+        for begin, end in (since, middle), (middle, until):
+            period = {"month": None, "from": format_instant(begin), "to": format_instant(end)}
+            for answer in _answers(reports, question.with_parameters(**period), begin, end):
+                # All parts show the state of the first.
+                question = question.with_parameters(version=answer["asOf"]["version"])
+                yield answer
+    else:
+        yield answer
 
 
 @contextmanager

@@ -12,16 +12,15 @@ from perminute_local.reports.folder import replayed_reports
 from perminute_local.reports.forms import Form
 from perminute_local.reports.kinds import REPORTS
 from perminute_local.reports.layout import as_of
-from perminute_local.reports.pages import read_listing
+from perminute_local.reports.pages import read_listing, read_parts
 from perminute_local.reports.source import StackReports
 from perminute_local.tables import write_tables
 from perminute_local.terminal import remark, write_json, write_large_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from perminute_local.reports.layout import Row
+    from perminute_local.reports.kinds import Report
     from perminute_local.reports.source import Answer, Question, Reports
 
 
@@ -40,29 +39,39 @@ def show_from(
 
 
 def show(reports: Reports, question: Question, form: Form, *, at_most: int | None = None) -> int:
-    """Write a report; returns the exit code, which is 1 if what it is about is not known.
+    """Write a report; returns the exit code.
 
-    Of a listing all items are written, or `at_most` so many.
+    It is 1 if what the report is about is not known, or the report says that it does not agree
+    with what is recorded. Of a listing all items are written, or `at_most` so many.
     """
     report = REPORTS[question.report]
+    answer = _read(reports, question, report, form, at_most)
+    if "error" in answer:
+        return _not_found(answer, form)
+    if form is Form.JSON:
+        write_large_json(answer)
+    elif form is Form.CSV or report.tables is None:
+        _write_csv(report, answer)
+        remark(as_of(answer).plain)
+    else:
+        write_tables(report.tables(question, _with_lists(answer)))
+    return 0 if answer.get("agrees", True) is True else 1
+
+
+def _read(
+    reports: Reports, question: Question, report: Report, form: Form, at_most: int | None
+) -> Answer:
     if report.has_pages:
         if form is Form.TEXT and question.report == "calls":
             at_most = at_most or SHOWN
         answer, items = read_listing(reports, question, report.items, at_most=at_most)
-        answer[report.items] = items if form is Form.CSV else iter(items)
-    else:
-        answer = reports.ask(question)
-    if "error" in answer:
-        return _not_found(answer, form)
-    match form:
-        case Form.JSON:
-            write_large_json(answer)
-        case Form.CSV:
-            write_rows(report.columns(answer), answer[report.items])
-            remark(as_of(answer).plain)
-        case _:
-            write_tables(report.tables(question, _with_lists(answer)))
-    return 0
+        return {**answer, report.items: iter(items)}
+    if report.tables is None:
+        answer, parts = read_parts(reports, question)
+        return {**answer, "csv": "".join(parts) if form is Form.JSON else iter(parts)}
+    if report.makes_csv and form is Form.CSV:
+        question = question.with_parameters(format="csv")
+    return reports.ask(question)
 
 
 def _with_lists(answer: Answer) -> Answer:
@@ -76,12 +85,16 @@ def _not_found(answer: Answer, form: Form) -> int:
     return 1
 
 
-def write_rows(columns: Sequence[str], rows: Iterable[Row]) -> None:
-    """Write a CSV file to standard output, row by row."""
-    # In UTF-8 and with its own line ends, whatever the console has.
+def _write_csv(report: Report, answer: Answer) -> None:
+    # In UTF-8 and with the line ends of CSV, whatever the console has.
     stream = TextIOWrapper(sys.stdout.buffer, encoding="utf-8", newline="", write_through=True)
     try:
-        write_csv(stream, columns, ([_cell(row[name]) for name in columns] for row in rows))
+        if report.makes_csv:
+            stream.writelines(answer["csv"])
+        else:
+            names = report.columns(answer)
+            rows = ([_cell(item[name]) for name in names] for item in answer[report.items])
+            write_csv(stream, names, rows)
     finally:
         stream.detach()
 

@@ -31,6 +31,10 @@ _NAMES = {"organizationId": "--organization", "callId": "CALL", "answer": "the a
 """How the command line calls what is refused, if no option is named after it."""
 
 
+class TooLarge(AwsFailed):
+    """The answer would be larger than a function may answer; parts of it may be asked for."""
+
+
 class Question(NamedTuple):
     """Which report of an organization is asked for, with the parameters of the API."""
 
@@ -98,9 +102,9 @@ def checked(answer: Answer, question: Question) -> Answer:
             return answer
         case {"error": "invalid", "message": message}:
             raise WrongCall(_in_words_of_options(str(message), question))
-        case {"error": _, "message": message}:
+        case {"error": error, "message": message}:
             msg = f"{question} was not made: {message}"
-            raise AwsFailed(msg)
+            raise (TooLarge if error == "tooLarge" else AwsFailed)(msg)
     return answer
 
 

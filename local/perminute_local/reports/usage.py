@@ -45,19 +45,21 @@ def tables(question: Question, answer: Answer) -> Iterator[RenderableType]:
     heading = f"{question.organization_id}: usage {period(question.parameters)}"
     first = {next(iter(keys)): "total"} if keys else {}
     total = {**dict.fromkeys(keys, ""), **first, **answer["total"]}
-    yield table_of(heading, {**keys, **_figures(answer)}, answer["rows"] if keys else [], total)
+    yield table_of(
+        heading, {**keys, **figures(answer.get("currency"))}, answer["rows"] if keys else [], total
+    )
     yield as_of(answer)
     yield from omitted(answer)
     if days := answer["mayChange"]:
         yield plain(f"May still change: {days_in_words(days)}.")
 
 
-def _figures(answer: Answer) -> dict[str, Column]:
-    currency = answer.get("currency") or ""
+def figures(currency: str | None) -> dict[str, Column]:
+    """Return the columns of what is added up over calls."""
     return {
         "calls": count("calls"),
         "billedSeconds": minutes("billed min:s"),
         "poolMinutes": count("pool min"),
-        "charge": money(f"charged {currency}".strip()),
-        "retailCost": money(f"retail {currency}".strip()),
+        "charge": money(f"charged {currency or ''}".strip()),
+        "retailCost": money(f"retail {currency or ''}".strip()),
     }
