@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import pytest
 from hypothesis import given
@@ -20,6 +20,7 @@ from perminute.api.reports.parameters import (
 from perminute.domain.errors import Refused
 from perminute.domain.pools.pools import Month
 from perminute.domain.reporting.periods import Period
+from perminute.fields import about
 
 if TYPE_CHECKING:
     Color: TypeAlias = str
@@ -28,7 +29,7 @@ else:
 
 
 class Query(PeriodQuery, frozen=True, kw_only=True):
-    colors: tuple[Color, ...] = ()
+    colors: Annotated[tuple[Color, ...], about("A description is not the type.")] = ()
     limit: int | None = None
 
 

@@ -8,7 +8,16 @@ from __future__ import annotations
 import json
 import re
 from datetime import UTC, date, datetime, time, timedelta
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeAlias, TypeVar, get_origin
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    NamedTuple,
+    TypeAlias,
+    TypeVar,
+    get_args,
+    get_origin,
+)
 
 from msgspec import field
 from msgspec.structs import fields
@@ -189,12 +198,17 @@ def read_parameters(sent: Mapping[str, object], reads: type[Q], *, from_text: bo
 
     A list is one of JSON in a body, and text with commas in a query; one value is a list of one.
     """
-    lists = {known.encode_name for known in fields(reads) if get_origin(known.type) is tuple}
+    lists = {known.encode_name for known in fields(reads) if _is_list(known.type)}
     values = {
         name: _listed(value, from_text=from_text) if name in lists else value
         for name, value in sent.items()
     }
     return read_message(values, reads, called="parameters", from_text=from_text, quote=quoted)
+
+
+def _is_list(kind: Any) -> bool:  # noqa: ANN401 - any type
+    # A description surrounds the type.
+    return get_origin(get_args(kind)[0] if get_origin(kind) is Annotated else kind) is tuple
 
 
 def _listed(value: object, *, from_text: bool) -> object:
