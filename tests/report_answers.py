@@ -67,6 +67,7 @@ def answers(text: str) -> dict[str, dict[str, Any]]:
         "explanation": {"asOf": AS_OF, "callId": text, "sentences": [text], "agrees": True},
         "ledger": {
             "asOf": AS_OF,
+            "currency": "USD",
             "entries": [
                 {
                     "entryId": "000000000001",

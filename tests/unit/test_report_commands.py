@@ -353,3 +353,20 @@ def test_an_instant_with_more_calls_than_an_answer_may_have_ends_the_search(
     assert capsys.readouterr().err == (
         "perminute: the report pstn-usage of contoso was not made: ask for parts\n"
     )
+
+
+def test_retail_costs_in_other_currencies_have_a_column_of_their_own(
+    monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    others = {"otherRetailCosts": {"EUR": "2.5", "GBP": "1"}}
+    total: dict[str, Any] = {**FIGURES, **others}
+    rows = [{"country": "IT", **total}, {"country": None, **FIGURES}]
+    answer = {**NO_USAGE, "groupBy": ["country"], "rows": rows, "total": total}
+    stack_that(monkeypatch, lambda _: answer)
+    assert main([*USAGE, "--group-by", "country", "--csv"]) == 0
+    assert capfdbinary.readouterr().out.decode("utf-8-sig").splitlines() == [
+        "country,calls,connectedSeconds,billedSeconds,poolMinutes,charge,retailCost,"
+        "otherRetailCosts",
+        "IT,2,1190,1230,0,1234.5,1234.5,EUR 2.5; GBP 1",
+        ",2,1190,1230,0,1234.5,1234.5,",
+    ]

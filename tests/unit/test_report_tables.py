@@ -156,7 +156,10 @@ def test_usage_is_a_line_for_each_group_and_a_total(shown: Callable[..., Shown])
             {"organizerId": "adele", "legType": "dialOut", **figures(1200, 72_030, "1234.5", "2")},
             {"organizerId": "\x1b[1m", "legType": "tollDialIn", **figures(1, 0, "0", None)},
         ],
-        "total": figures(1201, 72_030, "1234.5", "1500.0625"),
+        "total": {
+            **figures(1201, 72_030, "1234.5", "1500.0625"),
+            "otherRetailCosts": {"EUR": "1234.5"},
+        },
         "mayChange": ["2026-11-01", "2026-11-02", "2026-11-04"],
         "omits": ["free"],
     }
@@ -168,6 +171,7 @@ def test_usage_is_a_line_for_each_group_and_a_total(shown: Callable[..., Shown])
         "  total                      1,201       1,200:30          0      1,234.50   1,500.0625",
         "As of 2026-11-02 18:00:00 UTC (version 412).",
         "Left out: free calls (by app, not answered, in ad-hoc meetings).",
+        "Not added up: retail 1,234.50 EUR.",
         "May still change: 2026-11-01 to 2026-11-02, 2026-11-04.",
     ]
 
@@ -234,15 +238,16 @@ def test_the_ledger_has_a_line_for_each_entry_and_their_sum(shown: Callable[...,
         "lots": [{"purchaseId": "po-1", "amount": "-0.0625"}],
         "calls": ["c-1", "c-2"],
     }
-    answer = {"asOf": AS_OF, "entries": [bought, {**bought, **paid}], "next": None}
+    entries = [{**bought, **paid}, bought]
+    answer = {"asOf": AS_OF, "currency": "USD", "entries": entries, "next": None}
     lines = [
-        "contoso: ledger of 2026-11",
-        "  entry          at (UTC)              type           amount      balance   calls"
+        "contoso: ledger of 2026-11, the last first",
+        "  entry          at (UTC)              type       amount USD      balance   calls"
         "   lots           cause",
-        "  000000000001   2026-11-01 08:00:00   purchase   1,000.0000   1,000.0000       0"
-        "   po-1 1000      po-1",
         "  000000000002   2026-11-01 08:00:00   charge        -0.0625     999.9375       2"
         "   po-1 -0.0625   -",
+        "  000000000001   2026-11-01 08:00:00   purchase   1,000.0000   1,000.0000       0"
+        "   po-1 1000      po-1",
         "  total                                             999.9375                    2",
         "As of 2026-11-02 18:00:00 UTC (version 412).",
     ]
@@ -251,7 +256,7 @@ def test_the_ledger_has_a_line_for_each_entry_and_their_sum(shown: Callable[...,
     assert shown("ledger", {**answer, "next": "more"}, month="2026-11")[-3:] == [
         lines[3],
         lines[-1],
-        "These are 2 entries: --limit N shows more, --csv writes all.",
+        "These are the last 2: --limit N shows more, --csv writes all.",
     ]
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from perminute.domain.credit.ledger import EntryType
 from perminute_local.cli.parameters import COUNT, Choice, ReportGroup, examples
 from perminute_local.cli.report_options import (
     CSV,
@@ -96,6 +97,9 @@ def explain(*, call: str) -> Parameters:
     click.option("--month", type=MONTH_TYPE, help="of this month, UTC"),
     FROM(help="or from this date or time on, UTC"),
     TO(help="before this date or time, UTC"),
+    click.option(
+        "--type", type=Choice([one.value for one in EntryType]), help="only entries of this type"
+    ),
     *PAGES,
     CSV,
 )

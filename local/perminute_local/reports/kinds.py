@@ -26,7 +26,7 @@ class Report(NamedTuple):
 
 REPORTS = {
     "overview": Report(overview.tables),
-    "usage": Report(usage.tables, "rows", lambda answer: (*answer["groupBy"], *usage.FIGURES)),
+    "usage": Report(usage.tables, "rows", usage.csv_columns),
     "calls": Report(calls.tables, "calls", lambda _: calls.CSV_COLUMNS, has_pages=True),
     "explanation": Report(explanation.tables),
     "ledger": Report(ledger.tables, "entries", lambda _: ledger.CSV_COLUMNS, has_pages=True),

@@ -34,11 +34,13 @@ def tables(question: Question, answer: Answer) -> Iterator[RenderableType]:
     entries = [
         {**one, "count": len(one["calls"]), "paid": _lots(one["lots"])} for one in answer["entries"]
     ]
-    heading = f"{question.organization_id}: ledger {period(question.parameters)}"
-    yield table_of(heading, COLUMNS, entries, None if answer["next"] else _total(entries))
+    heading = f"{question.organization_id}: ledger {period(question.parameters)}, the last first"
+    header = f"amount {answer['currency'] or ''}".strip()
+    columns = {**COLUMNS, "amount": money(header)}
+    yield table_of(heading, columns, entries, None if answer["next"] else _total(entries))
     yield as_of(answer)
     if answer["next"]:
-        yield plain(f"These are {len(entries)} entries: --limit N shows more, --csv writes all.")
+        yield plain(f"These are the last {len(entries)}: --limit N shows more, --csv writes all.")
 
 
 def _total(entries: Sequence[Row]) -> Row:

@@ -93,7 +93,7 @@ def _write_csv(report: Report, answer: Answer) -> None:
             stream.writelines(answer["csv"])
         else:
             names = report.columns(answer)
-            rows = ([_cell(item[name]) for name in names] for item in answer[report.items])
+            rows = ([_cell(item.get(name)) for name in names] for item in answer[report.items])
             write_csv(stream, names, rows)
     finally:
         stream.detach()
@@ -103,6 +103,8 @@ def _cell(value: Any) -> str | int | None:  # noqa: ANN401 - whatever a field co
     match value:
         case list():
             return "; ".join(_part(one) for one in value)
+        case dict():
+            return "; ".join(f"{name} {one}" for name, one in value.items())
         case None | int() | str():
             return value
     return str(value)

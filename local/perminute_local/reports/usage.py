@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from perminute_local.reports.layout import (
     Column,
+    amount,
     as_of,
     count,
     days_in_words,
@@ -37,6 +38,13 @@ KEYS = {
 """What usage can be grouped by."""
 FIGURES = ("calls", "connectedSeconds", "billedSeconds", "poolMinutes", "charge", "retailCost")
 """What is added up, in the order of the columns of a CSV file."""
+OTHERS = "otherRetailCosts"
+"""Retail costs in other currencies than the credit's, which are never added to those in it."""
+
+
+def csv_columns(answer: Answer) -> tuple[str, ...]:
+    """Return what a row is grouped by, and what is added up."""
+    return (*answer["groupBy"], *FIGURES, *([OTHERS] if OTHERS in answer["total"] else ()))
 
 
 def tables(question: Question, answer: Answer) -> Iterator[RenderableType]:
@@ -50,6 +58,8 @@ def tables(question: Question, answer: Answer) -> Iterator[RenderableType]:
     )
     yield as_of(answer)
     yield from omitted(answer)
+    for currency, cost in answer["total"].get(OTHERS, {}).items():
+        yield plain(f"Not added up: retail {amount(cost)} {currency}.")
     if days := answer["mayChange"]:
         yield plain(f"May still change: {days_in_words(days)}.")
 

@@ -1,0 +1,50 @@
+"""docs/reports.md shows what its commands print about the day of the demo."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from perminute_local.cli import main
+from perminute_local.reports import show
+from perminute_local.reports.folder import replayed_reports
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from perminute_local.reports.source import Reports
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "reports.md").read_text()
+EXAMPLES = dict(re.findall(r"```console\n\$ perminute (.*?)\n(.*?)```", PAGE, re.DOTALL))
+LEFT_OUT = "…"
+
+
+@pytest.fixture(scope="module")
+def day() -> Iterator[Reports]:
+    """The day, replayed once for all examples."""
+    with replayed_reports(ROOT / "examples" / "day") as reports:
+        yield reports
+
+
+@pytest.mark.parametrize("words", EXAMPLES)
+def test_an_example_shows_what_its_command_prints(
+    words: str,
+    day: Reports,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(show, "replayed_reports", lambda _: nullcontext(day))
+    assert main(shlex.split(words)) == 0
+    printed = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    shown = EXAMPLES[words].splitlines()
+    if LEFT_OUT in shown:
+        place = shown.index(LEFT_OUT)
+        rest = len(shown) - place - 1
+        printed[place : len(printed) - rest] = [LEFT_OUT]
+    assert printed == shown
