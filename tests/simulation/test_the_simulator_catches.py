@@ -14,6 +14,7 @@ import planted_bugs
 import planted_digest_bugs
 import planted_event_bugs
 import planted_lot_bugs
+import planted_posting_bugs
 import planted_rate_card_bugs
 import pytest
 from planted_adapter_bugs import ADAPTER_BUGS
@@ -28,6 +29,7 @@ from planted_bugs import (
 from planted_digest_bugs import DIGEST_BUGS
 from planted_event_bugs import EVENT_BUGS
 from planted_lot_bugs import LOT_BUGS
+from planted_posting_bugs import POSTING_BUGS
 from planted_rate_card_bugs import RATE_CARD_BUGS
 
 from perminute.application.side_by_side import in_order
@@ -93,7 +95,7 @@ ALL_BUGS: dict[Callable[[], AbstractContextManager[None]], set[str]] = {
     **BUGS,
     **{
         bug: {promise}
-        for bugs in (DIGEST_BUGS, EVENT_BUGS, LOT_BUGS, RATE_CARD_BUGS)
+        for bugs in (DIGEST_BUGS, EVENT_BUGS, LOT_BUGS, POSTING_BUGS, RATE_CARD_BUGS)
         for bug, promise in bugs.items()
     },
 }
@@ -188,6 +190,7 @@ def test_each_bug_that_is_planted_is_looked_for() -> None:
     assert set(bugs_in(planted_adapter_bugs)) == set(ADAPTER_BUGS)
     assert set(bugs_in(planted_digest_bugs)) == set(DIGEST_BUGS)
     assert set(bugs_in(planted_lot_bugs)) == set(LOT_BUGS)
+    assert set(bugs_in(planted_posting_bugs)) == set(POSTING_BUGS)
     assert set(bugs_in(planted_rate_card_bugs)) == set(RATE_CARD_BUGS)
     assert len({*BUGS, *EVENT_BUGS, *ADAPTER_BUGS}) >= 30
 

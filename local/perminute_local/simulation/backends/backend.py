@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pkgutil
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
 from functools import partial
 from importlib import import_module
 from itertools import count
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from perminute.application.correct_rates import RateCorrection
     from perminute.domain.authorization.reservations import Reservation
     from perminute.domain.credit.accounts import Account
+    from perminute.domain.credit.ledger import LedgerEntry
     from perminute.domain.credit.lots import Lot
     from perminute.domain.credit.transaction import EventIdentity, ProcessedEvent
     from perminute.domain.licensing.licensing import Licensing
@@ -28,7 +30,9 @@ if TYPE_CHECKING:
     from perminute.domain.rating.usage_record import Usage
     from perminute.domain.reconciliation.book_checks import BooksCheck
     from perminute.domain.reconciliation.reconciliation import Statement
+    from perminute.domain.reporting.postings import Revision, UsageList
     from perminute.ports.messaging import RunOrganization
+    from perminute.ports.postings import Postings
     from perminute_local.replay.lambda_runtime import LoadedFunction
     from perminute_local.stack import Stack
 
@@ -43,6 +47,7 @@ ORGANIZATIONS_PER_PAGE = 5
 """Organizations that a daily run lists at once, instead of a thousand."""
 WHOLE_WITHIN_DAYS = 3
 """Days within which all books of an organization are read."""
+_LONG_AGO, _FAR_AHEAD = datetime(2020, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 _PARTS_READ_AT_ONCE = 15
 """Entries and calls that one invocation adds up before it continues in a further message."""
 
@@ -68,11 +73,30 @@ def replaced_in_bootstrap(**replacements: Any) -> Iterator[None]:  # noqa: ANN40
         yield
 
 
+class Posted(NamedTuple):
+    """All that reports read of an organization."""
+
+    lists: Sequence[UsageList]
+    revisions: Sequence[Revision]
+    other_entries: Sequence[LedgerEntry]  # those that are in no list
+
+    @classmethod
+    def read(cls, postings: Postings, organization_id: str) -> Posted:
+        """Read it, whenever it was written."""
+        since, until = _LONG_AGO, _FAR_AHEAD
+        return cls(
+            list(postings.usage_lists(organization_id, since=since, until=until)),
+            list(postings.revisions(organization_id, since=since, until=until)),
+            list(postings.entries(organization_id, posted_since=since)),
+        )
+
+
 class Snapshot(NamedTuple):
     """All that is stored of an organization."""
 
     statement: Statement
     usages: Mapping[str, Usage]
+    posted: Posted
     expired: Sequence[Lot]
     reservations: Sequence[Reservation]
     licensing: Licensing

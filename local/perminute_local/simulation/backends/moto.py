@@ -33,6 +33,7 @@ from perminute.adapters.dynamodb.calls import DynamoDBCalls
 from perminute.adapters.dynamodb.counter_items import SPENDING, spending_of
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
+from perminute.adapters.dynamodb.postings import DynamoDBPostings
 from perminute.adapters.dynamodb.reratings import DynamoDBReratings
 from perminute.adapters.dynamodb.tables import Tables, connect
 from perminute.adapters.dynamodb.timelines import (
@@ -64,6 +65,7 @@ from perminute_local.simulation.backends.aws_writes import Answer, AwsWrites
 from perminute_local.simulation.backends.backend import (
     MAX_FACTS,
     WHOLE_WITHIN_DAYS,
+    Posted,
     Snapshot,
     in_pieces,
     replaced_in_bootstrap,
@@ -159,6 +161,7 @@ class Moto:
         return Snapshot(
             statement=credit.statement(organization_id),
             usages={one.call.call_id: one for one in calls if isinstance(one, Usage)},
+            posted=Posted.read(DynamoDBPostings(self._schema), organization_id),
             expired=credit.expired_lots(organization_id, since=_EPOCH),
             reservations=[one for one in calls if isinstance(one, Reservation)],
             licensing=store.licensing(organization_id, users)._replace(seats=store.seats(account)),

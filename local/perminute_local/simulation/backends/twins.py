@@ -18,6 +18,7 @@ from perminute.adapters.memory import (
     InMemoryBookChecks,
     InMemoryCalls,
     InMemoryDigests,
+    InMemoryPostings,
     InMemoryReratingQueue,
     InMemoryStore,
     ScheduledRedeliveries,
@@ -29,7 +30,7 @@ from perminute.adapters.messaging import work_body
 from perminute.application.correct_rates import CorrectRates
 from perminute.domain.credit.transaction import AccountChanged, Transaction
 from perminute.domain.errors import Contended, Throttled, Unavailable
-from perminute_local.simulation.backends.backend import MAX_FACTS, Snapshot
+from perminute_local.simulation.backends.backend import MAX_FACTS, Posted, Snapshot
 from perminute_local.simulation.backends.rate_cards import SimulatedRateCards
 from perminute_local.simulation.backends.twin_functions import (
     SharedTwins,
@@ -147,6 +148,7 @@ class Twins:
         return Snapshot(
             statement=store.statement(organization_id),
             usages={usage.call.call_id: usage for usage in store.usages_of(organization_id)},
+            posted=Posted.read(InMemoryPostings(store), organization_id),
             expired=store.expired_lots(organization_id, since=_LONG_AGO),
             reservations=[
                 one for (name, _), one in store.under_way.items() if name == organization_id

@@ -30,6 +30,7 @@ from perminute_local.simulation.invariants.invariant import (
     everything_settles,
     invariant,
 )
+from perminute_local.simulation.invariants.postings import posted
 from perminute_local.simulation.invariants.same_second import earliest_copies
 
 if TYPE_CHECKING:
@@ -105,6 +106,7 @@ def books_of(organization_id: str, stored: Snapshot, now: datetime) -> Iterator[
         _have_a_currency(stored),
         everything_settles(*waiting),
         _reserved_by_calls(stored, now),
+        posted(stored),
     ):
         yield broken.of(organization_id)
 

@@ -1,0 +1,102 @@
+"""Bugs in what is posted for reports, each with the promise that it breaks."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+from unittest.mock import PropertyMock, patch
+
+from perminute.domain.credit import charging
+from perminute.domain.credit.ledger import LedgerEntry
+from perminute.domain.credit.transaction import Transaction
+from perminute.domain.credit.transaction_builder import TransactionBuilder
+from perminute.domain.rerating import corrections
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+    from typing import Any
+
+    from perminute.domain.reporting.postings import Posting
+
+
+@contextmanager
+def writing_no_revision() -> Iterator[None]:
+    """What is corrected replaces the record of its call, and nothing says what it was before."""
+    with patch.object(Transaction, "revision", PropertyMock(return_value=None)):
+        yield
+
+
+@contextmanager
+def listing_without_a_version_of_its_own() -> Iterator[None]:
+    """Calls that cost nothing are listed with the version of the transaction before."""
+    posting = Transaction._posting  # noqa: SLF001 - what is replaced
+
+    def former(transaction: Transaction, entry: LedgerEntry | None) -> Posting:
+        of_this = posting(transaction, entry)
+        return of_this if transaction.entries else of_this._replace(version=of_this.version - 1)
+
+    with patch.object(Transaction, "_posting", former):
+        yield
+
+
+@contextmanager
+def listing_late_charges_with_their_calls() -> Iterator[None]:
+    """The entry of a charge is in a list of its calls, however late it was posted."""
+    with patch.object(LedgerEntry, "is_listed_with", lambda *_: True):
+        yield
+
+
+@contextmanager
+def posting_entries_at_their_own_time() -> Iterator[None]:
+    """An entry does not say that its event came late."""
+    enter = TransactionBuilder.enter
+
+    def at_once(builder: TransactionBuilder, *parts: Any, **more: Any) -> LedgerEntry:
+        entry = enter(builder, *parts, **more)
+        builder._entries[-1] = entry._replace(posted_at=None)  # noqa: SLF001 - what is replaced
+        return builder._entries[-1]  # noqa: SLF001 - the same
+
+    with patch.object(TransactionBuilder, "enter", at_once):
+        yield
+
+
+@contextmanager
+def booking_all_calls_in_the_month_of_their_entry() -> Iterator[None]:
+    """An entry does not say what of it belongs to calls of other months."""
+
+    def nothing(*_: object) -> tuple[()]:
+        return ()
+
+    with (
+        patch.object(charging, "of_other_months", nothing),
+        patch.object(corrections, "of_other_months", nothing),
+    ):
+        yield
+
+
+@contextmanager
+def listing_a_call_only_as_its_bridge_reported_it() -> Iterator[None]:
+    """A call that ended at another time is in the list of the time that was reported."""
+
+    def nowhere(_: Transaction) -> Iterator[None]:
+        yield from ()
+
+    with patch.object(Transaction, "_listed_again", nowhere):
+        yield
+
+
+_CALLS = "each call is what its list and its revisions make of it"
+_ENTRIES = "reports find each entry once, where they look for it"
+
+POSTING_BUGS: dict[Callable[[], AbstractContextManager[None]], str] = {
+    writing_no_revision: _CALLS,
+    listing_without_a_version_of_its_own: "what is posted is in the order of its versions",
+    listing_late_charges_with_their_calls: _ENTRIES,
+    posting_entries_at_their_own_time: _ENTRIES,
+    booking_all_calls_in_the_month_of_their_entry: (
+        "an entry says what of it belongs to calls of other months"
+    ),
+    listing_a_call_only_as_its_bridge_reported_it: _CALLS,
+}
+"""Each bug with the promise that it breaks."""
