@@ -21,13 +21,19 @@ from builders import (
     phone_call,
     processed_event,
     purchase,
+    rating,
 )
 from items import size_of
 
 from perminute.adapters.dynamodb.account_items import account_item, entry_item
 from perminute.adapters.dynamodb.call_items import usage_item
 from perminute.adapters.dynamodb.counter_items import correction_item, pool_item, spending_item
-from perminute.adapters.dynamodb.list_items import call_list_item
+from perminute.adapters.dynamodb.list_items import (
+    call_list_item,
+    revision_item,
+    revision_of,
+    usage_list_of,
+)
 from perminute.adapters.dynamodb.outbox_items import outbox_item
 from perminute.adapters.dynamodb.reratings import rerating_item
 from perminute.adapters.memory import InMemoryCalls, InMemoryStore, PublishedRateCards
@@ -44,6 +50,7 @@ from perminute.domain.credit.recharge import Disabled
 from perminute.domain.credit.transaction import (
     MAX_CORRELATION_ID,
     MAX_ITEMS_PER_TRANSACTION,
+    CallsOfDay,
     Causes,
     Transaction,
 )
@@ -72,6 +79,7 @@ from perminute.domain.pools.pools import (
 from perminute.domain.rating.calls import MAX_ID_LENGTH, LegType
 from perminute.domain.rating.rate_card import Unpriced
 from perminute.domain.rating.usage_record import Adjusted, Flag
+from perminute.domain.reporting.postings import ListedUsage, Posting, RevisedUsage, Revision
 from perminute.domain.rerating.rerating import Rerating
 from perminute.ports.stores import MAX_CHANGES_PER_RECORD, MAX_MERGED
 
@@ -219,6 +227,29 @@ def test_a_batch_of_calls_that_all_have_news_is_told_in_several_records() -> Non
     ]
     assert all(isinstance(one, Accepted) for one in charge(batch))
     assert len({one.id for one in store.outbox}) == 2 * len(batch)
+
+
+def test_lists_and_revisions_of_calls_with_long_names_fit_an_item_each() -> None:
+    at = ANSWERED
+    usages = [
+        rating(longest("c"), 10**9, organization_id=ORGANIZATION, organizer_id=longest("u"))
+        .usage()
+        ._replace(flags=USAGE_FLAGS)
+        for _ in range(MAX_ITEMS_PER_TRANSACTION - 2)
+    ]
+    posting = Posting(10**9, at, "000000000001", at)
+    listed = call_list_item(ORGANIZATION, CallsOfDay(usages, posting))
+    assert sized(listed) <= MOST * 2 // 3
+    revised = tuple(
+        RevisedUsage(usage, usage._replace(charge_micros=7 * number, retail_micros=None))
+        for number, usage in enumerate(map(ListedUsage.of, usages[:48]))
+    )
+    revision = revision_item(ORGANIZATION, Revision(posting, revised))
+    assert sized(revision) <= MOST * 2 // 3
+    assert revision_of(revision) == Revision(posting, revised)
+    read = usage_list_of(listed)
+    assert read is not None
+    assert read.usages == tuple(map(ListedUsage.of, usages))
 
 
 def test_one_record_takes_what_a_full_batch_tells_of_calls_with_names_like_real_ones() -> None:
