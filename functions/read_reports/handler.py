@@ -19,7 +19,8 @@ from perminute.settings import TokenSettings
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-reader = report_reader(AwsResources(os.environ))
+aws = AwsResources(os.environ)
+reader = report_reader(aws)
 tokens = TokenSettings.from_environment(os.environ)
 
 

@@ -204,6 +204,8 @@ REPORTS: dict[str, dict[str, Any]] = {
     "usage": {"from": "2026-11-01", "to": "2026-12-01", "groupBy": ["day", "legType"]},
     "calls": {"from": "2026-11-01", "to": "2026-12-01"},
     "ledger": {"month": "2026-11"},
+    "statement": {"month": "2026-11"},
+    "pstn-usage": {"month": "2026-11"},
 }
 """A request for each report."""
 
@@ -513,7 +515,9 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Recorder:
     plan = read_plan(folder, batch_size=None, disturbance=Disturbance())
     with embedded_stack() as stack, (recorder := Recorder(physical_names(stack))).listening():
         links = InProcess(stack)
-        System(links, plan.rate_card).replay(plan, advance=lambda _: None)
+        results = System(links, plan.rate_card).replay(plan, advance=lambda _: None)
+        reports = [one.answer for one in results.responses if one.request in REPORTS]
+        assert [answer for answer in reports if "asOf" not in answer] == []
         forgotten(links)
         rolled_over(links)
         nonsense(links)

@@ -20,6 +20,7 @@ from perminute_local.cost.calls import (
     call_costs,
 )
 from perminute_local.cost.idle import Cost, idle_costs, snapshot_month
+from perminute_local.cost.reports import overview, overview_costs
 from perminute_local.stack import parameters_of, stage_parameters
 
 if TYPE_CHECKING:
@@ -151,6 +152,21 @@ def test_what_a_million_calls_cost_stands_in_the_docs(
         apart = Decimal("0.25") if kind in {"Lambda", *ways} else Decimal("0.005")
         for written, counted in zip(said[kind], dollars, strict=True):
             assert abs(written - counted) <= apart, kind
+
+
+def test_what_a_million_overviews_cost_stands_in_the_docs(template: Template) -> None:
+    one = overview()
+    assert (one.requests, one.write_units, one.read_units) == (2, 0, Decimal(7))
+    costs = overview_costs(template, one)
+    reads = next(cost.dollars for cost in costs if cost.kind == "DynamoDB reads")
+    said = re.search(
+        r"overviews cost ([\d.]+) dollars: ([\d.]+) for API Gateway, ([\d.]+) for", PAGE
+    )
+    assert said is not None
+    in_all, gateway, units = map(Decimal, said.groups())
+    assert abs(in_all - total(costs)) <= Decimal("0.25")
+    assert gateway == costs[0].dollars
+    assert abs(units - reads) <= Decimal("0.005")
 
 
 def test_what_a_function_waits_for_is_billed_by_its_memory(template: Template) -> None:

@@ -63,7 +63,7 @@ class InstantAws:
         self._rate_card = rate_card
         self.requests = 0
         account = account or funded_account()
-        self._account = json.dumps({"Item": account}).encode()
+        self._account, self._account_item = json.dumps({"Item": account}).encode(), account
         # Of calls nobody has asked yet: there is no item of theirs.
         found = {"Responses": {"credit": [account]}, "UnprocessedKeys": {}}
         self._together = json.dumps(found).encode()
@@ -87,6 +87,8 @@ class InstantAws:
             return _response(request, self._together)
         if operation == "TransactGetItems":
             return _response(request, self._asked_for(json.loads(_body_of(request))))
+        if operation == "Query":
+            return _response(request, b'{"Items": []}')
         if operation:
             return _response(request, self._account if operation == "GetItem" else b"{}")
         if request.url.endswith(POINTER_KEY):
@@ -94,8 +96,10 @@ class InstantAws:
         return _response(request, self._rate_card)
 
     def _asked_for(self, question: dict[str, Any]) -> bytes:
+        items = {**self._timelines, "account": self._account_item}
         keys = [get["Get"]["Key"] for get in question["TransactItems"]]
-        rows = [{"Item": self._timelines[key["subject"]["S"]]} for key in keys]
+        names = [(key.get("subject") or key["record"])["S"] for key in keys]
+        rows = [{"Item": items[name]} if name in items else {} for name in names]
         return json.dumps({"Responses": rows}).encode()
 
 

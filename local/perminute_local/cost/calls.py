@@ -6,6 +6,7 @@ import io
 import json
 from contextlib import contextmanager, redirect_stdout
 from decimal import Decimal
+from http import HTTPStatus
 from logging import INFO, StreamHandler
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -174,7 +175,7 @@ class _Meter(NamedTuple):
         return Arrival("messages to the queue", calls, 0, requests, ((charged, Decimal(1)),))
 
     def _measured(self, bodies: Sequence[str], organizations: int = 1) -> Measured:
-        return _measure(self.aws, self.handler, records(bodies), min(organizations, WORKERS))
+        return measure(self.aws, self.handler, records(bodies), min(organizations, WORKERS))
 
 
 def _organizations(number: int) -> list[str]:
@@ -207,7 +208,13 @@ def _logged_to(written: io.StringIO) -> Iterator[None]:
             handler.setStream(before)
 
 
-def _measure(aws: MeteredAws, handler: Any, event: dict[str, Any], at_once: int) -> Measured:  # noqa: ANN401 - Lambda's
+def measure(
+    aws: MeteredAws,
+    handler: Any,  # noqa: ANN401 - Lambda's
+    event: dict[str, Any],
+    at_once: int = 1,
+) -> Measured:
+    """Measure what a function that has warmed up takes for an event."""
     written = io.StringIO()
     with _logged_to(written):
         handler(event, CONTEXT)
@@ -215,8 +222,8 @@ def _measure(aws: MeteredAws, handler: Any, event: dict[str, Any], at_once: int)
         answer = handler(event, CONTEXT)
         end = (aws.requests, aws.write_units, aws.read_units, len(written.getvalue()))
         seconds = best_cpu_seconds(lambda: handler(event, CONTEXT), ROUNDS)
-    if answer["batchItemFailures"]:
-        msg = f"the calls whose cost was to be measured were not charged: {answer}"
+    if answer.get("batchItemFailures") or answer.get("statusCode", HTTPStatus.OK) != HTTPStatus.OK:
+        msg = f"what was to be measured was not done: {answer}"
         raise RuntimeError(msg)
     return Measured(
         requests=end[0] - start[0],

@@ -53,6 +53,7 @@ REPORTS: dict[str, dict[str, Any]] = {
     "usage": {**PERIOD, "groupBy": ["organizerId", "legType"]},
     "calls": PERIOD,
     "ledger": PERIOD,
+    "statement": {"month": "2026-11", "format": "csv"},
 }
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
 from typing import (
     TYPE_CHECKING,
     Annotated,
@@ -198,12 +199,17 @@ def read_parameters(sent: Mapping[str, object], reads: type[Q], *, from_text: bo
 
     A list is one of JSON in a body, and text with commas in a query; one value is a list of one.
     """
-    lists = {known.encode_name for known in fields(reads) if _is_list(known.type)}
+    lists = _lists_of(reads)
     values = {
         name: _listed(value, from_text=from_text) if name in lists else value
         for name, value in sent.items()
     }
     return read_message(values, reads, called="parameters", from_text=from_text, quote=quoted)
+
+
+@cache  # msgspec evaluates all annotations each time
+def _lists_of(reads: type[Message]) -> frozenset[str]:
+    return frozenset(known.encode_name for known in fields(reads) if _is_list(known.type))
 
 
 def _is_list(kind: Any) -> bool:  # noqa: ANN401 - any type
