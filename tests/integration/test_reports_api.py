@@ -106,3 +106,20 @@ def test_a_token_of_a_bridge_reads_no_report_and_that_of_a_reader_charges_nothin
     answer = function.call(other)
     assert answer is not None
     assert answer["statusCode"] == 404
+
+
+def test_a_call_that_was_charged_is_explained_in_four_requests(system: System) -> None:
+    system.send("CallsQueue", sample("call-ended", callId="call-1"))
+    query = {"queryStringParameters": {"callId": "call-1"}, "headers": {}}
+    read(system, "explanation", **query)
+    with counted() as requests:
+        explanation = read(system, "explanation", **query)
+    # The account, the call, its list and waiting re-ratings; licenses and card are known by now.
+    assert requests == {"GetItem": 1, "TransactGetItems": 1, "Query": 2}
+    assert (explanation["agrees"], explanation["charge"]["amount"]) == (True, "0.435")
+    assert explanation["movements"][0]["at"] == "2026-11-02T09:31:00Z"
+    function = system.loaded(system.stack.serving(BY_TOKEN["routeKey"]))
+    asked = {"operation": "explanation", "organizationId": "contoso", "callId": "call-1"}
+    invoked = function.call(asked)
+    assert invoked is not None
+    assert invoked["sentences"] == explanation["sentences"]

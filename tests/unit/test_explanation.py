@@ -114,7 +114,8 @@ def test_of_a_call_that_straddles_the_end_of_the_pool_the_rest_is_priced() -> No
     assert explanation.derivation.steps == (PricedStep(240, 600, 15_000, 60),)
     assert (explanation.pool_minutes_wanted, explanation.pool_minutes_left) == (10, 4)
     assert said[-2:] == [
-        "The minute pool of 2026-11 had 4 minutes left for it, its first; it needed 6 more.",
+        "The minute pool of 2026-11 paid the first 4 minutes, all that were left for the call; "
+        "credit pays the other 6.",
         "Charged: 0.09 USD, paid by po-1 (0.09).",
     ]
 
@@ -132,7 +133,7 @@ def test_how_many_minutes_an_ample_pool_had_is_not_recorded_and_not_guessed() ->
 def test_a_pool_that_was_used_up_is_named() -> None:
     explanation, said = explained(phone_call(), context(SUBSCRIBED))
     assert explanation.pool_minutes_left == 0
-    assert said[-2] == "The minute pool of 2026-11 had nothing left for it."
+    assert said[-2] == "The minute pool of 2026-11 had nothing left for the call."
 
 
 def test_a_call_that_was_rated_again_says_what_it_was_before_and_which_event_was_late() -> None:
@@ -173,7 +174,7 @@ def test_a_call_that_was_rated_again_says_what_it_was_before_and_which_event_was
     assert said[-2:] == [
         "Charged: 0.15 USD, paid by po-0921 (0.1) and po-1001 (0.05).",
         "Changed on 2026-11-02 14:10 because of event l-0039, entry 66: before, it was not "
-        "entitled, and nothing had been charged (noCreditsLicense).",
+        "entitled (noCreditsLicense), and nothing was charged.",
     ]
 
 
@@ -211,8 +212,8 @@ def test_a_correction_that_moves_no_money_has_no_entry_and_its_cause_is_not_reco
     explanation = explain(usage, history, context(holds("payPerMinute")))
     assert explanation.movements == (Movement(0, None, None, LATER, None, before),)
     assert sentences(explanation, None)[-1] == (
-        "Changed on 2026-11-02 14:10 (why is not recorded): before, it was not entitled, and "
-        "nothing had been charged (noLicense)."
+        "Changed on 2026-11-02 14:10 (why is not recorded): before, it was not entitled "
+        "(noLicense), and nothing was charged."
     )
 
 
@@ -384,12 +385,12 @@ def test_a_record_that_rating_does_not_confirm_says_what_differs(
 def test_a_tampered_price_differs_from_its_row_and_from_the_card() -> None:
     usage = charged(phone_call(), context(PER_MINUTE))
     tampered = usage._replace(price=usage.price._replace(rate_micros_per_minute=14_000))
-    by_row = explain(tampered, CallHistory(), recorded(tampered, context(PER_MINUTE)))
+    by_row = explain(tampered, listed(tampered), recorded(tampered, context(PER_MINUTE)))
     assert by_row.differences == (
         Difference("charge_micros", 150_000, 140_000),
         Difference("retail_micros", 150_000, 140_000),
     )
-    by_card = explain(tampered, CallHistory(), context(PER_MINUTE), has_card=True)
+    by_card = explain(tampered, listed(tampered), context(PER_MINUTE), has_card=True)
     assert by_card.differences == (Difference("rate_micros_per_minute", 14_000, 15_000),)
 
 
@@ -398,6 +399,8 @@ def test_what_lists_and_revisions_say_otherwise_differs_too() -> None:
     other = ListedUsage.of(usage)._replace(charge_micros=1)
     explanation = explain(usage, CallHistory((POSTING, other)), context(PER_MINUTE))
     assert explanation.differences == (Difference("listed.charge_micros", 150_000, 1),)
+    explanation = explain(usage, CallHistory(), context(PER_MINUTE))
+    assert explanation.differences == (Difference("listed", Outcome.CHARGED, None),)
     adjusted = usage._replace(adjustments=(Adjusted("000000000066", 7),))
     explanation = explain(adjusted, listed(adjusted), context(PER_MINUTE))
     assert explanation.differences == (Difference("adjustments", ("000000000066", 7), None),)

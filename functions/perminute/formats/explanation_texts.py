@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
-from perminute.domain.licensing.attributes import COUNTRY
 from perminute.domain.licensing.licensing import NotEntitled
 from perminute.domain.rating.calls import LegType, MeetingType
 from perminute.domain.rating.rate_card import Unpriced
@@ -46,6 +45,17 @@ _CAUSES = {
     "rates": "rate card {}, by which it was to be rated",
     "pool": "the minute pool of {}, which was settled",
 }
+
+
+_FIELDS = {"retail_micros": "retailCost", "rate_micros_per_minute": "ratePerMinute"}
+
+
+def field_name(field: str) -> str:
+    """Return a field of a record by its name in answers, such as `listed.retailCost`."""
+    prefix, dot, name = field.rpartition(".")
+    first, *others = name.removesuffix("_micros").split("_")
+    camel = first + "".join(map(str.capitalize, others))
+    return f"{prefix}{dot}{_FIELDS.get(name, camel)}"
 
 
 def sentences(explanation: Explanation, number: str | None) -> list[str]:
@@ -120,8 +130,8 @@ def _license(held: HeldLicense, usage: Usage) -> str:
 
 
 def _not_entitled(explanation: Explanation) -> Iterator[str]:
-    country = explanation.setting(COUNTRY, of_organizer=True)
-    known = "was not known" if country is None else f"({country.in_force.value}) is not served"
+    country = explanation.country
+    known = "was not known" if country is None else f"({country}) is not served"
     for rule, met in explanation.derivation.rules:
         unmet = (why for why, is_met in zip(rule.conditions, met, strict=True) if not is_met)
         if why := "; ".join(_UNMET[reason].format(country=known) for reason in unmet):
@@ -210,9 +220,13 @@ def _pool(explanation: Explanation) -> Iterator[str]:
             "before is not recorded."
         )
     elif drawn:
-        yield f"{pool} had {drawn} minutes left for it, its first; it needed {wanted - drawn} more."
+        rest = wanted - drawn
+        others = f"credit pays the other {rest}"
+        if usage.outcome is not Outcome.CHARGED:
+            others = f"the other {rest} are not covered"
+        yield f"{pool} paid the first {drawn} minutes, all that were left for the call; {others}."
     else:
-        yield f"{pool} had nothing left for it."
+        yield f"{pool} had nothing left for the call."
 
 
 def _charge(explanation: Explanation) -> Iterator[str]:
@@ -248,18 +262,25 @@ def _because(movement: Movement) -> str:
 
 
 def _state(before: ListedUsage) -> str:
-    reason = f" ({before.reason})" if before.reason else ""
-    minutes = f", {before.pool_minutes} pool minutes" if before.pool_minutes else ""
-    what = {
-        Outcome.CHARGED: f"charged {format_micros(before.charge_micros)} {before.currency}",
-        Outcome.POOLED: "paid by the minute pool",
-        Outcome.INCLUDED: "included in the subscription",
-        Outcome.FREE: "free",
-        Outcome.NOT_ENTITLED: "not entitled, and nothing had been charged",
-        Outcome.UNRATED: "without a price, and nothing had been charged",
-    }
     reported = " by its bridge's report" if Flag.REPORTED_BY_BRIDGE in before.flags else ""
-    return f"{what[before.outcome]}{reported}{reason}{minutes}"
+    reason = f" ({before.reason})" if before.reason else ""
+    minutes = f", with {before.pool_minutes} minutes of its pool" if before.pool_minutes else ""
+    match before.outcome:
+        case Outcome.CHARGED:
+            amount = format_micros(before.charge_micros)
+            return f"charged {amount} {before.currency}{reported}{minutes}"
+        case Outcome.POOLED:
+            return f"paid by its minute pool{reported}{minutes}"
+        case Outcome.INCLUDED:
+            return f"included in the subscription{reported}"
+        case Outcome.FREE:
+            return f"free{reported}{reason}"
+        case Outcome.NOT_ENTITLED:
+            return f"not entitled{reason}, and nothing was charged{reported}{minutes}"
+        case Outcome.UNRATED:
+            return f"without a price{reason}, and nothing was charged{reported}{minutes}"
+        case never:
+            assert_never(never)
 
 
 def _doubts(explanation: Explanation) -> Iterator[str]:
@@ -270,7 +291,7 @@ def _doubts(explanation: Explanation) -> Iterator[str]:
     if Pending.SETTLING in explanation.pending:
         yield "Its minute pool is still being settled: this may change."
     if explanation.is_faulty:
-        fields = _listed(sorted({field for field, _, _ in explanation.differences}))
+        fields = _listed(sorted({field_name(one.field) for one in explanation.differences}))
         yield f"Rated again from what is recorded, it differs from its record: {fields}."
 
 

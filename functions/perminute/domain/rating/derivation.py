@@ -11,7 +11,7 @@ from perminute.domain.values.money import round_half_up
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from perminute.domain.licensing.licensing import AppliedRule
+    from perminute.domain.licensing.licensing import AppliedRule, Rule
     from perminute.domain.rating.rate_card import Rate
     from perminute.domain.rating.rating import Rating, RatingContext
     from perminute.domain.rating.usage_record import Usage
@@ -44,6 +44,12 @@ class Derivation(NamedTuple):
     rules: tuple[AppliedRule, ...]  # of the organizer's licenses; none for a call that is free
     # The seconds that credit pays; if it pays none, those of the price by the rate card.
     steps: tuple[PricedStep, ...]
+
+    @property
+    def rule(self) -> Rule | None:
+        """The rule that decided: the first one that is met, or the last one."""
+        met = (rule for rule, conditions in self.rules if all(conditions))
+        return next(met, self.rules[-1][0] if self.rules else None)
 
     @property
     def is_rounded(self) -> bool:

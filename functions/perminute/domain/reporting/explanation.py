@@ -24,6 +24,7 @@ from perminute.domain.pools.pools import Month, minutes_wanted
 from perminute.domain.rating.calls import LegType
 from perminute.domain.rating.derivation import Derivation, derive
 from perminute.domain.rating.rating import rate_call
+from perminute.domain.rating.usage_record import Outcome
 from perminute.domain.reporting.postings import ListedUsage
 
 if TYPE_CHECKING:
@@ -104,6 +105,7 @@ class Explanation(NamedTuple):
 
     usage: Usage  # as it is recorded
     derivation: Derivation  # rated again by what is recorded
+    currency: str | None  # of the credit
     licenses: tuple[HeldLicense, ...]
     settings: tuple[Setting, ...]
     movements: tuple[Movement, ...]
@@ -139,18 +141,21 @@ class Explanation(NamedTuple):
         return drawn if drawn < self.pool_minutes_wanted else None
 
     @property
+    def policy_name(self) -> str | None:
+        """The attribute of the policy that calls of its kind need; None if they need none."""
+        return POLICIES.get(self.usage.call.leg_type)
+
+    @property
     def policy(self) -> Setting | None:
         """The policy that decided whether the call was allowed; None if the default did."""
-        attribute = POLICIES.get(self.usage.call.leg_type, "")
-        # The organizer's own policy comes before that of the organization.
-        return self.setting(attribute, of_organizer=True) or self.setting(
-            attribute, of_organizer=False
-        )
+        # The organizer's own comes first, and before that of the organization.
+        return next((one for one in self.settings if one.attribute == self.policy_name), None)
 
-    def setting(self, attribute: str, *, of_organizer: bool) -> Setting | None:
-        """Return what was in force of an attribute, if it is among the settings."""
-        subject = attribute, of_organizer
-        return next((setting for setting in self.settings if setting[:2] == subject), None)
+    @property
+    def country(self) -> str | None:
+        """The organizer's country when the call was answered, if it was known."""
+        found = (one.in_force.value for one in self.settings if one.attribute == COUNTRY)
+        return next(map(str, found), None)
 
 
 def explain(
@@ -173,6 +178,7 @@ def explain(
     return Explanation(
         usage=usage,
         derivation=derivation,
+        currency=context.currency,
         licenses=tuple(_licenses(call, context.licensing)),
         settings=tuple(_settings(call, context.licensing)),
         movements=tuple(_movements(usage, history)),
@@ -252,6 +258,8 @@ def _listed_otherwise(usage: Usage, history: CallHistory) -> Iterator[Difference
     elif history.listed is not None:
         listed = history.listed[1]
     else:
+        if usage.outcome is not Outcome.FREE:
+            yield Difference("listed", usage.outcome, None)
         return
     recorded = ListedUsage.of(usage)
     for field, ours, theirs in zip(recorded._fields, recorded, listed, strict=True):
