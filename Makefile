@@ -21,6 +21,8 @@ help: ## Show the targets
 
 demo: $(VENV)/.ready $(MINISTACK)/.ready ## Replay a day of calls on an embedded AWS
 	$(BIN)/perminute replay examples/day
+	@echo "More of this day, and of a deployed stack with --stack in place of --replay (docs/reports.md):"
+	@sed -n 's|^[$$] perminute|  $(BIN)/perminute|p' docs/reports.md
 
 test: $(VENV)/.ready $(MINISTACK)/.ready ## Run the tests
 	$(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal -m "not planted"

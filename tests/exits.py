@@ -244,6 +244,7 @@ def replayed(text: str) -> str:
     # A dial-out to Japan, of which the card has no price.
     call = rating(text, 0, organization_id=text, remote_number="+81312345678")
     opened = lot("000000000001", 5, purchase_id=text)
+    asked = {"organizationId": text, "month": "2026-11"}
     entry = LedgerEntry(
         organization_id=text,
         entry_id="000000000001",
@@ -262,7 +263,10 @@ def replayed(text: str) -> str:
         rejected=[Rejected(text, text)],
         notifications=published(text),
         differences=[Difference(organization_id=text, message=text, entry_ids=())],
-        responses=[Response(ANSWERED, text, text, {"error": "invalid", "message": text})],
+        responses=[
+            Response(ANSWERED, text, {"callId": text}, {"error": "invalid", "message": text}),
+            Response(ANSWERED, "usage", asked, answers_of_reports(text)["usage"]),
+        ],
     )
     written = io.StringIO()
     # As wide as all of it: a table folds what is longer, into further lines.

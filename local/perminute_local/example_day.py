@@ -6,7 +6,7 @@ credit expires at one o'clock; Grady's license, effective at ten, is reported at
 Fabrikam runs out of credit in the afternoon, and Northwind's admin is notified all day of what is
 still missing. Contoso and Northwind have a few subscriptions, whose minutes for dial-out do not
 last the day. Woodgrove has three dollars and a bridge that asks before it connects a call: none of
-its calls costs more than is there.
+its calls costs more than is there. In the evening somebody asks what Contoso's organizers cost.
 """
 
 from __future__ import annotations
@@ -149,6 +149,7 @@ def make_day(seed: int = SEED) -> list[Event]:
     _asked_first(day)
     _priced_in_euros(day)
     _saved_twice(day)
+    _reported(day)
     return day.in_order()
 
 
@@ -362,6 +363,13 @@ def _saved_twice(day: Day) -> None:
             maxConcurrentCalls=9,
             dailySpendLimit="100",
         )
+
+
+def _reported(day: Day) -> None:
+    """In the evening somebody asks what Contoso's organizers have cost."""
+    november_2 = {"from": "2026-11-02", "to": "2026-11-03"}
+    body = {"organizationId": CONTOSO, **november_2, "groupBy": ["organizerId"]}
+    day.events.append({"request": "usage", "time": "2026-11-02T18:00:00Z", "body": body})
 
 
 def _ask(  # noqa: PLR0913, PLR0917 - the parts of a request

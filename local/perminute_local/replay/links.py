@@ -19,7 +19,6 @@ import boto3
 from perminute.api.endpoints import BY_NAME
 from perminute.api.http import Endpoint
 from perminute.api.reports.endpoint import REPORTS, endpoint_of
-from perminute.domain.values.identifiers import canonical_id
 from perminute.events.telephony import TELEPHONY
 from perminute.fields import Message
 from perminute.sqs import event_id_of
@@ -96,9 +95,9 @@ _IDS = ("organizationId", "callId")
 def response_to(request: Delivery, routes: Collection[str], ask: Ask) -> Response:
     """Make a request by the routes of the template: no other request would reach a function."""
     body = json.loads(request.body)
-    call_id = body.get("callId") if isinstance(body, dict) else None
     answer = _answer(request, body, routes, ask)
-    return Response(request.at, request.request or "", canonical_id(str(call_id or "")), answer)
+    asked = body if isinstance(body, dict) else {}
+    return Response(request.at, request.request or "", asked, answer)
 
 
 def _answer(request: Delivery, body: object, routes: Collection[str], ask: Ask) -> dict[str, Any]:

@@ -11,12 +11,15 @@ from rich.text import Text
 
 from perminute.domain.credit.ledger import EntryType
 from perminute.domain.rating.usage_record import Flag, Outcome
+from perminute.domain.values.identifiers import canonical_id
 from perminute.domain.values.money import MICROS_PER_UNIT, format_micros
 from perminute.domain.values.printable import one_line
+from perminute_local.reports.kinds import REPORTS
+from perminute_local.reports.source import Question
 from perminute_local.tables import LEG_NAMES, STYLE, plain, title_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from rich.console import RenderableType
 
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
     from perminute.domain.credit.ledger import LedgerEntry
     from perminute.domain.rating.calls import LegType
     from perminute.domain.rating.usage_record import Usage
-    from perminute_local.replay.results import Rejected, Response, Results
+    from perminute_local.replay.results import PoolUse, Rejected, Response, Results
 
 
 @dataclass(slots=True)
@@ -142,19 +145,10 @@ def report(results: Results) -> Iterator[RenderableType]:
     for entry in results.entries:
         ledgers[entry.organization_id].add(entry)
     for account in results.accounts:
-        organization_id = account.organization_id
-        ledger, of_organization = ledgers[organization_id], calls[organization_id]
-        yield plain(f"{organization_id}: {_balance(account, ledger)}", style="bold")
-        yield _calls(of_organization)
-        if ledger.entries:
-            yield _lots(account, ledger)
-        for pool in results.pools.get(organization_id, ()):
-            yield plain(
-                f"{organization_id}: minute pool of {pool.month}: {pool.used:,} of "
-                f"{pool.minutes:,} minutes used"
-            )
-        if of_organization.unpaid:
-            yield _not_paid(organization_id, of_organization)
+        name = account.organization_id
+        yield from _of_organization(
+            account, calls[name], ledgers[name], results.pools.get(name, ())
+        )
     if results.notifications:
         yield _notifications(results.notifications)
     if results.responses:
@@ -162,6 +156,25 @@ def report(results: Results) -> Iterator[RenderableType]:
     if results.rejected:
         yield _refused(results.rejected)
     yield _summary(results, list(calls.values()))
+    for response in results.responses:
+        yield from _reported(response)
+
+
+def _of_organization(
+    account: Account, calls: CallFigures, ledger: LedgerFigures, pools: Iterable[PoolUse]
+) -> Iterator[RenderableType]:
+    organization_id = account.organization_id
+    yield plain(f"{organization_id}: {_balance(account, ledger)}", style="bold")
+    yield _calls(calls)
+    if ledger.entries:
+        yield _lots(account, ledger)
+    for pool in pools:
+        yield plain(
+            f"{organization_id}: minute pool of {pool.month}: {pool.used:,} of "
+            f"{pool.minutes:,} minutes used"
+        )
+    if calls.unpaid:
+        yield _not_paid(organization_id, calls)
 
 
 def _summary(results: Results, calls: Sequence[CallFigures]) -> Text:
@@ -186,8 +199,9 @@ def _responses(responses: Sequence[Response]) -> Table:
     table = Table(title="requests to the charging API, and for reports", **STYLE)
     for name in ("when", "call", "request", "answer"):
         table.add_column(name, no_wrap=name != "answer", overflow="fold")
-    for at, request, call_id, answer in responses:
+    for at, request, asked, answer in responses:
         when = f"{at:%Y-%m-%d %H:%M:%S}" if at else ""
+        call_id = canonical_id(str(asked.get("callId") or ""))
         table.add_row(when, *map(plain, (call_id, request, _answer(answer))))
     return table
 
@@ -214,6 +228,13 @@ def _answer(answer: Mapping[str, Any]) -> str:
         case {"retailCost": cost, "outcome": outcome}:
             words = f"{cost or 'no price'}" + (f", {outcome}" if outcome else "")
     return words
+
+
+def _reported(response: Response) -> Iterator[RenderableType]:
+    _, name, asked, answer = response
+    tables = REPORTS[name].tables if name in REPORTS else None
+    if tables is not None and "asOf" in answer and "csv" not in answer:
+        yield from tables(Question(name, asked["organizationId"], asked), answer)
 
 
 def _balance(account: Account, ledger: LedgerFigures) -> str:

@@ -58,11 +58,11 @@ class Rejected(NamedTuple):
 
 
 class Response(NamedTuple):
-    """What was asked of the charging API, when and of which call, and what it answered."""
+    """What was asked of an API, when, and what it answered."""
 
     at: datetime | None
     request: str
-    call_id: str
+    asked: dict[str, Any]
     answer: dict[str, Any]
 
 

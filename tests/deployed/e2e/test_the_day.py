@@ -35,7 +35,7 @@ def test_what_is_deployed_does_what_was_tested(running: Running) -> None:
         "calls": 360,
         "ledger": 144,
         "notifications": 34,
-        "responses": 8,
+        "responses": 9,
         "differences": 0,
         "unread": 0,
         "rejected": 12,
