@@ -23,7 +23,16 @@ A = TypeVar("A", bound=ReportDocument)
 if TYPE_CHECKING:
     Answer = Callable[[ReportReader, "ReportTarget", Q], A | CsvDocument]
 
-REPORTS = ("overview", "usage", "calls", "explanation", "ledger", "statement", "pstn-usage")
+REPORTS = (
+    "overview",
+    "usage",
+    "calls",
+    "explanation",
+    "ledger",
+    "statement",
+    "forecast",
+    "pstn-usage",
+)
 """The names of all reports; that of its module has `_` for `-`."""
 
 PATH = "/reports/organizations/{organizationId}/{report}"

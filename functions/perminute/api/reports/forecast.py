@@ -1,0 +1,159 @@
+"""`forecast`: what the month will cost, and when the credit runs out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from msgspec import Meta
+
+from perminute.api.reports.documents import ReportDocument
+from perminute.api.reports.endpoint import report
+from perminute.api.values import Money
+from perminute.application.reporting.forecast import read_forecast
+from perminute.domain.forecast.forecast import Confidence, Forecast
+from perminute.domain.values.money import format_micros
+from perminute.fields import Message, about
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from perminute.api.reports.documents import AsOf
+    from perminute.api.reports.endpoint import ReportTarget
+    from perminute.application.reporting.reader import ReportReader
+    from perminute.domain.forecast.forecast import Band, NotEnoughData
+
+Day = Annotated[str, Meta(description="A UTC date.", examples=["2026-11-02"])]
+HorizonDays = Annotated[int, Meta(ge=1, le=180)]
+
+
+class ForecastQuery(Message, frozen=True, kw_only=True):
+    """How far to look ahead."""
+
+    horizon_days: HorizonDays = 90
+
+
+class BandDocument(Message, frozen=True, kw_only=True):
+    """An amount that lies between `low` and `high` in 8 cases of 10."""
+
+    low: Money
+    expected: Money
+    high: Money
+
+
+class RunsOutDocument(Message, frozen=True, kw_only=True):
+    """The day on which nothing is left; null after the horizon, or if nothing is known."""
+
+    earliest: Day | None = None
+    expected: Day | None = None
+    latest: Day | None = None
+
+
+class RechargesDocument(Message, frozen=True, kw_only=True):
+    """How many recharges are requested within the horizon."""
+
+    expected: int
+    high: Annotated[int, about("If much is spent.")]
+
+
+class BalanceDocument(Message, frozen=True, kw_only=True):
+    """The balance at the end of a day; it goes on below zero, as if no call were refused."""
+
+    day: Day
+    low: Money
+    expected: Money
+    high: Money
+
+
+class BasisDocument(Message, frozen=True, kw_only=True):
+    """The history that it rests on."""
+
+    days: Annotated[int, about("From the first with spend, at most 84, up to yesterday.")]
+    active_days: Annotated[int, about("Of these, with spend.")]
+    level: Annotated[Money | None, about("What a day costs on average.")] = None
+    weekday: Annotated[
+        tuple[float, ...] | None, about("The factor of each weekday, from Monday on.")
+    ] = None
+
+
+class ForecastDocument(ReportDocument, frozen=True, kw_only=True):
+    """A forecast; with too little history all of it is null but `basis`."""
+
+    status: Literal["ok", "notEnoughData"]
+    currency: str | None
+    basis: BasisDocument
+    confidence: Confidence | None = None
+    month: Annotated[BandDocument | None, about("The UTC month, with what was spent.")] = None
+    runs_out: RunsOutDocument = RunsOutDocument()
+    recharges: RechargesDocument | None = None
+    recharge_days: Annotated[tuple[Day, ...], about("Of those expected.")] = ()
+    forfeited: Annotated[
+        BandDocument | None, about("What expires if little, as expected, or much is spent.")
+    ] = None
+    path: tuple[BalanceDocument, ...] = ()
+
+
+@report("forecast", ForecastQuery, ForecastDocument)
+def answer(reader: ReportReader, target: ReportTarget, query: ForecastQuery) -> ForecastDocument:
+    """Return what the month will cost, and when the credit runs out."""
+    account, found = read_forecast(
+        reader,
+        target.organization_id,
+        target.at,
+        target.deadline,
+        horizon_days=query.horizon_days,
+    )
+    as_of = target.as_of(account.version)
+    if isinstance(found, Forecast):
+        return _document(as_of, account.currency, found)
+    return ForecastDocument(
+        as_of=as_of, status="notEnoughData", currency=account.currency, basis=_basis(found)
+    )
+
+
+def _document(as_of: AsOf, currency: str | None, found: Forecast) -> ForecastDocument:
+    runs_out = found.runs_out
+    return ForecastDocument(
+        as_of=as_of,
+        status="ok",
+        currency=currency,
+        basis=_basis(found),
+        confidence=found.confidence,
+        month=_band(found.month),
+        runs_out=RunsOutDocument(
+            earliest=_day(runs_out.earliest),
+            expected=_day(runs_out.expected),
+            latest=_day(runs_out.latest),
+        ),
+        recharges=RechargesDocument(expected=len(found.recharged), high=found.recharges_if_high),
+        recharge_days=tuple(day.isoformat() for day in found.recharged),
+        forfeited=_band(found.forfeited),
+        path=tuple(
+            BalanceDocument(day=day.isoformat(), **_amounts(band)) for day, band in found.path
+        ),
+    )
+
+
+def _basis(found: Forecast | NotEnoughData) -> BasisDocument:
+    history = found.history
+    days, active_days = len(history.daily_micros), history.active_days
+    if not isinstance(found, Forecast):
+        return BasisDocument(days=days, active_days=active_days)
+    level, factors, *_ = found.model
+    return BasisDocument(
+        days=days,
+        active_days=active_days,
+        level=format_micros(round(level)),
+        weekday=tuple(round(factor, 4) for factor in factors),
+    )
+
+
+def _band(band: Band) -> BandDocument:
+    return BandDocument(**_amounts(band))
+
+
+def _amounts(band: Band) -> dict[str, Money]:
+    return {name: format_micros(micros) for name, micros in band._asdict().items()}
+
+
+def _day(day: date | None) -> Day | None:
+    return None if day is None else day.isoformat()
