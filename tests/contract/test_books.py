@@ -190,6 +190,28 @@ def test_the_latest_calls_come_first_each_with_the_entry_that_charged_it(
         }
 
 
+def test_a_charge_that_was_posted_late_is_read_with_the_other_entries_and_checked(
+    stores: Stores, organization: str
+) -> None:
+    scene = Scene(stores, organization)
+    scene.charge("first")
+    assert scene.night(1) == (True, 2, 1)
+    (late,) = [
+        replace(ended(organization_id=organization, call_id="late"), reported_at=NIGHT + DAY)
+    ]
+    assert isinstance(scene.charging([late])[0], Accepted)
+    others = list(stores.books.other_entries(organization, after=2))
+    assert [(entry.type, entry.at) for entry in others] == [(EntryType.CHARGE, NIGHT + DAY)]
+    listed = [
+        entry.entry_id for some, _ in stores.books.latest_calls(organization) for entry in some
+    ]
+    assert listed == ["000000000002"]
+    # Only what came after the checkpoint is read: the late entry, and calls as far as it needs.
+    is_whole, entries, _ = scene.night(2)
+    assert (is_whole, entries) == (False, 1)
+    assert reconcile(stores.credit.statement(organization)) == ()
+
+
 def test_a_pool_that_was_drawn_on_is_another_one(stores: Stores, organization: str) -> None:
     account = stores.credit.account(organization)
     pool = MinutePool(organization_id=organization, month=NOVEMBER)

@@ -115,13 +115,13 @@ class Calls(Protocol):
         """Go through the calls that ended since an instant, list by list, in the order of the keys.
 
         No call is missing whose transaction was committed before this is asked. Those that are free
-        whatever the licenses are in none. A list may hold calls that ended earlier on its day. A
-        call may be listed twice, as its bridge reported it and as its `Call Ended` says: what is
+        whatever the licenses are in none. A list may contain calls that ended earlier on its day.
+        A call may be listed twice, as its bridge reported it and as its `Call Ended` says: what is
         not `ListedCall.of` its usage's call is out of date.
         """
 
     def dial_outs(self, organization_id: str, *, since: datetime) -> Iterator[CallList]:
-        """Go through those of the lists that hold a dial-out."""
+        """Go through those of the lists that contain a dial-out."""
 
     def usages(self, organization_id: str, call_ids: Collection[str]) -> Sequence[Usage]:
         """Read usages as no transaction is just changing them; else raises `Contended`.
@@ -333,15 +333,16 @@ class Books(Protocol):
         """
 
     def other_entries(self, organization_id: str, *, after: int) -> Iterator[LedgerEntry]:
-        """Go through the entries after a number that charge no calls of their own transaction."""
+        """Go through the entries after a number that `latest_calls` does not return."""
 
     def latest_calls(
         self, organization_id: str
     ) -> Iterator[tuple[Sequence[LedgerEntry], Sequence[CallCost]]]:
         """Go back through the calls, the last that ended first, some at a time.
 
-        With the entries that charged them, each of which is returned once. A call may be returned
-        twice; those that are free whatever the licenses are are not returned.
+        With the entries that charged them, each of which is returned once, but those that were
+        posted later than the day after. A call may be returned twice; those that are free whatever
+        the licenses are are not returned.
         """
 
 
