@@ -196,16 +196,12 @@ def test_a_charge_that_was_posted_late_is_read_with_the_other_entries_and_checke
     scene = Scene(stores, organization)
     scene.charge("first")
     assert scene.night(1) == (True, 2, 1)
-    (late,) = [
-        replace(ended(organization_id=organization, call_id="late"), reported_at=NIGHT + DAY)
-    ]
+    late = replace(ended(organization_id=organization, call_id="late"), reported_at=NIGHT + DAY)
     assert isinstance(scene.charging([late])[0], Accepted)
     others = list(stores.books.other_entries(organization, after=2))
     assert [(entry.type, entry.at) for entry in others] == [(EntryType.CHARGE, NIGHT + DAY)]
-    listed = [
-        entry.entry_id for some, _ in stores.books.latest_calls(organization) for entry in some
-    ]
-    assert listed == ["000000000002"]
+    in_lists = [entry for some, _ in stores.books.latest_calls(organization) for entry in some]
+    assert [entry.entry_id for entry in in_lists] == ["000000000002"]
     # Only what came after the checkpoint is read: the late entry, and calls as far as it needs.
     is_whole, entries, _ = scene.night(2)
     assert (is_whole, entries) == (False, 1)
