@@ -11,7 +11,7 @@ from builders import ORGANIZATION
 from hypothesis import strategies as st
 
 from perminute.domain.credit.accounts import Account
-from perminute.domain.credit.ledger import EntryType, LedgerEntry, entry_id
+from perminute.domain.credit.ledger import EntryType, LedgerEntry, day_listed_with, entry_id
 from perminute.domain.rating.calls import LegType
 from perminute.domain.rating.usage_record import Outcome
 from perminute.domain.reporting.periods import Period
@@ -155,7 +155,7 @@ class History:
         paid = [usage for usage in usages if usage.outcome is not Outcome.FREE]
         by_day = {day: tuple(of_day) for day, of_day in groupby(sorted(paid, key=_ended), key=_day)}
         charge = entry if entry and entry.type is EntryType.CHARGE else None
-        listed_with = max(filter(charge.is_listed_with, by_day), default=None) if charge else None
+        listed_with = day_listed_with(charge.at, charge.was_posted_at, by_day) if charge else None
         for day, calls in by_day.items():
             key = f"{format_instant(calls[-1].ended_at)}#{posting.version}"
             with_it = None

@@ -119,7 +119,8 @@ def test_the_admin_says_how_late_usage_may_be_reported() -> None:
 def test_each_call_of_a_batch_counts_by_its_own_report() -> None:
     late = EXPIRED + timedelta(hours=73)
     booking = report(expired(OLD, NEW), 3, 4, at=late, reported={"call-0": EXPIRED})
-    assert moved(booking) == [("expiry", 3, "call-0"), ("charge", -7, None)]
+    # The charge is not in the list of its calls, so it names them.
+    assert moved(booking) == [("expiry", 3, "call-0"), ("charge", -7, "call-0+call-1")]
 
 
 def test_a_lot_pays_no_call_that_ended_when_it_had_expired_or_was_not_bought_yet() -> None:
@@ -197,7 +198,7 @@ def test_what_came_back_to_pay_a_call_is_forfeited_again_when_the_call_costs_les
         at=EXPIRED + timedelta(hours=2),
         cause="rerating#late",
     )
-    assert moved(corrected) == [("adjustment", 7, None), ("expiry", -7, None)]
+    assert moved(corrected) == [("adjustment", 7, "call-0"), ("expiry", -7, None)]
     assert corrected.entries[1].cause == f"entry#{corrected.entries[0].entry_id}"
     assert corrected.after.balance_micros == 20
     assert corrected.after.lots == (NEW,)
@@ -219,5 +220,5 @@ def test_what_a_lot_had_paid_before_it_expired_goes_into_the_lot_of_the_month() 
         at=EXPIRED + timedelta(hours=2),
         cause="rerating#late",
     )
-    assert moved(corrected) == [("adjustment", 7, None)]
+    assert moved(corrected) == [("adjustment", 7, "call-0")]
     assert corrected.after.lots[-1].purchase_id == "rerating#2026-11"

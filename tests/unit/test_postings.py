@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -63,6 +63,7 @@ def test_a_charge_is_listed_with_its_calls_only_if_it_was_posted_by_the_next_day
     assert (entry.at, entry.was_posted_at) == (at, posted)
     assert listed.posting == Posting(booking.after.version, posted, entry.entry_id, at)
     assert listed.entry == (entry if is_listed else None)
+    assert entry.call_ids == (() if is_listed else ("a",))
     # The account, the usage, its list, and the entry if it is an item of its own.
     assert booking.items == (3 if is_listed else 4)
 
@@ -76,6 +77,13 @@ def test_a_charge_of_several_days_is_listed_with_the_last_one_that_may_contain_i
     listed = {day.usages[0].call.call_id: day.entry for day in booking.lists}
     assert listed == {"old": None, "new": booking.entries[0], "ahead": None}
     assert booking.items == 1 + 3 + 3
+    assert booking.entries[0].call_ids == ("old", "ahead")
+
+
+def test_an_entry_names_no_call_that_it_does_not_charge() -> None:
+    late = {"answered_at": ANSWERED - DAY, "ended_at": ENDED - DAY}
+    calls = [rating("new", 5), rating("free of charge", 0, **late), rating("old", 5, **late)]
+    assert charge(RICH, calls, at=ENDED).entries[0].call_ids == ("old",)
 
 
 def test_an_entry_says_what_of_it_belongs_to_calls_of_other_months() -> None:
@@ -160,7 +168,6 @@ def test_an_entry_is_posted_when_it_is_booked_unless_it_says_otherwise() -> None
     entry = LedgerEntry("contoso", "1", balance_after_micros=0, **parts)
     assert entry.was_posted_at == ENDED
     assert entry._replace(posted_at=LATE).was_posted_at == LATE
-    assert not entry.is_listed_with(date(2026, 11, 3))
 
 
 def test_what_is_replaced_by_the_same_call_is_in_its_list_already() -> None:

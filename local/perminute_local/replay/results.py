@@ -131,7 +131,8 @@ class Results:
                 calls.add(usage.call.organization_id, entry_id, usage.call.call_id)
         for entry in self.entries:
             named = calls.of(entry.organization_id, entry.entry_id)
-            yield _entry_document(entry, [*named, *entry.call_ids])
+            # Of an entry that takes back an expiry, it is the other way round: it names the calls.
+            yield _entry_document(entry, [*named] or [*entry.call_ids])
 
 
 def collect(

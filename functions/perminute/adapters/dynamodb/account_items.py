@@ -279,6 +279,7 @@ CHARGE = row(
     lots=SHARES,
     posted_at=SHORT_INSTANT,
     other_months=OTHER_MONTHS,
+    call_ids=PLAIN_LIST,
 )
 """The entry of a charge as the list of its calls stores it."""
 

@@ -6,7 +6,7 @@ from collections import defaultdict
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from perminute.domain.credit.ledger import EntryType, of_other_months
+from perminute.domain.credit.ledger import EntryType, day_listed_with, of_other_months
 from perminute.domain.credit.lots import Lot, merged
 from perminute.domain.credit.transaction import ReplacedUsage, Transaction
 from perminute.domain.credit.transaction_builder import CallCharge, TransactionBuilder
@@ -212,7 +212,12 @@ def _paid(
     charges = ((usage.call.ended_at, usage.charge_micros) for usage in costly)
     other_months = of_other_months(builder.at, charges)
     entry = builder.enter(
-        EntryType.CHARGE, -total_micros, shares, cause=None, other_months=other_months
+        EntryType.CHARGE,
+        -total_micros,
+        shares,
+        cause=None,
+        call_ids=_listed_elsewhere(builder, usages, costly),
+        other_months=other_months,
     )
     paid: dict[str, Usage] = {}
     for usage, (shares, late, _) in zip(costly, drawn, strict=True):
@@ -220,6 +225,18 @@ def _paid(
         flags = (*usage.flags, Flag.OVERDRAWN) if balance_micros < 0 else usage.flags
         paid[usage.call.call_id] = usage._replace(lots=shares, flags=flags, entry_id=entry.entry_id)
     return tuple(paid.get(usage.call.call_id, usage) for usage in usages)
+
+
+def _listed_elsewhere(
+    builder: TransactionBuilder, usages: Sequence[Usage], costly: Sequence[Usage]
+) -> tuple[str, ...]:
+    # The entry names the calls that it charges and that are not in its list.
+    days = {usage.call.ended_at.date() for usage in usages if usage.outcome is not Outcome.FREE}
+    listed_with = day_listed_with(builder.at, builder.now, days)
+    if days == {listed_with}:
+        return ()
+    elsewhere = (usage.call for usage in costly if usage.call.ended_at.date() != listed_with)
+    return tuple(call.call_id for call in elsewhere)
 
 
 def _release_reservations(

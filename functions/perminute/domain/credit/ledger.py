@@ -50,7 +50,9 @@ class LedgerEntry(NamedTuple):
     # The identity of the event (`purchase#po-1001`), of the lot that expired, or of the re-rating.
     cause: str | None = None
     opens: Lot | None = None  # the lot that the entry opened, as it then was
-    call_ids: tuple[str, ...] = ()  # late calls for which an expiry was taken back in part
+    # The calls that it corrected, for which it takes an expiry back in part, or that it charged but
+    # that are not in the list that contains it.
+    call_ids: tuple[str, ...] = ()
     producer: Producer | None = None  # of the event about credit behind it, if there is one
     # The account's `as_of` after it, which is later than `at` if its event came late; None: `at`.
     # It never decreases from one entry to the next, and `at` does.
@@ -62,13 +64,6 @@ class LedgerEntry(NamedTuple):
     def was_posted_at(self) -> datetime:
         """When it was posted: `at` or later."""
         return self.posted_at or self.at
-
-    def is_listed_with(self, day: date) -> bool:
-        """Whether the entry of a charge may be in a list of calls that ended on a UTC day.
-
-        Whoever reads the lists of a period and of the day before it finds all charges of that time.
-        """
-        return day <= self.at.date() and self.was_posted_at.date() <= day + _DAY
 
     @property
     def of_calls(self) -> bool:
@@ -84,6 +79,17 @@ class LedgerEntry(NamedTuple):
     def debt_change_micros(self) -> int:
         """By how much the debt grew, or fell if negative: what no lot gave or took."""
         return sum(share.amount_micros for share in self.lots) - self.amount_micros
+
+
+def day_listed_with(at: datetime, posted_at: datetime, days: Iterable[date]) -> date | None:
+    """Return the UTC day whose list contains the entry of a charge; None: it is its own item.
+
+    Its calls ended on `days`. Whoever reads the lists of a period and of the day before it finds
+    all charges of that time.
+    """
+    return max(
+        (day for day in days if day <= at.date() and posted_at.date() <= day + _DAY), default=None
+    )
 
 
 def of_other_months(

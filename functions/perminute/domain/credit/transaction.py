@@ -7,7 +7,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
-from perminute.domain.credit.ledger import EntryType
+from perminute.domain.credit.ledger import EntryType, day_listed_with
 from perminute.domain.credit.lots import NO_LOT_ITEMS, LotItems
 from perminute.domain.errors import Contended, PerminuteError
 from perminute.domain.rating.usage_record import Outcome
@@ -175,7 +175,7 @@ class Transaction(NamedTuple):
     def _charged(self) -> Iterator[CallsOfDay]:
         by_day = _by_day(self.usages)
         charge = next((entry for entry in self.entries if entry.type is EntryType.CHARGE), None)
-        listed_with = charge and max(filter(charge.is_listed_with, by_day), default=None)
+        listed_with = charge and day_listed_with(charge.at, charge.was_posted_at, by_day)
         for day, usages in by_day.items():
             entry = charge if day == listed_with else None
             yield CallsOfDay(usages, self._posting(charge), entry)

@@ -189,6 +189,7 @@ def _book_changes(
         shares,
         cause,
         opens=refunds.opens,
+        call_ids=tuple(call.call_id for call in changed),
         other_months=of_other_months(builder.at, _movements(rerated)),
     )
     # A lot that is opened is named after the entry that opens it, so the others come behind that.
