@@ -82,6 +82,45 @@ def answers(text: str) -> dict[str, dict[str, Any]]:
             ],
             "next": None,
         },
+        "statement": statement(text),
+    }
+
+
+def statement(text: str) -> dict[str, Any]:
+    """Return the statement of a month."""
+    return {
+        "asOf": AS_OF,
+        "month": "2026-11",
+        "basis": "now",
+        "statedAt": "2026-12-04T00:00:00Z",
+        "currency": "USD",
+        "opening": "100",
+        "closing": "1086.5",
+        "sums": {"purchase": "1000", "charge": "-12", "expiry": "-4.5", "adjustment": "3"},
+        "usage": FIGURES,
+        "byLegType": [{"legType": "dialOut", **FIGURES}],
+        "byCountry": [{"country": None, **FIGURES}],
+        "byOrganizer": [{"organizerId": text, **FIGURES}],
+        "bridge": {
+            "charged": "12",
+            "forOtherMonths": "2.5",
+            "bookedLater": "0.75",
+            "usage": "10.25",
+        },
+        "lots": [
+            {"purchaseId": text, "bought": "1000", "used": "12", "expired": "0", "adjusted": "3"}
+        ],
+        "debt": "0",
+        "changedCalls": 1,
+        "changed": [
+            {
+                "callId": text,
+                "stated": {"outcome": "notEntitled", "charge": "0"},
+                "now": {"outcome": "charged", "charge": "9.625"},
+            },
+        ],
+        "agrees": False,
+        "differences": [text],
     }
 
 

@@ -15,7 +15,14 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SOURCES = "functions", "local"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-NOT_OF_PYTHON = {"py.typed", "event_page.md", "prices.toml", "template.yaml", "ministack.lock"}
+NOT_OF_PYTHON = {
+    "py.typed",
+    "event_page.md",
+    "page.html",
+    "prices.toml",
+    "template.yaml",
+    "ministack.lock",
+}
 FROM_CHECKOUT = {"perminute_local.bench", "perminute_local.deployed"}
 """What needs the checkout's tools or tests anyway, such as `make bench` and `make e2e`."""
 IMPORTED_AS = {"aws-lambda-powertools": "aws_lambda_powertools", "cfn-lint": "cfnlint"}

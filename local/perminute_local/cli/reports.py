@@ -112,6 +112,7 @@ def ledger(**parameters: object) -> Parameters:
     epilog=examples(
         f"perminute statement {_CONTOSO} --month 2026-11",
         f"perminute statement {_CONTOSO} --month 2026-11 --basis stated --format csv",
+        f"perminute statement {_CONTOSO} --month 2026-11 --format html",
     )
 )
 @shows(
@@ -128,8 +129,8 @@ def ledger(**parameters: object) -> Parameters:
 def statement(**parameters: object) -> Parameters:
     """State the credit and the calls of a month.
 
-    CSV has a line for each entry of the ledger. Exit code 1: the statement does not agree with
-    what is recorded.
+    CSV has a line for each entry of the ledger; HTML is a page to print, perhaps as PDF. Exit
+    code 1: the statement does not agree with what is recorded.
     """
     return parameters
 

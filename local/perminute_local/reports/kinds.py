@@ -21,6 +21,7 @@ class Report(NamedTuple):
     items: str = ""  # the field of the answer with what is a row of a CSV file, if there is one
     columns: Callable[[Answer], Sequence[str]] = tuple  # fields of an item, in their order
     has_pages: bool = False
+    page: Callable[[Question, Answer], str] | None = None
     makes_csv: bool = False  # the function writes the file itself, with the parameter `format`
 
 
@@ -30,7 +31,7 @@ REPORTS = {
     "calls": Report(calls.tables, "calls", lambda _: calls.CSV_COLUMNS, has_pages=True),
     "explanation": Report(explanation.tables),
     "ledger": Report(ledger.tables, "entries", lambda _: ledger.CSV_COLUMNS, has_pages=True),
-    "statement": Report(statement.tables, makes_csv=True),
+    "statement": Report(statement.tables, page=statement.page, makes_csv=True),
     "pstn-usage": Report(None, makes_csv=True),
     "forecast": Report(forecast.tables, "path", lambda _: forecast.CSV_COLUMNS),
 }

@@ -33,6 +33,15 @@ class Column(NamedTuple):
     folds: bool = False
 
 
+class Section(NamedTuple):
+    """A part of a report: a table of the rows' fields, with a line of totals below them."""
+
+    heading: str
+    columns: Mapping[str, Column]
+    rows: Sequence[Row]
+    total: Row | None = None
+
+
 def text(header: str, *, folds: bool = False) -> Column:
     """Return a column of text; ids stay whole, so that they can be copied."""
     return Column(header, lambda values: map(_text, values), folds=folds)

@@ -1,9 +1,10 @@
-"""Ask for a report and write it: as tables for people, as CSV or as JSON."""
+"""Ask for a report and write it: as tables or a page for people, as CSV or as JSON."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,9 @@ def show(reports: Reports, question: Question, form: Form, *, at_most: int | Non
     elif form is Form.CSV or report.tables is None:
         _write_csv(report, answer)
         remark(as_of(answer).plain)
+    elif form is Form.HTML and report.page is not None:
+        with _utf_8() as stream:
+            stream.write(report.page(question, answer))
     else:
         write_tables(report.tables(question, _with_lists(answer)))
     return 0 if answer.get("agrees", True) is True else 1
@@ -86,15 +90,21 @@ def _not_found(answer: Answer, form: Form) -> int:
 
 
 def _write_csv(report: Report, answer: Answer) -> None:
-    # In UTF-8 and with the line ends of CSV, whatever the console has.
-    stream = TextIOWrapper(sys.stdout.buffer, encoding="utf-8", newline="", write_through=True)
-    try:
+    with _utf_8() as stream:
         if report.makes_csv:
             stream.writelines(answer["csv"])
         else:
             names = report.columns(answer)
             rows = ([_cell(item.get(name)) for name in names] for item in answer[report.items])
             write_csv(stream, names, rows)
+
+
+@contextmanager
+def _utf_8() -> Iterator[TextIOWrapper]:
+    # Standard output in UTF-8 and with the line ends of the text, whatever the console has.
+    stream = TextIOWrapper(sys.stdout.buffer, encoding="utf-8", newline="", write_through=True)
+    try:
+        yield stream
     finally:
         stream.detach()
 

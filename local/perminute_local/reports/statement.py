@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from perminute.domain.values.money import format_micros, read_micros
-from perminute_local.reports.layout import as_of, money, table_of, text, time_of
+from perminute_local.reports.layout import Section, as_of, money, table_of, text, time_of
+from perminute_local.reports.page import page_of
 from perminute_local.reports.usage import KEYS, figures
 from perminute_local.tables import plain
 
@@ -53,34 +54,48 @@ _CHANGED = {
 
 def tables(question: Question, answer: Answer) -> Iterator[RenderableType]:
     """Yield balances, usage, how they lead to each other, lots, and what has changed since."""
-    who, month = question.organization_id, answer["month"]
-    currency = answer["currency"] or "no currency yet"
-    heading = f"{who}: statement of {month}, {BASES[answer['basis']]}"
-    columns = {"what": text("credit"), "amount": money(currency)}
+    balance, *others = _sections(answer)
+    yield table_of(*balance._replace(heading=_title(question, answer)))
+    for section in others:
+        heading = f"{question.organization_id}: {section.heading}"
+        yield table_of(*section._replace(heading=heading))
+    yield from map(plain, _lines(answer))
+    yield as_of(answer)
+
+
+def page(question: Question, answer: Answer) -> str:
+    """Return the same as a page to print."""
+    title = _title(question, answer)
+    return page_of(title, [as_of(answer).plain], _sections(answer), _lines(answer))
+
+
+def _title(question: Question, answer: Answer) -> str:
+    basis = BASES[answer["basis"]]
+    return f"{question.organization_id}: statement of {answer['month']}, {basis}"
+
+
+def _sections(answer: Answer) -> Iterator[Section]:
+    month, currency = answer["month"], answer["currency"]
+    columns = {"what": text("credit"), "amount": money(currency or "no currency yet")}
     rows = [
         {"what": "balance before the month", "amount": answer["opening"]},
         *({"what": words, "amount": answer["sums"][name]} for name, words in _SUMS.items()),
     ]
     closing = {"what": "balance after the month", "amount": answer["closing"]}
-    yield table_of(heading, columns, rows, closing)
+    yield Section("balance", columns, rows, closing)
     for field, (key, name) in _BROKEN_DOWN.items():
-        heading = f"{who}: calls that ended in {month}, by {name}"
-        yield _usage(heading, key, answer[field], answer)
+        figures_of = {key: KEYS[key], **figures(currency)}
+        total = {key: "total", **answer["usage"]}
+        heading = f"calls that ended in {month}, by {name}"
+        yield Section(heading, figures_of, answer[field], total)
     *steps, cost = _bridge(answer["bridge"])
-    heading = f"{who}: from the ledger to the cost of the calls"
-    yield table_of(heading, {**columns, "what": text("calls")}, steps, cost)
+    heading = "from the ledger to the cost of the calls"
+    yield Section(heading, {**columns, "what": text("calls")}, steps, cost)
     if answer["lots"]:
-        yield table_of(f"{who}: lots of credit in {month}", _LOTS, answer["lots"])
+        yield Section(f"lots of credit in {month}", _LOTS, answer["lots"])
     if answer["changed"]:
         changed = list(map(_change, answer["changed"]))
-        yield table_of(f"{who}: calls that changed since {month} was stated", _CHANGED, changed)
-    yield from map(plain, _lines(answer))
-    yield as_of(answer)
-
-
-def _usage(heading: str, key: str, rows: list[Row], answer: Answer) -> RenderableType:
-    columns = {key: KEYS[key], **figures(answer["currency"])}
-    return table_of(heading, columns, rows, {key: "total", **answer["usage"]})
+        yield Section(f"calls that changed since {month} was stated", _CHANGED, changed)
 
 
 def _bridge(bridge: Row) -> list[Row]:
