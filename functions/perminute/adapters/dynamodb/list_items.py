@@ -77,7 +77,7 @@ class _Calls(NamedTuple):
     # What re-rating reads. Times are in the largest unit of microseconds that leaves none of them a
     # fraction, mostly seconds.
     organizers: list[str]
-    leg_types: list[str]
+    leg_types: list[LegType]
     first_end: int
     unit: int
     call_ids: list[str]
@@ -101,7 +101,7 @@ class _Calls(NamedTuple):
 class _Results(NamedTuple):
     posting: list[int]  # empty: reports find the calls in another list
     prices: list[_Price]
-    outcomes: list[tuple[str, str | None, list[str]]]  # with the reason and the flags
+    outcomes: list[tuple[Outcome, str | None, tuple[Flag, ...]]]  # with the reason and the flags
     price: list[int]
     outcome: list[int]
     connected: list[int]  # seconds more than there are from answer to end
@@ -242,7 +242,7 @@ def _usual_charge(outcome: Outcome, retail_micros: int | None) -> int:
 def call_list_of(item: Item) -> CallList:
     """Read what re-rating needs of a list."""
     calls = _calls_of(item)
-    dial_out = [leg_type == LegType.DIAL_OUT for leg_type in calls.leg_types]
+    dial_out = [leg_type is LegType.DIAL_OUT for leg_type in calls.leg_types]
     columns = calls.call_ids, calls.organizer, calls.leg_type, calls.times
     return CallList(
         item["record"]["S"],
@@ -289,9 +289,8 @@ def _posting_of(results: _Results) -> Posting:
 
 
 def _usages_of(calls: _Calls, results: _Results) -> tuple[ListedUsage, ...]:
-    leg_types = list(map(LegType, calls.leg_types))
     outcomes = [
-        (Outcome(outcome), None if reason is None else REASONS[reason], tuple(map(Flag, flags)))
+        (outcome, None if reason is None else REASONS[reason], flags)
         for outcome, reason, flags in results.outcomes
     ]
     prices = [results.prices[place] for place in results.price]
@@ -305,8 +304,8 @@ def _usages_of(calls: _Calls, results: _Results) -> tuple[ListedUsage, ...]:
         map(
             ListedUsage,
             calls.call_ids,
-            (calls.organizers[place] for place in calls.organizer),
-            (leg_types[place] for place in calls.leg_type),
+            [calls.organizers[place] for place in calls.organizer],
+            [calls.leg_types[place] for place in calls.leg_type],
             *zip(*calls.times, strict=True),
             connected,
             billed,
