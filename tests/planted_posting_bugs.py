@@ -6,17 +6,18 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from unittest.mock import PropertyMock, patch
 
-from perminute.domain.credit import charging
-from perminute.domain.credit.ledger import LedgerEntry
+from perminute.domain.credit import charging, transaction
 from perminute.domain.credit.transaction import Transaction
 from perminute.domain.credit.transaction_builder import TransactionBuilder
 from perminute.domain.rerating import corrections
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from contextlib import AbstractContextManager
+    from datetime import date, datetime
     from typing import Any
 
+    from perminute.domain.credit.ledger import LedgerEntry
     from perminute.domain.reporting.postings import Posting
 
 
@@ -32,9 +33,9 @@ def listing_without_a_version_of_its_own() -> Iterator[None]:
     """Calls that cost nothing are listed with the version of the transaction before."""
     posting = Transaction._posting  # noqa: SLF001 - what is replaced
 
-    def former(transaction: Transaction, entry: LedgerEntry | None) -> Posting:
-        of_this = posting(transaction, entry)
-        return of_this if transaction.entries else of_this._replace(version=of_this.version - 1)
+    def former(written: Transaction, entry: LedgerEntry | None) -> Posting:
+        of_this = posting(written, entry)
+        return of_this if written.entries else of_this._replace(version=of_this.version - 1)
 
     with patch.object(Transaction, "_posting", former):
         yield
@@ -43,7 +44,14 @@ def listing_without_a_version_of_its_own() -> Iterator[None]:
 @contextmanager
 def listing_late_charges_with_their_calls() -> Iterator[None]:
     """The entry of a charge is in a list of its calls, however late it was posted."""
-    with patch.object(LedgerEntry, "is_listed_with", lambda *_: True):
+
+    def always(_: datetime, __: datetime, days: Iterable[date]) -> date | None:
+        return max(days, default=None)
+
+    with (
+        patch.object(charging, "day_listed_with", always),
+        patch.object(transaction, "day_listed_with", always),
+    ):
         yield
 
 

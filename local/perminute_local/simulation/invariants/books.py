@@ -43,7 +43,7 @@ class LotHistory:
         yield from _paid_late(self)
         for entry in self.entries:
             yield from _named_after_entry(entry)
-            if len(entry.call_ids) == 1:
+            if entry.type is EntryType.EXPIRY and len(entry.call_ids) == 1:
                 yield from _in_time(self, entry)
         for usage in self.stored.usages.values():
             # A call whose charge was adjusted was paid by later rules.
