@@ -203,8 +203,10 @@ REPORTS: dict[str, dict[str, Any]] = {
     "overview": {},
     "usage": {"from": "2026-11-01", "to": "2026-12-01", "groupBy": ["day", "legType"]},
     "calls": {"from": "2026-11-01", "to": "2026-12-01"},
+    "explanation": {"callId": "longer"},
     "ledger": {"month": "2026-11"},
     "statement": {"month": "2026-11"},
+    "forecast": {},
     "pstn-usage": {"month": "2026-11"},
 }
 """A request for each report."""

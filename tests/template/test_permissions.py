@@ -335,7 +335,8 @@ def test_rate_cards_are_put_by_who_publishes_them_and_that_is_all_they_may(
     template: Template,
 ) -> None:
     cards = {"Fn::Sub": "${RateCardBucket.Arn}/rate-cards/*"}
-    readers = ("AuthorizeCallsRole", "ChargeCallsRole", "ExpireCreditRole", PUBLISHER)
+    functions = ("AuthorizeCallsRole", "ChargeCallsRole", "ExpireCreditRole", "ReadReportsRole")
+    readers = (*functions, PUBLISHER)
     assert granted(template, cards) == {
         *((role, "s3:GetObject") for role in readers),
         (PUBLISHER, "s3:PutObject"),

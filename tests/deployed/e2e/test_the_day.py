@@ -52,6 +52,7 @@ REPORTS: dict[str, dict[str, Any]] = {
     "overview": {},
     "usage": {**PERIOD, "groupBy": ["organizerId", "legType"]},
     "calls": PERIOD,
+    "explanation": {"callId": "contoso-0132"},
     "ledger": PERIOD,
     "statement": {"month": "2026-11", "format": "csv"},
 }
