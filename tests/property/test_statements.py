@@ -33,7 +33,9 @@ from perminute.application.charge_calls import ChargeCalls, EndedCall
 from perminute.application.correct_rates import CorrectRates, RateCorrection
 from perminute.application.licensing_cache import LicensingCache
 from perminute.application.recorded_calls import RecordedCalls
+from perminute.application.reporting.ledger import LedgerQuestion, ledger_page
 from perminute.application.reporting.statement import StatementQuestion, read_statement
+from perminute.application.reporting.usage import usages_of
 from perminute.application.rerate_calls import RerateCalls, ReratingRequest
 from perminute.application.results import Accepted
 from perminute.application.retry import NEVER
@@ -51,13 +53,17 @@ from perminute.domain.licensing.attributes import license_attribute
 from perminute.domain.licensing.licensing import LicensingChange
 from perminute.domain.pools.pools import Month
 from perminute.domain.rating.rate_card import RateCard
+from perminute.domain.rating.usage_record import Outcome
+from perminute.domain.reporting.periods import Period
+from perminute.domain.reporting.postings import ListedUsage
 from perminute.domain.reporting.statement import Basis, Statement, stated_at
+from perminute.domain.reporting.usage_sums import UsageFilter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 START = datetime(2026, 11, 30, 12, tzinfo=UTC)
-HOUR = timedelta(hours=1)
+HOUR, YEAR = timedelta(hours=1), timedelta(days=365)
 MONTHS = (Month(2026, 10), Month(2026, 11), Month(2026, 12), Month(2027, 1))
 HEADER = "leg_type,prefix,country,currency,rate_per_minute"
 CARD = card("dialOut,49,DE,USD,0.1", "dialOut,44,GB,USD,0.5", header=HEADER)
@@ -334,3 +340,31 @@ def check(world: World) -> None:
 def same(stated: Statement, before: Statement) -> bool:
     """Whether a statement is as it was before it was stated, but for what has changed since."""
     return replace(stated, changed={}) == replace(before, basis=Basis.STATED, changed={})
+
+
+@settings(max_examples=50)
+@given(HISTORIES)
+def test_usage_and_ledger_name_each_call_as_it_is_recorded(
+    history: list[tuple[timedelta, Step]],
+) -> None:
+    world = World()
+    for step, (name, changed) in history:
+        world.now += step
+        getattr(world, name)(**changed)
+    postings, period = InMemoryPostings(world.store), Period(START - YEAR, START + YEAR)
+    account, recorded = postings.account(ORGANIZATION), world.store.usages.values()
+    listed = usages_of(postings, account, period, UsageFilter(), NEVER)
+    paid = (usage for usage in recorded if usage.outcome is not Outcome.FREE)
+    assert sorted(listed) == sorted(map(ListedUsage.of, paid))
+    question = LedgerQuestion(ORGANIZATION, account.entries, period)
+    page = ledger_page(postings, question, limit=200, after=None, deadline=NEVER)
+    for entry, call_ids in page.entries:
+        moved = {
+            usage.call.call_id
+            for usage in recorded
+            for entry_id, _ in usage.movements
+            if entry_id == entry.entry_id
+        }
+        assert set(call_ids) == (moved or set(entry.call_ids))
+        assert len(call_ids) == len(set(call_ids))
+    assert len(page.entries) == account.entries
