@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING
 from unittest.mock import PropertyMock, patch
 
+from perminute.application.reporting import explain_call
 from perminute.domain.credit import charging, transaction
+from perminute.domain.credit.ledger import LedgerEntry
 from perminute.domain.credit.transaction import Transaction
 from perminute.domain.credit.transaction_builder import TransactionBuilder
+from perminute.domain.licensing.timelines import Timeline
 from perminute.domain.rerating import corrections
 
 if TYPE_CHECKING:
@@ -18,6 +22,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from perminute.domain.credit.ledger import LedgerEntry
+    from perminute.domain.licensing.timelines import InForce
     from perminute.domain.reporting.postings import Posting
 
 
@@ -94,7 +99,27 @@ def listing_a_call_only_as_its_bridge_reported_it() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def explaining_calls_without_what_revised_them_with_later_ones() -> Iterator[None]:
+    """A revision is looked for only on the day on which the call ended."""
+    with patch.object(explain_call, "MAX_REVISED_DAYS", 0):
+        yield
+
+
+@contextmanager
+def explaining_calls_by_the_licenses_of_when_they_ended() -> Iterator[None]:
+    """What is named as in force is what was in force an hour later."""
+    in_force = Timeline.in_force
+
+    def later(timeline: Timeline, attribute: str, at: datetime) -> InForce | None:
+        return in_force(timeline, attribute, at + timedelta(hours=1))
+
+    with patch.object(Timeline, "in_force", later):
+        yield
+
+
 _CALLS = "each call is what its list and its revisions make of it"
+_EXPLAINED = "each call is explained, and its explanation agrees with its record and the ledger"
 _ENTRIES = "reports find each entry once, where they look for it"
 
 POSTING_BUGS: dict[Callable[[], AbstractContextManager[None]], str] = {
@@ -106,5 +131,7 @@ POSTING_BUGS: dict[Callable[[], AbstractContextManager[None]], str] = {
         "an entry says what of it belongs to calls of other months"
     ),
     listing_a_call_only_as_its_bridge_reported_it: _CALLS,
+    explaining_calls_without_what_revised_them_with_later_ones: _EXPLAINED,
+    explaining_calls_by_the_licenses_of_when_they_ended: _EXPLAINED,
 }
 """Each bug with the promise that it breaks."""

@@ -24,6 +24,7 @@ from perminute.domain.reconciliation.reconciliation import reconcile
 from perminute.domain.values.money import format_micros
 from perminute_local.simulation.invariants import calls
 from perminute_local.simulation.invariants.books import LotHistory
+from perminute_local.simulation.invariants.explanations import explain_all_calls
 from perminute_local.simulation.invariants.invariant import (
     Broken,
     books_agree,
@@ -336,4 +337,7 @@ _INVARIANTS: tuple[Callable[[Organization], Iterator[Broken]], ...] = (
     _limits_count_costs,
     _lots_pay,
     _name_their_producers,
+    lambda organization: explain_all_calls(
+        organization.id, organization.stored, organization.cards
+    ),
 )
