@@ -217,6 +217,15 @@ def test_a_correction_that_moves_no_money_has_no_entry_and_its_cause_is_not_reco
     )
 
 
+def test_a_masked_number_that_may_hide_another_price_says_so() -> None:
+    rates = card("dialOut,49,DE,USD,0.015,,", "dialOut,493023125,DE,USD,0.9,,")
+    masked = phone_call(remote_number="+49302312****")
+    explanation, said = explained(masked, context(PER_MINUTE, rates))
+    assert explanation.usage.flags == (Flag.PREFIX_UNCERTAIN,)
+    assert "The masked digits of the number may hide a longer prefix with another price." in said
+    assert "+49302312****" in said[0]
+
+
 def test_a_blocked_prefix_is_named_and_no_price_is_guessed() -> None:
     call = phone_call(remote_number="+449098790100")
     explanation, said = explained(call, context(PER_MINUTE))
