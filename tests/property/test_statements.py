@@ -319,16 +319,19 @@ def check(world: World) -> None:
         closing_micros = found.closing_micros
         assert closing_micros == sum(e.amount_micros for e in entries if e.at < month.end)
         own = [entry for entry in entries if Month.of(entry.at) == month]
-        assert found.entries == own
+        assert [stated.entry for stated in found.entries] == own
+        for entry, number in found.entries:
+            moved = [one for u in usages for one in u.movements if one.entry_id == entry.entry_id]
+            assert not entry.of_calls or number == len(moved)
         assert found.sums.by_type.total() == closing_micros - found.opening_micros
         calls = [u for u in usages if Month.of(u.call.ended_at) == month]
         assert found.usage.charge_micros == sum(usage.charge_micros for usage in calls)
         assert found.usage.pool_minutes == sum(usage.pool_minutes for usage in calls)
-        moved = sum(
+        lots_micros = sum(
             lot.bought_micros - lot.used_micros - lot.expired_micros + lot.adjusted_micros
             for lot in found.sums.lots.values()
         )
-        assert closing_micros - found.opening_micros == moved - found.sums.debt_micros
+        assert closing_micros - found.opening_micros == lots_micros - found.sums.debt_micros
         for rows in found.broken_down.values():
             micros = sum(row.sums.charge_micros for row in rows)
             assert micros == found.usage.charge_micros

@@ -57,7 +57,9 @@ BOUGHT = entry(1, 100, 100, on(10, 10), type=EntryType.PURCHASE)
 # Reported only after October: its call is of October, and its money of November.
 LATE_OF_OCTOBER = entry(2, -1.5, 98.5, on(11, 1, 0), other_months=((OCTOBER, -1_500_000),))
 OF_NOVEMBER = entry(3, -2, 96.5, on(11, 10))
-LATE_OF_NOVEMBER = entry(4, -3, 93.5, on(12, 2), other_months=((NOVEMBER, -3 * MICROS),))
+LATE_OF_NOVEMBER = entry(
+    4, -3, 93.5, on(12, 2), call_ids=("c",), other_months=((NOVEMBER, -3 * MICROS),)
+)
 RERATED = entry(
     5,
     -3,
@@ -65,6 +67,7 @@ RERATED = entry(
     on(12, 10),
     type=EntryType.ADJUSTMENT,
     cause="rerating#event#l-1",
+    call_ids=("b",),
     other_months=((NOVEMBER, -3 * MICROS),),
 )
 A = listed("a", on(10, 31, 23), charge_micros=1_500_000)
@@ -125,8 +128,8 @@ def test_two_lines_lead_from_the_months_entries_to_the_cost_of_its_calls() -> No
         booked_later_micros=6 * MICROS,
     )
     assert statement.usage.charge_micros == 8 * MICROS
-    assert statement.entries == [LATE_OF_OCTOBER, OF_NOVEMBER]
-    assert [statement.calls_of_entries[one.entry_id] for one in statement.entries] == [0, 1]
+    assert statement.entries == [(LATE_OF_OCTOBER, 1), (OF_NOVEMBER, 1)]
+    assert state(DECEMBER).entries == [(LATE_OF_NOVEMBER, 1), (RERATED, 1)]
     assert statement.differences == ()
     assert {
         key: [(row.values[0], row.sums.charge_micros) for row in rows]
@@ -226,7 +229,6 @@ def test_a_call_that_moves_within_its_month_is_one_that_changed() -> None:
         november = state(NOVEMBER, account=account, lists=lists, revisions=revisions)
         assert november.usage.charge_micros == 8 * MICROS
         assert november.changed == {"b": ChangedUsage(B, DEARER_B), "c": ChangedUsage(C, moved)}
-        assert november.calls_of_entries[RERATED.entry_id] == 1
         assert november.differences == ()
 
 

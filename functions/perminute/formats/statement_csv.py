@@ -21,7 +21,7 @@ COLUMNS = (
     "type",
     "cause",
     "description",
-    "calls",  # of the month, that it charged or corrected
+    "calls",  # how many it charged or corrected
     "amount",
     "balance",
     "currency",
@@ -32,14 +32,14 @@ COLUMNS = (
 
 def statement_rows(statement: Statement, currency: str | None) -> Iterator[tuple[Cell, ...]]:
     """Yield the cells of each entry, in the order of `COLUMNS`."""
-    for entry in statement.entries:
+    for entry, calls in statement.entries:
         yield (
             entry.entry_id,
             format_instant(entry.at),
             entry.type,
             entry.cause,
             describe(entry),
-            statement.calls_of_entries[entry.entry_id],
+            calls,
             format_micros(entry.amount_micros),
             format_micros(entry.balance_after_micros),
             currency,

@@ -5,8 +5,6 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated
 
-from aws_lambda_powertools.metrics import MetricUnit
-
 from perminute.api.reports.documents import CsvDocument, ReportDocument
 from perminute.api.reports.endpoint import report
 from perminute.api.reports.parameters import MonthQuery, one_of
@@ -21,7 +19,7 @@ from perminute.domain.values.times import format_instant
 from perminute.fields import Message, about
 from perminute.formats.csv_output import csv_text
 from perminute.formats.statement_csv import COLUMNS, statement_rows
-from perminute.observability import logger, metrics
+from perminute.observability import count, logger
 from perminute.parsing import text_type
 
 if TYPE_CHECKING:
@@ -220,6 +218,6 @@ def _state(usage: ListedUsage) -> CallStateDocument:
 
 def _report_differences(question: StatementQuestion, statement: Statement) -> None:
     if statement.differences:
-        metrics.add_metric("StatementsDiffering", MetricUnit.Count, 1)
+        count("StatementsDiffering", 1)
         said = {"organizationId": question.organization_id, "month": str(question.month)}
         logger.error("statement differs", extra={**said, "differences": statement.differences})

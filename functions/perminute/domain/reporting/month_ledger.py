@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from perminute.domain.credit.ledger import EntryType, LedgerEntry, entry_id
 from perminute.domain.values.money import format_micros
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from datetime import date, datetime
 
     from perminute.domain.credit.accounts import Account
     from perminute.domain.pools.pools import Month
+    from perminute.domain.reporting.postings import ListedUsage
 
 
 @dataclass(slots=True)
@@ -62,6 +63,13 @@ class MonthSums:
             lot.add(entry, share.amount_micros)
 
 
+class StatedEntry(NamedTuple):
+    """An entry, and how many calls it charged or corrected."""
+
+    entry: LedgerEntry
+    calls: int
+
+
 class MonthLedger:
     """The entries of a month, added in any order, up to the last one that an account counts.
 
@@ -73,7 +81,7 @@ class MonthLedger:
         self, month: Month, account: Account, posted_before: datetime, *, keeps_entries: bool
     ) -> None:
         self.sums = MonthSums()
-        self.entries: list[LedgerEntry] = []  # of the month, if it keeps them
+        self.entries: list[StatedEntry] = []  # of the month, if it keeps them
         self._keeps_entries = keeps_entries
         self._start, self._end, self._posted_before = month.start, month.end, posted_before
         self._account, self._last_id = account, entry_id(account.entries)
@@ -84,8 +92,8 @@ class MonthLedger:
         self._last: LedgerEntry | None = None
         self._number, self._posted_micros = 0, 0
 
-    def add(self, entry: LedgerEntry) -> None:
-        """Add an entry."""
+    def add(self, entry: LedgerEntry, listed: Sequence[ListedUsage] = ()) -> None:
+        """Add an entry, and the calls of the list that contains it, if one does."""
         posted_at = entry.was_posted_at
         if entry.entry_id > self._last_id or posted_at < self._start:
             return
@@ -94,7 +102,7 @@ class MonthLedger:
         if posted_at < self._end:
             self._count_posted(entry)
         if posted_at < self._posted_before and entry.at < self._end:
-            self._sum_up(entry)
+            self._sum_up(entry, listed)
 
     def _count_posted(self, entry: LedgerEntry) -> None:
         if self._last is None or self._last.entry_id < entry.entry_id:
@@ -102,13 +110,14 @@ class MonthLedger:
         self._number += 1
         self._posted_micros += entry.amount_micros
 
-    def _sum_up(self, entry: LedgerEntry) -> None:
+    def _sum_up(self, entry: LedgerEntry, listed: Sequence[ListedUsage]) -> None:
         if entry.at < self._start:
             self._earlier_micros += entry.amount_micros
             return
         self.sums.add(entry)
         if self._keeps_entries:
-            self.entries.append(entry)
+            charged = sum(bool(usage.charge_micros) for usage in listed)
+            self.entries.append(StatedEntry(entry, charged + len(entry.call_ids)))
 
     def may_open_with_list_of(self, day: date) -> bool:
         """Whether a list of calls of a later day may contain the first entry since the start."""

@@ -9,12 +9,10 @@ one sum to the other.
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from itertools import chain
-from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from perminute.domain.reporting.current_usages import CurrentUsages
@@ -27,6 +25,7 @@ if TYPE_CHECKING:
     from perminute.domain.credit.accounts import Account
     from perminute.domain.credit.ledger import LedgerEntry
     from perminute.domain.pools.pools import Month
+    from perminute.domain.reporting.month_ledger import StatedEntry
     from perminute.domain.reporting.postings import ListedUsage, Posting, Revision, UsageList
     from perminute.domain.reporting.usage_sums import UsageRow
 
@@ -88,8 +87,7 @@ class Statement:
     broken_down: Mapping[GroupKey, Sequence[UsageRow]]
     bridge: Bridge
     changed: Mapping[str, ChangedUsage]  # by their ids, calls that differ between the two bases
-    entries: Sequence[LedgerEntry]  # in the order of their ids, if they were asked for
-    calls_of_entries: Counter[str]  # of the month, that each entry charged or corrected
+    entries: Sequence[StatedEntry]  # in the order of their ids, if they were asked for
     differences: Sequence[str]  # what does not agree, one sentence each
 
 
@@ -137,8 +135,7 @@ def state_month(  # noqa: PLR0913 - all that a statement rests on
         broken_down={key: regroup(rows, place) for place, key in enumerate(BROKEN_DOWN_BY)},
         bridge=bridge,
         changed=usage.changed,
-        entries=sorted(ledger.entries, key=attrgetter("entry_id")),
-        calls_of_entries=usage.calls_of_entries,
+        entries=sorted(ledger.entries, key=lambda stated: stated.entry.entry_id),
         differences=differences,
     )
 
@@ -146,7 +143,7 @@ def state_month(  # noqa: PLR0913 - all that a statement rests on
 def _with_entries_added(lists: Iterable[UsageList], ledger: MonthLedger) -> Iterator[UsageList]:
     for usage_list in lists:
         if usage_list.entry is not None:
-            ledger.add(usage_list.entry)
+            ledger.add(usage_list.entry, usage_list.usages)
         yield usage_list
 
 
@@ -164,7 +161,6 @@ class _MonthUsage:
 
     def __init__(self, month: Month, basis: Basis, version: int) -> None:
         self.booked_later_micros = 0
-        self.calls_of_entries: Counter[str] = Counter()
         self.changed: dict[str, ChangedUsage] = {}
         self._start, self._end = month.start, month.end
         self._basis, self._version = basis, version
@@ -181,16 +177,14 @@ class _MonthUsage:
             if self._is_of_month(before.ended_at):
                 # A call that has moved is in a list of its own, with what it costs since.
                 after_micros = 0 if revised.is_moved else after.charge_micros
-                micros = after_micros - before.charge_micros
-                self._book(posting, micros, calls=bool(micros) and not revised.is_moved)
+                self._book(posting, after_micros - before.charge_micros)
 
     def usages_of(self, usage_list: UsageList) -> Sequence[ListedUsage]:
         """Add a list; return those of its calls that count, as they are on the basis."""
         posting = usage_list.posting
         if not self._is_of_month(usage_list.usages[0].ended_at):
             return ()
-        charges = [usage.charge_micros for usage in usage_list.usages]
-        self._book(posting, sum(charges), calls=sum(map(bool, charges)))
+        self._book(posting, sum(usage.charge_micros for usage in usage_list.usages))
         now = list(self._now.of(usage_list))
         is_stated = posting.posted_at < self._stated_at
         stated = list(self._stated.of(usage_list)) if is_stated else []
@@ -198,12 +192,9 @@ class _MonthUsage:
             self._compare(stated, now)
         return now if self._basis is Basis.NOW else stated
 
-    def _book(self, posting: Posting, micros: int, *, calls: int) -> None:
-        if posting.version > self._version or posting.posted_at >= self._posted_before:
-            return
-        if posting.entry_id is not None:
-            self.calls_of_entries[posting.entry_id] += calls
-        if posting.entry_at is None or not self._is_of_month(posting.entry_at):
+    def _book(self, posting: Posting, micros: int) -> None:
+        counts = posting.version <= self._version and posting.posted_at < self._posted_before
+        if counts and not (posting.entry_at and self._is_of_month(posting.entry_at)):
             self.booked_later_micros += micros
 
     def _compare(self, stated: Iterable[ListedUsage], now: Iterable[ListedUsage]) -> None:
