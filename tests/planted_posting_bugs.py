@@ -13,6 +13,7 @@ from perminute.domain.credit.ledger import LedgerEntry
 from perminute.domain.credit.transaction import Transaction
 from perminute.domain.credit.transaction_builder import TransactionBuilder
 from perminute.domain.licensing.timelines import Timeline
+from perminute.domain.reporting import statement
 from perminute.domain.rerating import corrections
 
 if TYPE_CHECKING:
@@ -118,6 +119,13 @@ def explaining_calls_by_the_licenses_of_when_they_ended() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def stating_a_month_without_what_was_booked_later() -> Iterator[None]:
+    """A statement leaves out what was booked for calls of its month in other months."""
+    with patch.object(statement._MonthUsage, "_book", lambda *_, **__: None):  # noqa: SLF001 - what is replaced
+        yield
+
+
 _CALLS = "each call is what its list and its revisions make of it"
 _EXPLAINED = "each call is explained, and its explanation agrees with its record and the ledger"
 _ENTRIES = "reports find each entry once, where they look for it"
@@ -133,5 +141,8 @@ POSTING_BUGS: dict[Callable[[], AbstractContextManager[None]], str] = {
     listing_a_call_only_as_its_bridge_reported_it: _CALLS,
     explaining_calls_without_what_revised_them_with_later_ones: _EXPLAINED,
     explaining_calls_by_the_licenses_of_when_they_ended: _EXPLAINED,
+    stating_a_month_without_what_was_booked_later: (
+        "the statement of each month leads from balance to balance, and to what its calls cost"
+    ),
 }
 """Each bug with the promise that it breaks."""

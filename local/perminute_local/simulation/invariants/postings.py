@@ -8,8 +8,10 @@ from datetime import timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from perminute.domain.pools.pools import Month
 from perminute.domain.rating.usage_record import Outcome
 from perminute.domain.reporting.postings import MAX_REVISED_DAYS, ListedUsage, UsageList
+from perminute.domain.reporting.statement import Basis, state_month
 from perminute_local.simulation.invariants.invariant import invariant
 
 if TYPE_CHECKING:
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from perminute.domain.reporting.postings import Revision
+    from perminute.domain.reporting.statement import Statement
     from perminute_local.simulation.backends.backend import Snapshot
     from perminute_local.simulation.invariants.invariant import Broken
 
@@ -29,6 +32,7 @@ def posted(stored: Snapshot) -> Iterator[Broken]:
     yield from _in_order(stored)
     yield from _entries_are_found(stored)
     yield from _months_add_up(stored)
+    yield from _months_are_stated(stored)
 
 
 @invariant
@@ -150,6 +154,38 @@ def _months_add_up(stored: Snapshot) -> Iterator[str]:
             yield f"entry {entry.entry_id} says {stated} of other months, and calls {others}"
         if entry.of_calls and sum(of_calls.values()) != entry.amount_micros:
             yield f"entry {entry.entry_id} moves {entry.amount_micros}, and its calls {of_calls}"
+
+
+@invariant
+def _months_are_stated(stored: Snapshot) -> Iterator[str]:
+    """The statement of each month leads from balance to balance, and to what its calls cost."""
+    cost_micros = Counter[Month]()
+    for usage in stored.usages.values():
+        cost_micros[Month.of(usage.call.ended_at)] += usage.charge_micros
+    balance_micros = 0
+    for month in sorted({Month.of(entry.at) for entry in stored.statement.entries}):
+        stated, found = (_statement(stored, month, basis) for basis in (Basis.STATED, Basis.NOW))
+        yield from (f"{month}: {difference}" for difference in stated.differences)
+        yield from (f"{month}: {difference}" for difference in found.differences)
+        if (found.opening_micros, found.usage.charge_micros) != (
+            balance_micros,
+            cost_micros[month],
+        ):
+            yield f"{month} opens with {balance_micros}, calls cost {cost_micros[month]}: {found}"
+        balance_micros = found.closing_micros
+
+
+def _statement(stored: Snapshot, month: Month, basis: Basis) -> Statement:
+    lists, first_day = stored.posted.lists, month.start - _DAY
+    return state_month(
+        month,
+        basis,
+        stored.account,
+        revisions=stored.posted.revisions,
+        entries=stored.posted.other_entries,
+        lists=[one for one in lists if first_day <= one.usages[0].ended_at < month.end],
+        later_lists=[one for one in lists if one.usages[0].ended_at >= month.end],
+    )
 
 
 def _month(at: datetime) -> str:
