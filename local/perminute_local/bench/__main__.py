@@ -15,6 +15,7 @@ from perminute_local.bench import (
     rate_cards,
     rating,
     replays,
+    statements,
     writes,
 )
 from perminute_local.bench.report import print_table
@@ -32,6 +33,7 @@ for benchmark in (
     authorization,
     writes,
     lists,
+    statements,
     dollars,
     replays,
     imports,
