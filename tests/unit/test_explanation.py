@@ -232,7 +232,7 @@ def test_a_blocked_prefix_is_named_and_no_price_is_guessed() -> None:
     assert explanation.derivation.steps == ()
     assert said[-1] == (
         "It has no price: rate card card-1 blocks the prefix +449. A price is never guessed, so "
-        "nothing is charged, and admins were notified."
+        "nothing is charged, and admins are notified."
     )
 
 

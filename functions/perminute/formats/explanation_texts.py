@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
-    from perminute.domain.rating.usage_record import Usage
+    from perminute.domain.rating.usage_record import Price, Usage
     from perminute.domain.reporting.explanation import Explanation, HeldLicense, Movement
     from perminute.domain.reporting.postings import ListedUsage
 
@@ -136,7 +136,7 @@ def _not_entitled(explanation: Explanation) -> Iterator[str]:
         unmet = (why for why, is_met in zip(rule.conditions, met, strict=True) if not is_met)
         if why := "; ".join(_UNMET[reason].format(country=known) for reason in unmet):
             yield f"The {LICENSE_NAMES[rule.license]} license does not cover it: {why}."
-    yield "So nobody was entitled to it, nothing is charged, and admins were notified."
+    yield "So nobody was entitled to it, nothing is charged, and admins are notified."
 
 
 def _policy(explanation: Explanation) -> Iterator[str]:
@@ -151,33 +151,31 @@ def _policy(explanation: Explanation) -> Iterator[str]:
 
 
 def _price(explanation: Explanation) -> Iterator[str]:
-    usage = explanation.usage
-    price, currency = usage.price, usage.price.currency
+    usage, price = explanation.usage, explanation.usage.price
     card = f"rate card {price.rate_card_version}"
     if usage.outcome is Outcome.UNRATED:
         yield _unrated(usage, card)
-        return
-    if (
-        price.prefix is None
-        or price.rate_micros_per_minute is None
-        or usage.outcome is Outcome.FREE
-    ):
-        return
+    elif usage.outcome is not Outcome.FREE and price.retail_micros is not None:
+        yield f"The longest matching prefix of {card} is {_rate(price)}."
+        connected, billed = usage.call.connected_seconds, price.billed_seconds
+        blocks = "whole blocks" if billed != connected else "they are whole blocks"
+        cost = f"{format_micros(price.retail_micros)} {price.currency}"
+        steps = _steps(explanation)
+        yield f"{connected} s are billed as {billed} s ({blocks}), which costs {cost}{steps}."
+        if price.is_prefix_uncertain:
+            yield "The masked digits of the number may hide a longer prefix with another price."
+
+
+def _rate(price: Price) -> str:
     country = f" ({price.country})" if price.country else ""
-    fee = price.connection_fee_micros
-    yield (
-        f"The longest matching prefix of {card} is +{price.prefix}{country}: "
-        f"{format_micros(price.rate_micros_per_minute)} {currency} a minute"
-        f"{f', and a connection fee of {format_micros(fee)}' if fee else ', no connection fee'}."
+    fee_micros = price.connection_fee_micros
+    fee = (
+        f"and a connection fee of {format_micros(fee_micros)}"
+        if fee_micros
+        else "no connection fee"
     )
-    connected = usage.call.connected_seconds
-    blocks = "whole blocks" if price.billed_seconds != connected else "they are whole blocks"
-    yield (
-        f"{connected} s are billed as {price.billed_seconds} s ({blocks}), which costs "
-        f"{format_micros(price.retail_micros or 0)} {currency}{_steps(explanation)}."
-    )
-    if price.is_prefix_uncertain:
-        yield "The masked digits of the number may hide a longer prefix with another price."
+    per_minute = format_micros(price.rate_micros_per_minute or 0)
+    return f"+{price.prefix}{country}: {per_minute} {price.currency} a minute, {fee}"
 
 
 def _unrated(usage: Usage, card: str) -> str:
@@ -189,7 +187,7 @@ def _unrated(usage: Usage, card: str) -> str:
         case _:
             why = f"{card} has no rate for its number"
     return (
-        f"It has no price: {why}. A price is never guessed, so nothing is charged, and admins were "
+        f"It has no price: {why}. A price is never guessed, so nothing is charged, and admins are "
         "notified."
     )
 

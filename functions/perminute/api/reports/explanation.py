@@ -58,10 +58,7 @@ def answer(
     organization_id, call_id = target.organization_id, query.call_id
     version, explanation = explain_call(reader, organization_id, call_id, target.deadline)
     if explanation.is_faulty:
-        count("ExplanationsDiffering", 1)
-        fields = [field_name(difference.field) for difference in explanation.differences]
-        call = {"organizationId": organization_id, "callId": call_id}
-        logger.error("call differs from its record", extra={**call, "fields": fields})
+        _report_differences(explanation)
     usage = explanation.usage
     number = usage.call.rated_number if target.shows_numbers else masked(usage.call.rated_number)
     return ExplanationDocument(
@@ -72,17 +69,7 @@ def answer(
         entitlement=_entitlement(explanation),
         price=_price(explanation),
         pool=_pool(explanation) if usage.draws_on_pool else None,
-        charge=ChargeDocument(
-            amount=format_micros(usage.charge_micros),
-            currency=explanation.currency,
-            lots=[
-                ShareDocument(
-                    purchase_id=share.purchase_id, amount=format_micros(share.amount_micros)
-                )
-                for share in usage.lots
-            ],
-            debt=format_micros(explanation.debt_micros),
-        ),
+        charge=_charge(explanation),
         movements=list(map(_movement, explanation.movements)),
         flags=list(usage.flags),
         pending=list(explanation.pending),
@@ -91,6 +78,14 @@ def answer(
         differences=list(map(_difference, explanation.differences)),
         sentences=sentences(explanation, number),
     )
+
+
+def _report_differences(explanation: Explanation) -> None:
+    count("ExplanationsDiffering", 1)
+    call = explanation.usage.call
+    names = {"organizationId": call.organization_id, "callId": call.call_id}
+    fields = [field_name(difference.field) for difference in explanation.differences]
+    logger.error("call differs from its record", extra={**names, "fields": fields})
 
 
 def _input(explanation: Explanation, number: str | None) -> InputDocument:
@@ -200,6 +195,19 @@ def _pool(explanation: Explanation) -> PoolUseDocument:
         minutes=explanation.usage.pool_minutes,
         wanted=explanation.pool_minutes_wanted,
         left_before=explanation.pool_minutes_left,
+    )
+
+
+def _charge(explanation: Explanation) -> ChargeDocument:
+    usage = explanation.usage
+    return ChargeDocument(
+        amount=format_micros(usage.charge_micros),
+        currency=explanation.currency,
+        lots=[
+            ShareDocument(purchase_id=share.purchase_id, amount=format_micros(share.amount_micros))
+            for share in usage.lots
+        ],
+        debt=format_micros(explanation.debt_micros),
     )
 
 
