@@ -35,6 +35,14 @@ def test_the_document_is_what_the_code_makes_of_it() -> None:
     assert (ROOT / "docs" / "openapi.json").read_text() == text(), "run: make documents"
 
 
+def test_every_schema_has_a_name_of_its_own_by_which_it_is_found() -> None:
+    made = document()
+    names = set(made["components"]["schemas"])
+    assert {name for name in names if "." in name} == set(), "two types have one name"
+    referred = re.findall(r'"#/components/schemas/([^"]+)"', json.dumps(made))
+    assert set(referred) == names
+
+
 ALL = [*ENDPOINTS, *reports()]
 
 

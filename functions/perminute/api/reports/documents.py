@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from perminute.api.values import Instant
+from perminute.api.values import Instant, Money
 from perminute.fields import Message, about
 
 
@@ -29,3 +29,10 @@ class CsvDocument(ReportDocument, frozen=True, kw_only=True):
     """A report as CSV: over HTTP the body itself, in an invocation within the answer."""
 
     csv: str
+
+
+class ShareDocument(Message, frozen=True, kw_only=True):
+    """What a movement put into the credit of one purchase; negative: what it took out of it."""
+
+    purchase_id: str
+    amount: Money

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from perminute.api.reports.documents import ShareDocument
 from perminute.api.reports.endpoint import report
 from perminute.api.reports.explanation_document import (
     BeforeDocument,
@@ -11,6 +12,7 @@ from perminute.api.reports.explanation_document import (
     CheckDocument,
     DifferenceDocument,
     EntitlementDocument,
+    ExplainedPriceDocument,
     ExplanationDocument,
     ExplanationQuery,
     InputDocument,
@@ -18,9 +20,7 @@ from perminute.api.reports.explanation_document import (
     MovementDocument,
     PolicyDocument,
     PoolUseDocument,
-    PriceDocument,
     SettingDocument,
-    ShareDocument,
     StepDocument,
 )
 from perminute.api.values import instant_text, money_text
@@ -156,12 +156,12 @@ def _policy(explanation: Explanation) -> PolicyDocument | None:
     )
 
 
-def _price(explanation: Explanation) -> PriceDocument:
+def _price(explanation: Explanation) -> ExplainedPriceDocument:
     usage, derivation = explanation.usage, explanation.derivation
     price = usage.stated_price
     rate = derivation.rate if explanation.has_card else None
     connected, billed = usage.call.connected_seconds, price.billed_seconds
-    return PriceDocument(
+    return ExplainedPriceDocument(
         rate_card_version=price.rate_card_version,
         prefix=price.prefix,
         country=price.country,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from perminute.api.reports.documents import ReportDocument
+from perminute.api.reports.documents import ReportDocument, ShareDocument
 from perminute.api.values import Instant, Money
 from perminute.domain.credit.ledger import EntryType
 from perminute.domain.rating.calls import LegType, MeetingType
@@ -104,7 +104,7 @@ class StepDocument(Message, frozen=True, kw_only=True):
     amount: Money
 
 
-class PriceDocument(Message, frozen=True, kw_only=True):
+class ExplainedPriceDocument(Message, frozen=True, kw_only=True):
     """The price by the rate card, paid or not."""
 
     rate_card_version: str
@@ -136,13 +136,6 @@ class PoolUseDocument(Message, frozen=True, kw_only=True):
     left_before: Annotated[
         Count | None, about("The minutes that were left for this call; null: not recorded.")
     ]
-
-
-class ShareDocument(Message, frozen=True, kw_only=True):
-    """What one lot paid; negative."""
-
-    purchase_id: str
-    amount: Money
 
 
 class ChargeDocument(Message, frozen=True, kw_only=True):
@@ -192,7 +185,7 @@ class ExplanationDocument(ReportDocument, frozen=True, kw_only=True):
     organization_id: str
     input: InputDocument
     entitlement: EntitlementDocument
-    price: PriceDocument
+    price: ExplainedPriceDocument
     pool: PoolUseDocument | None
     charge: ChargeDocument
     movements: list[MovementDocument]

@@ -55,7 +55,7 @@ class RechargesDocument(Message, frozen=True, kw_only=True):
     high: Annotated[int, about("If much is spent.")]
 
 
-class BalanceDocument(Message, frozen=True, kw_only=True):
+class DayBalanceDocument(Message, frozen=True, kw_only=True):
     """The balance at the end of a day; it goes on below zero, as if no call were refused."""
 
     day: Day
@@ -89,7 +89,7 @@ class ForecastDocument(ReportDocument, frozen=True, kw_only=True):
     forfeited: Annotated[
         BandDocument | None, about("What expires if little, as expected, or much is spent.")
     ] = None
-    path: tuple[BalanceDocument, ...] = ()
+    path: tuple[DayBalanceDocument, ...] = ()
 
 
 @report("forecast", ForecastQuery, ForecastDocument)
@@ -128,7 +128,7 @@ def _document(as_of: AsOf, currency: str | None, found: Forecast) -> ForecastDoc
         recharge_days=tuple(day.isoformat() for day in found.recharged),
         forfeited=_band(found.forfeited),
         path=tuple(
-            BalanceDocument(day=day.isoformat(), **_amounts(band)) for day, band in found.path
+            DayBalanceDocument(day=day.isoformat(), **_amounts(band)) for day, band in found.path
         ),
     )
 

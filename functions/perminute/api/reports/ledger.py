@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 from msgspec import field
 
 from perminute.api.reports.cursors import Cursor, Limit, Next, foreign, read_cursor, write_cursor
-from perminute.api.reports.documents import ReportDocument
+from perminute.api.reports.documents import ReportDocument, ShareDocument
 from perminute.api.reports.endpoint import report
 from perminute.api.reports.parameters import MonthOrPeriodQuery
 from perminute.api.values import Instant, Money
@@ -29,13 +29,6 @@ class LedgerQuery(MonthOrPeriodQuery, frozen=True, kw_only=True):
     entry_type: EntryType | None = field(name="type", default=None)
     limit: Limit = 50
     cursor: Cursor = None
-
-
-class ShareDocument(Message, frozen=True, kw_only=True):
-    """What an entry put into the credit of one purchase, or took out of it."""
-
-    purchase_id: str
-    amount: Money
 
 
 class EntryDocument(Message, frozen=True, kw_only=True):
