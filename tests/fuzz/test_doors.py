@@ -56,7 +56,7 @@ AT = datetime(2026, 11, 2, 9, tzinfo=UTC)
 ANSWERED = {200, 400, 403, 404, 409}
 REPORT_PARAMETERS = (
     *("from", "to", "month", "groupBy", "organizerId", "legType", "country", "outcome", "limit"),
-    *("cursor", "callId", "basis", "format", "horizonDays", "price", "months"),
+    *("cursor", "callId", "basis", "format", "version", "horizonDays", "price", "months"),
 )
 
 # Not every text: what is no Unicode at all, as a lone half of a pair, can stand in JSON as well.

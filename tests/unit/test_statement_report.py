@@ -20,10 +20,13 @@ from builders import (
 from reports import asked, by_token, http_request, invoked, reader_of
 
 from perminute.adapters.memory import InMemoryCalls, InMemoryStore, PublishedRateCards
+from perminute.api.http import invocation_response
+from perminute.api.reports.serving import serve_invocation
 from perminute.application.book_credit import BookCredit
 from perminute.application.charge_calls import ChargeCalls
 from perminute.application.licensing_cache import LicensingCache
 from perminute.application.reporting import pstn_usage
+from perminute.application.retry import Deadline
 from perminute.formats.csv_output import BYTE_ORDER_MARK
 from perminute.formats.pstn_usage import COLUMNS
 from perminute.observability import metrics
@@ -190,6 +193,13 @@ def test_an_unknown_organization_has_an_empty_statement(reader: ReportReader) ->
     status, _, statement = asked(reader, event)
     assert (status, statement["opening"], statement["closing"]) == (200, "0", "0")
     assert (statement["currency"], statement["lots"], statement["agrees"]) == (None, [], True)
+
+
+@pytest.mark.parametrize("report", ["statement", "pstn-usage"])
+def test_a_report_that_takes_too_long_is_not_made(reader: ReportReader, report: str) -> None:
+    event = {"operation": report, "organizationId": ORGANIZATION, **NOVEMBER}
+    served = serve_invocation(reader, event, Deadline(0, clock=lambda: 1), ENDED)
+    assert invocation_response(served.outcome)["error"] == "unavailable"
 
 
 def test_calls_are_exported_as_microsofts_20_columns(reader: ReportReader) -> None:

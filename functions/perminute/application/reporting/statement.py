@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from perminute.domain.reporting.periods import Period
 from perminute.domain.reporting.statement import state_month
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from datetime import datetime
+    from collections.abc import Iterable, Iterator
 
     from perminute.application.retry import Deadline
     from perminute.domain.credit.accounts import Account
     from perminute.domain.pools.pools import Month
-    from perminute.domain.reporting.postings import UsageList
     from perminute.domain.reporting.statement import Basis, Statement
     from perminute.ports.postings import Postings
+
+T = TypeVar("T")
 
 _DAY = timedelta(days=1)
 
@@ -42,23 +43,23 @@ def read_statement(
     account, period = postings.account(organization_id), Period(month.start, month.end)
     # The instant after the last day on which a call can have ended that the account counts.
     known_until = (account.as_of or month.end) + _DAY
-
-    def lists(since: datetime, until: datetime) -> Iterator[UsageList]:
-        for usage_list in postings.usage_lists(organization_id, since=since, until=until):
-            deadline.check()
-            yield usage_list
-
+    lists = partial(postings.usage_lists, organization_id)
+    revisions = postings.revisions(organization_id, since=month.start, until=period.revised_until)
     statement = state_month(
         month,
         basis,
         account,
-        revisions=postings.revisions(
-            organization_id, since=month.start, until=period.revised_until
-        ),
-        entries=postings.entries(organization_id, posted_since=month.start),
+        revisions=_in_time(deadline, revisions),
+        entries=_in_time(deadline, postings.entries(organization_id, posted_since=month.start)),
         # A charge may be in a list of the day before it was posted.
-        lists=lists(month.start - _DAY, month.end),
-        later_lists=lists(month.end, known_until),
+        lists=_in_time(deadline, lists(since=month.start - _DAY, until=month.end)),
+        later_lists=_in_time(deadline, lists(since=month.end, until=known_until)),
         keeps_entries=keeps_entries,
     )
     return account, statement
+
+
+def _in_time(deadline: Deadline, read: Iterable[T]) -> Iterator[T]:
+    for one in read:
+        deadline.check()
+        yield one
