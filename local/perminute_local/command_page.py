@@ -27,7 +27,7 @@ standard output, everything else to standard error.
 | exit code | meaning |
 |---|---|
 | 0 | done |
-| 1 | the answer is no: a number without a rate, a faulty card, books that differ, dead letters |
+| 1 | the answer is no: no rate, an unknown call, a faulty card, books that differ, dead letters |
 | 2 | the command line is wrong, or AWS refused; the message says what to do |
 | 130 | interrupted |
 
