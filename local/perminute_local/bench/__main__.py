@@ -15,6 +15,7 @@ from perminute_local.bench import (
     rate_cards,
     rating,
     replays,
+    reports,
     statements,
     writes,
 )
@@ -33,6 +34,7 @@ for benchmark in (
     authorization,
     writes,
     lists,
+    reports,
     statements,
     dollars,
     replays,

@@ -47,8 +47,8 @@ _NUMBERS = ("+142555501", "+442079460", "+447700900", "+4930231250", "+33199001"
 
 def main() -> None:
     """Measure lists of several lengths, and the revision of as many calls as are corrected."""
-    lists = [_measured(_charged(number)) for number in NUMBERS]
-    revision = _revised(_charged(CALLS_PER_TRANSACTION))
+    lists = [_measured(charged(number)) for number in NUMBERS]
+    revision = _revised(charged(CALLS_PER_TRANSACTION))
     print_result(
         "lists of calls",
         "as many write units as without what reports read",
@@ -119,7 +119,8 @@ def _revised(transaction: Transaction) -> Item:
     return revision_item(ORGANIZATION, revision)
 
 
-def _charged(number: int) -> Transaction:
+def charged(number: int) -> Transaction:
+    """Charge so many calls that ended within two minutes."""
     # Identifiers are as hard to compress as real ones, and calls as different from each other.
     rng = Random(number)  # noqa: S311 - the same calls in every run
     organizers = [str(UUID(int=rng.getrandbits(128))) for _ in range(20)]

@@ -84,16 +84,16 @@ class InstantAws:
         target = request.headers.get("X-Amz-Target", b"")
         operation = (target.decode() if isinstance(target, bytes) else target).partition(".")[2]
         if operation == "BatchGetItem":
-            return _response(request, self._together)
+            return response_to(request, self._together)
         if operation == "TransactGetItems":
-            return _response(request, self._asked_for(json.loads(_body_of(request))))
+            return response_to(request, self._asked_for(json.loads(body_of(request))))
         if operation == "Query":
-            return _response(request, b'{"Items": []}')
+            return response_to(request, b'{"Items": []}')
         if operation:
-            return _response(request, self._account if operation == "GetItem" else b"{}")
+            return response_to(request, self._account if operation == "GetItem" else b"{}")
         if request.url.endswith(POINTER_KEY):
-            return _response(request, Pointer.of("bench", self._rate_card).content())
-        return _response(request, self._rate_card)
+            return response_to(request, Pointer.of("bench", self._rate_card).content())
+        return response_to(request, self._rate_card)
 
     def _asked_for(self, question: dict[str, Any]) -> bytes:
         items = {**self._timelines, "account": self._account_item}
@@ -114,18 +114,20 @@ class DistantAws(InstantAws):
         # As waiting for a socket does, this lets other threads run.
         time.sleep(self._seconds)
         response = super().answer(request)
-        if request.body and (asked := _ORGANIZATION.search(_body_of(request))):
+        if request.body and (asked := _ORGANIZATION.search(body_of(request))):
             body: Any = response.raw
             body.content = body.content.replace(f'"{ORGANIZATION}"'.encode(), asked[0])
         return response
 
 
-def _response(request: AWSPreparedRequest, content: bytes) -> AWSResponse:
+def response_to(request: AWSPreparedRequest, content: bytes) -> AWSResponse:
+    """Answer a request with JSON."""
     headers = HTTPHeaders.from_dict({"content-type": "application/x-amz-json-1.0"})
     return AWSResponse(request.url, 200, headers, _Body(content))
 
 
-def _body_of(request: AWSPreparedRequest) -> bytes:
+def body_of(request: AWSPreparedRequest) -> bytes:
+    """Return the JSON of a request."""
     body = request.body
     if not isinstance(body, bytes):
         msg = f"a DynamoDB request has a body of bytes, not {type(body)}"

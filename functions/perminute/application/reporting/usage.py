@@ -32,6 +32,13 @@ def usages_of(
 
     Raises `Unavailable`, also if time runs out.
     """
+    usages = _ended_in(postings, account, period, deadline)
+    return filter(wanted.includes, usages) if any(wanted) else usages
+
+
+def _ended_in(
+    postings: Postings, account: Account, period: Period, deadline: Deadline
+) -> Iterator[ListedUsage]:
     if period.is_empty:
         return
     organization_id, since, until = account.organization_id, period.since, period.end_of_days
@@ -40,7 +47,7 @@ def usages_of(
     for usage_list in postings.usage_lists(organization_id, since=since, until=until):
         deadline.check()
         for usage in current.of(usage_list):
-            if period.includes(usage.ended_at) and wanted.includes(usage):
+            if period.includes(usage.ended_at):
                 yield usage
 
 

@@ -52,6 +52,9 @@ class CurrentUsages:
         listed_by = usage_list.posting.version
         if listed_by > self._version:
             return
+        if not self._revised:
+            yield from usage_list.usages
+            return
         for usage in usage_list.usages:
             version, current = self._revised.get(usage.call_id, (0, usage))
             if version <= listed_by:
