@@ -15,6 +15,8 @@ from builders import (
     card,
     ended,
     entitled_changes,
+    holds,
+    processed_event,
     purchase,
 )
 from reports import asked, by_token, http_request, invoked, reader_of
@@ -27,6 +29,7 @@ from perminute.application.charge_calls import ChargeCalls
 from perminute.application.licensing_cache import LicensingCache
 from perminute.application.reporting import pstn_usage
 from perminute.application.retry import Deadline
+from perminute.domain.licensing.licensing import LicensingChange
 from perminute.formats.csv_output import BYTE_ORDER_MARK
 from perminute.formats.pstn_usage import COLUMNS
 from perminute.observability import metrics
@@ -215,6 +218,22 @@ def test_calls_are_exported_as_microsofts_20_columns(reader: ReportReader) -> No
     ]
     body = {"operation": "pstn-usage", "organizationId": ORGANIZATION, **NOVEMBER}
     assert invoked(reader, body) == {"asOf": as_of(3), "csv": text}
+
+
+def test_the_licenses_of_the_answer_say_what_paid(
+    store: InMemoryStore, reader: ReportReader
+) -> None:
+    subscriber = tuple(holds("subscription", "communicationsCredits").facts)
+    change = LicensingChange(ORGANIZATION, "carol", subscriber)
+    store.record(ORGANIZATION, [(change, processed_event("carol"))])
+    parts = InMemoryCalls(store), LicensingCache(store), PublishedRateCards(card())
+    ChargeCalls(store, *parts, WITHOUT_WAITING)([ended(call_id="hers", organizer_id="carol")])
+    (row,) = [
+        one
+        for one in read(asked(reader, http_request("pstn-usage", **NOVEMBER))[2])
+        if one["Call ID"] == "hers"
+    ]
+    assert (row["Capability"], row["Charge"]) == ("MCOPSTNPP", "0.15")
 
 
 def as_of(version: int) -> dict[str, Any]:
