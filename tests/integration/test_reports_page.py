@@ -10,14 +10,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from report_stack import stack_that
 
+from perminute.api.reports.endpoint import PATH
 from perminute_local.cli import main
+from perminute_local.replay.command import replayed
+from perminute_local.replay.lambda_runtime import LoadedFunction
+from perminute_local.replay.plan import Disturbance
+from perminute_local.replay.run import read_plan
 from perminute_local.reports import show
-from perminute_local.reports.folder import replayed_reports
+from perminute_local.reports.folder import FolderReports, replayed_reports
+from perminute_local.wrong_call import WrongFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from perminute_local.replay.links import InProcess
     from perminute_local.reports.source import Reports
 
 ROOT = Path(__file__).parents[2]
@@ -25,11 +33,20 @@ PAGE = (ROOT / "docs" / "reports.md").read_text()
 EXAMPLES = dict(re.findall(r"```console\n\$ perminute (.*?)\n(.*?)```", PAGE, re.DOTALL))
 
 
+OF_A_PERIOD = [words for words in EXAMPLES if "--from" in words]
+
+
 @pytest.fixture(scope="module")
-def day() -> Iterator[Reports]:
+def replay() -> Iterator[InProcess]:
     """The day, replayed once for all examples."""
-    with replayed_reports(ROOT / "examples" / "day") as reports:
-        yield reports
+    plan = read_plan(ROOT / "examples" / "day", batch_size=None, disturbance=Disturbance())
+    with replayed(plan, hide_progress=True) as (_, links):
+        yield links
+
+
+@pytest.fixture(scope="module")
+def day(replay: InProcess) -> Reports:
+    return FolderReports(replay)
 
 
 @pytest.mark.parametrize("words", EXAMPLES)
@@ -45,6 +62,32 @@ def test_an_example_shows_what_its_command_prints(
     text = capsys.readouterr().out.removeprefix("\ufeff")
     printed = [line.rstrip() for line in text.splitlines()]
     assert printed == EXAMPLES[words].splitlines()
+
+
+@pytest.mark.parametrize("words", OF_A_PERIOD)
+def test_a_deployed_function_that_is_invoked_answers_the_same(
+    words: str,
+    replay: InProcess,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    function = LoadedFunction(replay.stack.serving(f"GET {PATH}"))
+    stack_that(monkeypatch, function.call)
+    assert main(shlex.split(words.replace("--replay examples/day", "--stack s"))) == 0
+    printed = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    as_of = [line for line in printed if line.startswith("As of")]
+    shown = EXAMPLES[words].splitlines()
+    assert [line for line in printed if line not in as_of] == [
+        line for line in shown if not line.startswith("As of")
+    ]
+    assert len(as_of) == 1
+
+
+def test_a_folder_without_events_has_nothing_to_report(tmp_path: Path) -> None:
+    (tmp_path / "rates.csv").write_bytes((ROOT / "examples" / "day" / "rates.csv").read_bytes())
+    (tmp_path / "events.jsonl").write_text("# none\n")
+    with pytest.raises(WrongFile, match="has no event"), replayed_reports(tmp_path):
+        pass
 
 
 def test_the_demo_lists_these_commands() -> None:
