@@ -16,6 +16,7 @@ import planted_event_bugs
 import planted_lot_bugs
 import planted_posting_bugs
 import planted_rate_card_bugs
+import planted_report_bugs
 import pytest
 from planted_adapter_bugs import ADAPTER_BUGS
 from planted_bugs import (
@@ -31,6 +32,7 @@ from planted_event_bugs import EVENT_BUGS
 from planted_lot_bugs import LOT_BUGS
 from planted_posting_bugs import POSTING_BUGS
 from planted_rate_card_bugs import RATE_CARD_BUGS
+from planted_report_bugs import REPORT_BUGS
 
 from perminute.application.side_by_side import in_order
 from perminute_local import simulation
@@ -91,13 +93,11 @@ BUGS_OVER_MOTO = [
 """Each bug with a seed, and the promises of which it breaks one in the world of that seed."""
 
 
+_OF_ONE_PROMISE = (DIGEST_BUGS, EVENT_BUGS, LOT_BUGS, POSTING_BUGS, RATE_CARD_BUGS, REPORT_BUGS)
+
 ALL_BUGS: dict[Callable[[], AbstractContextManager[None]], set[str]] = {
     **BUGS,
-    **{
-        bug: {promise}
-        for bugs in (DIGEST_BUGS, EVENT_BUGS, LOT_BUGS, POSTING_BUGS, RATE_CARD_BUGS)
-        for bug, promise in bugs.items()
-    },
+    **{bug: {promise} for bugs in _OF_ONE_PROMISE for bug, promise in bugs.items()},
 }
 """Each bug that the twins can have, with the promises of which it breaks one."""
 
@@ -192,6 +192,7 @@ def test_each_bug_that_is_planted_is_looked_for() -> None:
     assert set(bugs_in(planted_lot_bugs)) == set(LOT_BUGS)
     assert set(bugs_in(planted_posting_bugs)) == set(POSTING_BUGS)
     assert set(bugs_in(planted_rate_card_bugs)) == set(RATE_CARD_BUGS)
+    assert set(bugs_in(planted_report_bugs)) == set(REPORT_BUGS)
     assert len({*BUGS, *EVENT_BUGS, *ADAPTER_BUGS}) >= 30
 
 

@@ -11,7 +11,7 @@ import zlib
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, assert_never
 
 from perminute.domain.authorization.reservations import HANG_UP, REPORT_TOLERANCE
 from perminute.domain.rating.calls import MAX_CALL_SECONDS
@@ -182,11 +182,37 @@ class RatesCorrected(NamedTuple):
     organization_id: str
 
 
+class ReportRequested(NamedTuple):
+    """A report that somebody requests; if it has pages, one after the other."""
+
+    organization_id: str
+    name: str
+    parameters: Mapping[str, str]
+
+
 class Quiesce(NamedTuple):
     """Faults stop until everything has settled, and every invariant is checked."""
 
 
-Action = EventSent | CallPlaced | RateCardPublished | RatesCorrected | Quiesce
+Action = EventSent | CallPlaced | RateCardPublished | RatesCorrected | ReportRequested | Quiesce
+
+
+def described(action: Action) -> str:
+    """Return an action in a few words."""
+    match action:
+        case EventSent(body=body):
+            event = json.loads(body)
+            return f"{event['detail-type']} {json.dumps(event['detail'])}"
+        case RateCardPublished(version):
+            return f"rate card {version}"
+        case RatesCorrected(version, _, organization_id):
+            return f"calls of {organization_id} are corrected by rate card {version}"
+        case CallPlaced() | ReportRequested():
+            return str(action)
+        case Quiesce():
+            return "all is to settle"
+        case never:
+            assert_never(never)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,6 @@ everything has settled, and all invariants are checked.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -46,9 +45,12 @@ from perminute_local.simulation.plan import (
     Quiesce,
     RateCardPublished,
     RatesCorrected,
+    ReportRequested,
+    described,
     event_sent,
 )
 from perminute_local.simulation.queues import MessageBus
+from perminute_local.simulation.report_client import ReportClient
 from perminute_local.simulation.scheduler import Functions, Scheduler
 from perminute_local.stack import ScheduleTrigger
 
@@ -58,7 +60,7 @@ if TYPE_CHECKING:
     from perminute_local.simulation.backends.backend import Backend, Snapshot
     from perminute_local.simulation.faults import FaultInjector
     from perminute_local.simulation.invariants.invariant import Broken
-    from perminute_local.simulation.plan import Action, Item, Plan
+    from perminute_local.simulation.plan import Item, Plan
     from perminute_local.simulation.write_recorder import WriteRecorder
 
 _EXPIRY, _RECONCILIATION = "ExpireCreditFunction", "ReconcileBooksFunction"
@@ -118,6 +120,7 @@ class Simulator:
         self.bus = MessageBus(self.scheduler, self.functions, recorder)
         api = ApiClient(self.scheduler, self.functions, recorder)
         self.bridges = Bridges(api, self.scheduler, recorder, self._end_call, self._next_run)
+        self.reports = ReportClient(self.scheduler, self.functions, recorder)
         self.corrections = Corrections(self.backend, self.scheduler, self.bus.deliver_writes)
         self.schedules = {
             function.name: trigger
@@ -228,7 +231,7 @@ class Simulator:
     # ── Items of the plan ────────────────────────────────────────────────────────────────────
 
     def _happen(self, item: Item) -> Broken | None:
-        self.scheduler.log(f"item {item.number}: {_described(item.action)}")
+        self.scheduler.log(f"item {item.number}: {described(item.action)}")
         if isinstance(item.action, Quiesce):
             return self._quiesce()
         if item.after:
@@ -253,6 +256,8 @@ class Simulator:
                 self.backend.store_version(content, version)
                 self.events.publish(content, version)
                 self.corrections.begin(item.number, corrected)
+            case ReportRequested() as requested:
+                self.reports.request(requested, item.label)
             case Quiesce():
                 pass
             case never:
@@ -309,9 +314,7 @@ class Simulator:
         for stream in self.bus.streams:
             stream.forgotten = False
         at = self._next_night()
-        found = (
-            broken for name, stored in self._snapshots() for broken in checked(name, stored, at)
-        )
+        found = chain.from_iterable(checked(*snapshot, at) for snapshot in self._snapshots())
         return self._settle() or self._run_night(at) or next(found, None)
 
     def _end_the_day(self) -> Broken | None:
@@ -319,6 +322,7 @@ class Simulator:
         event = event_of_run(self.schedules[_EXPIRY], at)
         event["daysUntil"] = format_instant(at + 2 * _DAY)
         self._invoke(_EXPIRY, event, "the end of the day")
+        self.reports.request_last()
         return self._settle()
 
     def _next_night(self) -> datetime:
@@ -393,20 +397,3 @@ class Simulator:
                     f"{format_micros(usage.charge_micros)}, {usage.pool_minutes} minutes of the "
                     f"pool, entry {usage.entry_id}, {' '.join(usage.flags)}"
                 )
-
-
-def _described(action: Action) -> str:
-    match action:
-        case EventSent(body=body):
-            event = json.loads(body)
-            return f"{event['detail-type']} {json.dumps(event['detail'])}"
-        case RateCardPublished(version):
-            return f"rate card {version}"
-        case RatesCorrected(version, _, organization_id):
-            return f"calls of {organization_id} are corrected by rate card {version}"
-        case CallPlaced():
-            return str(action)
-        case Quiesce():
-            return "all is to settle"
-        case never:
-            assert_never(never)

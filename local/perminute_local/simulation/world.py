@@ -21,6 +21,7 @@ from perminute_local.simulation.workloads.calls_together import CallsTogether
 from perminute_local.simulation.workloads.events import BEGINNINGS
 from perminute_local.simulation.workloads.late_changes import DirectorySync, NewLimits
 from perminute_local.simulation.workloads.organizations import Organizations
+from perminute_local.simulation.workloads.readers import Readers
 from perminute_local.simulation.workloads.same_second import SameSecond
 from perminute_local.simulation.workloads.tight_credit import TightCredit
 from perminute_local.simulation.write_recorder import WriteRecorder
@@ -69,6 +70,7 @@ def _plan(world: World) -> Plan:
     if world.over is Over.TWINS:
         # What is counted is the same over any store; worlds over moto are slow and stay small.
         workloads.append(NewLimits)
+    workloads.append(Readers)
     for workload in workloads:
         plan = workload(plan.seed, plan.items[0].at).woven_into(plan)
     return plan

@@ -24,6 +24,7 @@ from perminute.domain.values.money import format_micros
 from perminute_local.simulation.invariants.balance import Recharges, Thresholds
 from perminute_local.simulation.invariants.digests import Digests, is_to_be_counted
 from perminute_local.simulation.invariants.invariant import books_agree, invariant
+from perminute_local.simulation.invariants.posted import Posted
 from perminute_local.simulation.redeliveries import RecordedRedeliveries
 
 if TYPE_CHECKING:
@@ -134,6 +135,8 @@ class WriteRecorder:
     changed: set[str] = field(default_factory=set)
     """Organizations whose books were not checked since."""
 
+    posted: Posted = field(default_factory=Posted)
+
     # Credit.
     accounts: dict[str, Account] = field(default_factory=dict)
     due_at: datetime | None = None
@@ -195,6 +198,7 @@ class WriteRecorder:
         """Record a transaction that took effect."""
         who = write.organization_id
         self.changed.add(who)
+        self.posted.add(write)
         self.broken += _by_our_clock(self, write)
         if any(entry.type is EntryType.EXPIRY for entry in write.entries):
             self.expired_at[who] = self.clock()

@@ -40,6 +40,8 @@ class Workload:
     """Begins the labels of its items and the ids of its events."""
     starts_after_setup: ClassVar[bool] = False
     """Whether nothing happens before the first time that everything has settled."""
+    follows_others: ClassVar[bool] = False
+    """Whether it goes on after items of other workloads, too: each such would multiply all."""
 
     seed: int
     now: datetime
@@ -68,8 +70,8 @@ class Workload:
             self.items.append(self.passed(item))
             self.now = item.at
             has_begun = has_begun or isinstance(item.action, Quiesce)
-            # Not after what another workload has added: each one would multiply all others.
-            if has_begun and item.label.isdecimal() and item is not plan.items[-1]:
+            is_followed = self.follows_others or item.label.isdecimal()
+            if has_begun and is_followed and item is not plan.items[-1]:
                 self.go_on(rng_of(plan.seed, self.name, item.label))
         return replace(
             plan,
