@@ -357,6 +357,7 @@ def test_a_call_is_listed_from_its_grant_to_its_release(stores: Stores, organiza
 def test_a_call_under_way_has_no_usage_yet(stores: Stores, organization: str) -> None:
     let_in(stores, organization, "a")
     assert list(stores.calls.usages(organization, ["a"])) == []
+    assert stores.calls.usages_by_id(organization, ["a"]) == {}
 
 
 def test_a_call_that_was_denied_at_first_is_listed_once_it_is_let_in(

@@ -177,6 +177,8 @@ def test_a_usage_that_is_rated_anew_takes_the_place_of_the_one_before(
     correction = Transaction(before=read, after=corrected, replaced=(ReplacedUsage(before, after),))
     stores.credit.commit(correction)
     assert list(stores.calls.usages(organization, ["a"])) == [after]
+    assert stores.calls.usages_by_id(organization, ["a", "unknown"]) == {"a": after}
+    assert stores.calls.usages_by_id(organization, []) == {}
     statement = stores.credit.statement(organization)
     charges = {entry: micros for entry, micros in statement.charges_micros.items() if micros}
     assert charges == {"000000000001": 7, "000000000002": -7}

@@ -82,6 +82,17 @@ def test_an_overview_takes_two_requests_and_a_third_for_further_lots(system: Sys
     assert len(overview["lots"]) == 10
 
 
+def test_a_page_of_calls_reads_their_numbers_in_one_request(system: System) -> None:
+    system.send("CallsQueue", *(sample("call-ended", callId=f"call-{n}") for n in range(30)))
+    query = {"queryStringParameters": {"from": "2026-11-02", "to": "2026-11-03"}, "headers": {}}
+    with counted() as requests:
+        page = read(system, "calls", **query)
+    # The account, lists, revisions, and all records together.
+    assert requests == {"GetItem": 1, "Query": 2, "BatchGetItem": 1}
+    assert len(page["calls"]) == 30
+    assert all(call["number"] for call in page["calls"])
+
+
 def test_whether_another_organization_exists_is_not_told(system: System) -> None:
     bought = json.loads(sample("credit-purchased", organizationId="fabrikam"))
     system.send("CreditQueue", json.dumps({**bought, "id": "e-fabrikam"}))

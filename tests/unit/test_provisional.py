@@ -60,7 +60,7 @@ from perminute.domain.rating.usage_record import Flag, Outcome
 from perminute.domain.reconciliation.reconciliation import reconcile
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from perminute.application.charge_calls import EndedCall
@@ -103,6 +103,9 @@ class Unreadable:
 
     def usages(self, organization_id: str, call_ids: Collection[str]) -> Sequence[Usage]:
         return self.calls.usages(organization_id, call_ids)
+
+    def usages_by_id(self, organization_id: str, call_ids: Collection[str]) -> Mapping[str, Usage]:
+        return self.calls.usages_by_id(organization_id, call_ids)
 
 
 def configured(identity: str, settings: CreditSettings, at: datetime) -> CreditEvent:

@@ -60,7 +60,7 @@ from perminute.ports.messaging import Rejection, Waiting
 from perminute.ports.stores import ListedCall
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from perminute.domain.credit.transaction import Transaction
     from perminute.domain.licensing.timelines import Fact
@@ -340,6 +340,9 @@ class Counting:
 
     def usages(self, organization_id: str, call_ids: Collection[str]) -> Sequence[Usage]:
         return self.calls.usages(organization_id, call_ids)
+
+    def usages_by_id(self, organization_id: str, call_ids: Collection[str]) -> Mapping[str, Usage]:
+        return self.calls.usages_by_id(organization_id, call_ids)
 
 
 def subscribed(calls: int, licenses: int = 5) -> InMemoryStore:

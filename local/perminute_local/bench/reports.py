@@ -1,4 +1,4 @@
-"""Reports over a month of calls, beside reading the usage record of each call.
+"""Reports over a month of calls, beside reading the usage record of each call, or in snapshots.
 
 The function is called as it is deployed, on an AWS that answers at once: CPU time and memory are
 ours and the SDK's. Read units follow from the bytes; each way is measured in a process of its own.
@@ -18,6 +18,7 @@ from perminute.adapters.dynamodb.call_items import usage_item, usage_of
 from perminute.adapters.dynamodb.list_items import call_list_item
 from perminute.adapters.dynamodb.postings import READ_UNITS_PER_SECOND
 from perminute.api.reports.endpoint import endpoint_of
+from perminute.application.reporting.pstn_usage import MAX_CALLS
 from perminute.domain.reporting.postings import ListedUsage
 from perminute.domain.reporting.usage_sums import GroupKey, group_usage
 from perminute_local.bench.builders import CONTEXT, ORGANIZATION, RATE_CARD
@@ -34,18 +35,30 @@ from perminute_local.bench.transport import InstantAws, body_of, loaded, respons
 from perminute_local.cost.units import READ_UNIT_BYTES, size_of
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 
     from perminute.adapters.dynamodb.codec import Item
     from perminute.adapters.dynamodb.tables import Tables
+    from perminute.domain.rating.usage_record import Usage
+    from perminute.ports.stores import Calls
 
 CALLS = (1_000, 100_000)
 CALLS_OF_A_LIST = 25
 ROUNDS = 3
 PAGE_BYTES = 1024**2
 """What DynamoDB returns at once (AWS: "Query")."""
-WAYS = ("usage", "calls", "naive")
-NAIVE = "the usage record of each call is read, and summed in the same way"
+NAIVE, IN_SNAPSHOTS = "naive", " in snapshots"
+COMPARED = (
+    ("usage", "usage", NAIVE),
+    ("first 50", "calls", f"calls{IN_SNAPSHOTS}"),
+    ("export", "pstn-usage", f"pstn-usage{IN_SNAPSHOTS}"),
+)
+"""What is measured, each by a report, and beside what."""
+BESIDE = (
+    "usage: the record of each call is read and summed; others: records read in snapshots of 25"
+)
 MONTH = {"organizationId": ORGANIZATION, "from": "2026-11-01", "to": "2026-12-01"}
 GROUP_BY = (GroupKey.DAY, GroupKey.ORGANIZER_ID, GroupKey.LEG_TYPE)
 
@@ -60,7 +73,14 @@ class _Copies:
 
     def text(self, number: int) -> str:
         """Write the item of a number."""
-        return self._text.replace(self._name, f"{self._name}{number:08d}")
+        return self._named(f"{self._name}{number:08d}")
+
+    def of(self, key: Item) -> str:
+        """Write the item of a key."""
+        return self._named(key[self.key]["S"])
+
+    def _named(self, name: str) -> str:
+        return self._text.replace(self._name, name)
 
 
 def _base64(content: bytes) -> str:
@@ -80,10 +100,14 @@ class MonthOfCalls(InstantAws):
 
     def answer(self, request: AWSPreparedRequest, **more: Any) -> AWSResponse:  # noqa: ANN401 - botocore's
         asked = json.loads(body_of(request)) if request.body else {}
-        gets = asked.get("TransactItems", ())
-        if any("callId" in get["Get"]["Key"] for get in gets):
-            found = ",".join(f'{{"Item":{self.usages.text(n)}}}' for n in range(len(gets)))
-            return self._answer(request, 2 * len(gets), f'{{"Responses":[{found}]}}')
+        keys = [get["Get"]["Key"] for get in asked.get("TransactItems", ())]
+        if any("callId" in key for key in keys):
+            found = ",".join(f'{{"Item":{self.usages.of(key)}}}' for key in keys)
+            return self._answer(request, 2 * len(keys), f'{{"Responses":[{found}]}}')
+        for table, of_table in asked.get("RequestItems", {}).items():
+            found = ",".join(map(self.usages.of, of_table["Keys"]))
+            text = f'{{"Responses":{{"{table}":[{found}]}},"UnprocessedKeys":{{}}}}'
+            return self._answer(request, len(of_table["Keys"]), text)
         first = asked.get("ExpressionAttributeValues", {}).get(":first", {"S": ""})["S"]
         if first.startswith("calls#"):
             return self._page(request, asked, self.lists)
@@ -111,27 +135,29 @@ class MonthOfCalls(InstantAws):
 
 
 def main() -> None:
-    """Measure usage and a page of calls of both months, and usage by reading all records."""
-    figures = {
-        calls: {way: _in_a_process_of_its_own(way, calls) for way in WAYS} for calls in CALLS
-    }
+    """Measure usage, a page of calls and the export of both months, each beside another way."""
+    compared = [
+        (what, calls, _in_a_process_of_its_own(way, calls), _in_a_process_of_its_own(other, calls))
+        for calls in CALLS
+        for what, way, other in COMPARED
+        if what != "export" or calls <= MAX_CALLS
+    ]
     print_result(
         "reports",
         "usage of a month of 1,000 calls in 40 ms, of 100,000 in a second; memory does not grow",
         [
-            Row(f"{what} of {calls:,} calls{unit}", ways[way][name], ways["naive"][name], aim)
-            for calls, ways in figures.items()
-            for way, what in (("usage", "usage"), ("calls", "first 50"))
+            Row(f"{what} of {calls:,} calls, {unit}", ours[name], others[name], aim)
+            for what, calls, ours, others in compared
             for name, unit, aim in (
-                ("cpuMilliseconds", ", CPU ms", "40" if calls == CALLS[0] else "1,000"),
-                ("readUnits", ", read units", ""),
-                ("requests", ", requests", ""),
-                ("moreMegabytes", ", MB of memory", ""),
+                ("cpuMilliseconds", "CPU ms", "40" if calls == CALLS[0] else "1,000"),
+                ("readUnits", "read units", ""),
+                ("requests", "requests", ""),
+                ("moreMegabytes", "MB of memory", ""),
             )
         ],
-        naive=NAIVE,
+        beside=BESIDE,
         callsOfAList=CALLS_OF_A_LIST,
-        figures=figures,
+        figures=compared,
     )
 
 
@@ -151,12 +177,17 @@ def measure(way: str, calls: int) -> dict[str, Any]:
         month.answer_for(module.aws.tables.connection)
         # The pace of reading is not waited for: it takes no CPU.
         module.reader.postings._pace.units_per_second = 10**9  # noqa: SLF001 - the only place
-        ask = partial(_naive, module.aws.tables) if way == "naive" else partial(_ask, module, way)
-        for report in ("calls", "usage"):
+        report = way.removesuffix(IN_SNAPSHOTS)
+        if report == NAIVE:
+            ask = partial(_naive, module.aws.tables)
+        else:
+            ask = partial(_ask, module, report)
             endpoint_of(report)  # imports what makes it
+        if way != report:
+            module.reader.calls.usages_by_id = partial(_in_snapshots, module.reader.calls)
         forget_peak()
         before = peak_kib()
-        _check(ask(), way, calls)
+        _check(ask(), report, calls)
         requests, read_units, after = month.requests, month.read_units, peak_kib()
         seconds = best_cpu_seconds(ask, ROUNDS)
     return {
@@ -171,7 +202,19 @@ def measure(way: str, calls: int) -> dict[str, Any]:
 def _ask(module: Any, report: str) -> int:  # noqa: ANN401 - a module
     event = {"operation": report, **MONTH, **({"groupBy": GROUP_BY} if report == "usage" else {})}
     answer = module.handler(event, replace(CONTEXT, timeout_seconds=600))
-    return len(answer["calls"]) if report == "calls" else answer["total"]["calls"]
+    match report:
+        case "calls":
+            return len(answer["calls"])
+        case "pstn-usage":
+            return int(answer["csv"].count("\r\n")) - 1
+        case _:
+            return int(answer["total"]["calls"])
+
+
+def _in_snapshots(
+    calls: Calls, organization_id: str, call_ids: Collection[str]
+) -> dict[str, Usage]:
+    return {usage.call.call_id: usage for usage in calls.usages(organization_id, call_ids)}
 
 
 def _naive(tables: Tables) -> int:
@@ -181,9 +224,9 @@ def _naive(tables: Tables) -> int:
     return sum(row.sums.calls for row in rows)
 
 
-def _check(found: int, way: str, calls: int) -> None:
-    if found != (50 if way == "calls" else calls):
-        msg = f"{way} found {found} of {calls} calls"
+def _check(found: int, report: str, calls: int) -> None:
+    if found != (50 if report == "calls" else calls):
+        msg = f"{report} found {found} of {calls} calls"
         raise RuntimeError(msg)
 
 

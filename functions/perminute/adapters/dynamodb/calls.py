@@ -119,3 +119,10 @@ class DynamoDBCalls:
         with readable(f"the usage of {organization_id}"):
             items = self._tables.usage.get_snapshot(keys)
             return [usage_of(item) for item in items if OUTCOME in item]
+
+    def usages_by_id(self, organization_id: str, call_ids: Collection[str]) -> Mapping[str, Usage]:
+        keys = [call_key(organization_id, call_id) for call_id in call_ids]
+        items = self._tables.usage.get_together(keys)
+        with readable(f"the usage of {organization_id}"):
+            usages = [usage_of(item) for item in items if OUTCOME in item]
+        return {usage.call.call_id: usage for usage in usages}

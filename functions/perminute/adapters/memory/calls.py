@@ -128,6 +128,9 @@ class InMemoryCalls:
         usages = self.store.usages_of(organization_id)
         return [usage for usage in usages if usage.call.call_id in call_ids]
 
+    def usages_by_id(self, organization_id: str, call_ids: Collection[str]) -> Mapping[str, Usage]:
+        return {usage.call.call_id: usage for usage in self.usages(organization_id, call_ids)}
+
 
 def _listed(call: Call) -> CallList:
     key = f"{call.ended_at.isoformat(timespec='microseconds')}#{call.call_id}"

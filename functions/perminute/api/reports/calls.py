@@ -96,12 +96,12 @@ def _numbers(
 ) -> Mapping[str, str | None]:
     # Lists contain no numbers.
     usages = reader.retry.call(
-        lambda: reader.calls.usages(target.organization_id, call_ids),
+        lambda: reader.calls.usages_by_id(target.organization_id, call_ids),
         target.organization_id,
         target.deadline,
     )
     shown = (lambda number: number) if target.shows_numbers else masked
-    return {usage.call.call_id: shown(usage.call.rated_number) for usage in usages}
+    return {call_id: shown(usage.call.rated_number) for call_id, usage in usages.items()}
 
 
 def _call(usage: ListedUsage, number: str | None) -> ListedCallDocument:

@@ -25,9 +25,10 @@ if TYPE_CHECKING:
     from perminute.domain.reporting.postings import ListedUsage
 
 MAX_CALLS = 5_000
-"""Calls of one answer, which has some 1.3 MB: 200 requests read what their lists do not say."""
+"""Calls of one answer, which has some 1.3 MB: 50 requests read what their lists do not say."""
 
 _CALLS_AT_ONCE = 100
+"""One request reads them, and one answer has their records in memory at a time."""
 
 
 class TooManyCalls(Exception):  # noqa: N818 - an answer, and no malfunction
@@ -83,11 +84,9 @@ def _with_records(
 ) -> Iterator[tuple[ListedUsage, Usage]]:
     for start in range(0, len(usages), _CALLS_AT_ONCE):
         some = usages[start : start + _CALLS_AT_ONCE]
-        read = partial(reader.calls.usages, organization_id, [usage.call_id for usage in some])
-        records = {
-            record.call.call_id: record
-            for record in reader.retry.call(read, organization_id, deadline)
-        }
+        call_ids = [usage.call_id for usage in some]
+        read = partial(reader.calls.usages_by_id, organization_id, call_ids)
+        records = reader.retry.call(read, organization_id, deadline)
         yield from ((usage, records[usage.call_id]) for usage in some)
 
 
