@@ -23,9 +23,10 @@ def requested(name: str, **body: Any) -> Delivery:
     return Delivery("events.jsonl:1", "", "request", json.dumps(body), AT, request=name)
 
 
-def test_a_list_is_written_with_commas_and_what_is_null_not_at_all() -> None:
+def test_a_list_is_written_with_commas_and_what_is_null_or_empty_not_at_all() -> None:
     content = {"organizationId": "contoso", "groupBy": ["day", "legType"], "limit": 5, "to": None}
     assert query_of(content, {}) == {"groupBy": "day,legType", "limit": "5"}
+    assert query_of({**content, "groupBy": []}, {}) == {"limit": "5"}
 
 
 def test_a_report_is_asked_for_on_the_route_of_all_reports() -> None:

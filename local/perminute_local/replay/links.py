@@ -158,11 +158,12 @@ def http_event(
 
 
 def query_of(content: Mapping[str, Any], path: Mapping[str, str]) -> dict[str, str]:
-    """Write as a query what the path does not name: lists with commas, null not at all."""
+    """Write as a query what the path does not name: lists with commas, null and [] not at all."""
     texts = {
         name: ",".join(map(str, value)) if isinstance(value, list) else str(value)
         for name, value in content.items()
-        if value is not None
+        # The text of an empty list would be read as a list of one empty item.
+        if value is not None and value != []
     }
     return {name: text for name, text in texts.items() if name not in path and name not in _IDS[:1]}
 
