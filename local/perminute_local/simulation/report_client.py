@@ -78,16 +78,16 @@ class ReportClient:
         self._read_on(_Reading(requested, label))
 
     def request_last(self) -> None:
-        """Request the usage of each organization with calls, and its first month as stated."""
-        until = self.scheduler.now
-        since = until - timedelta(days=MAX_DAYS)
-        period = {"from": format_instant(since), "to": format_instant(until)}
+        """Request the first month of each organization as stated; usage where calls may move."""
         for name, first_end in self.recorder.posted.first_ends():
             month = {"month": f"{first_end:%Y-%m}", "basis": "stated"}
-            usage = {**period, "groupBy": "outcome"}
-            for report, parameters in (("statement", month), ("usage", usage)):
-                requested = ReportRequested(name, report, parameters)
-                self.request(requested, f"last {report} of {name}")
+            self.request(ReportRequested(name, "statement", month), f"first month of {name}")
+        until = format_instant(self.scheduler.now)
+        since = format_instant(self.scheduler.now - timedelta(days=MAX_DAYS))
+        period = {"from": since, "to": until, "groupBy": "outcome"}
+        # What a bridge has reported may be listed again by its `Call Ended`.
+        for name in sorted({organization_id for organization_id, _ in self.recorder.reports}):
+            self.request(ReportRequested(name, "usage", period), f"last usage of {name}")
 
     def _read_on(self, reading: _Reading) -> None:
         requested, recorder = reading.requested, self.recorder
