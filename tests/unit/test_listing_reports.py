@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,7 +12,10 @@ from reports import asked, by_token, http_request, invoked, reader_of
 from perminute.adapters.memory import InMemoryStore
 from perminute.api.reports.calls import CallsPageQuery, _Place
 from perminute.api.reports.cursors import write_cursor
+from perminute.api.reports.ledger import LedgerQuery
 from perminute.api.reports.parameters import Moment
+from perminute.application.reporting.calls import CallsPlace
+from perminute.application.reporting.ledger import LedgerPlace
 from perminute.domain.credit.accounts import Provisional
 from perminute.domain.credit.booking import Purchase, purchase
 from perminute.domain.credit.lots import twelve_months_after
@@ -220,6 +223,25 @@ def test_a_cursor_of_a_version_that_is_not_reached_is_refused(reader: ReportRead
     made_up = write_cursor(asked, _Place(4))
     assert FOREIGN in ask(reader, "calls", **DAY, cursor=made_up)["message"]
     assert len(ask(reader, "calls", **DAY, cursor=write_cursor(asked, _Place(3)))["calls"]) == 3
+
+
+def test_a_cursor_that_somebody_made_up_asks_dynamodb_for_no_impossible_key(
+    reader: ReportReader,
+) -> None:
+    query = CallsPageQuery(since=moment("2026-11-02"), until=moment("2026-11-03"))
+    asked = ("calls", ORGANIZATION, query.period, query.wanted)
+    made_up = write_cursor(asked, _Place(3, CallsPlace("x" * 1025)))
+    assert FOREIGN in ask(reader, "calls", **DAY, cursor=made_up)["message"]
+
+
+@pytest.mark.parametrize("day", [date.min, date(2026, 11, 1), date(2026, 11, 3), date.max])
+def test_a_cursor_of_a_day_that_was_not_asked_for_is_refused(
+    reader: ReportReader, day: date
+) -> None:
+    query = LedgerQuery(since=moment("2026-11-02"), until=moment("2026-11-03"))
+    asked = ("ledger", ORGANIZATION, query.period(LATER), query.entry_type)
+    made_up = write_cursor(asked, (3, 2, LedgerPlace(day)))
+    assert FOREIGN in ask(reader, "ledger", **DAY, cursor=made_up)["message"]
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,9 @@ P = TypeVar("P")
 
 MAX_LIMIT = 200
 
+MAX_CURSOR_LENGTH = 256
+"""Twice what cursors have. DynamoDB refuses keys of more than 1,024 bytes, which one may name."""
+
 Limit = Annotated[int, Meta(ge=1, le=MAX_LIMIT, description="How many a page has at most.")]
 Cursor = Annotated[str | None, about("The `next` of the page before; left out for the first.")]
 Next = Annotated[
@@ -49,7 +52,7 @@ def read_cursor(cursor: str, question: object, kind: type[P]) -> P:
         place = decode(raw[_DIGEST_BYTES:], type=kind)
     except (ValueError, MsgspecError):
         raise foreign(cursor) from None
-    if cursor != write_cursor(question, place):
+    if len(cursor) > MAX_CURSOR_LENGTH or cursor != write_cursor(question, place):
         raise foreign(cursor)
     return place
 

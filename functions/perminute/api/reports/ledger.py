@@ -66,7 +66,8 @@ def answer(reader: ReportReader, target: ReportTarget, query: LedgerQuery) -> Le
     place = _Place(account.version, account.entries)
     if query.cursor is not None:
         place = read_cursor(query.cursor, asked, _Place)
-        if place.version > account.version or place.entries > account.entries:
+        is_known = place.version <= account.version and place.entries <= account.entries
+        if not is_known or (place.ledger and not place.ledger.is_in(period)):
             raise foreign(query.cursor)
     question = LedgerQuestion(target.organization_id, place.entries, period, query.entry_type)
     page = ledger_page(

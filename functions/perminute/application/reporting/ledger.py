@@ -34,6 +34,10 @@ class LedgerPlace(NamedTuple):
     day: date
     before: str | None = None  # None: all entries of the day are still to come
 
+    def is_in(self, period: Period) -> bool:
+        """Whether a page of a period can begin here."""
+        return period.since.date() <= self.day <= period.last_day
+
     def is_passed_by(self, day: date, name: str) -> bool:
         """Whether an entry is not before this place."""
         return day == self.day and self.before is not None and name >= self.before
