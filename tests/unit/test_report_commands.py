@@ -56,7 +56,8 @@ def test_a_report_is_asked_for_by_the_parameters_of_the_api(
     ("words", "message"),
     [
         (["--group-by", "organizerID"], "--group-by: 'organizerID' is none of day, organizerId, "),
-        (["--from", "1 November"], "--from: must be an RFC 3339 time such as "),
+        (["--from", "1 November"], "--from: '1 November' is no date or time; write it as 2026-11-"),
+        (["--to", "2026-11-31"], "--to: '2026-11-31' is no date or time; write it as 2026-11-02 "),
         (["--country", "UK"], "--country: "),
         (["--outcome", "free"], "--outcome: 'free' is none of charged, pooled, "),
     ],
@@ -267,7 +268,7 @@ def test_a_call_that_is_not_known_is_exit_code_1(
     assert main(["explain", "c-1", *CONTOSO, "--json"]) == 1
     shown = capsys.readouterr()
     assert json.loads(shown.out) == document
-    assert shown.err == "perminute: callId: there is no such call\n"
+    assert shown.err == "perminute: CALL: there is no such call\n"
     assert stack.asked == [
         {"operation": "explanation", "organizationId": "contoso", "callId": "c-1"}
     ]

@@ -132,6 +132,16 @@ def test_an_organization_without_credit_has_a_balance_of_nothing(
     ]
 
 
+def test_of_an_organization_of_which_nothing_is_recorded_the_id_is_questioned(
+    shown: Callable[..., Shown],
+) -> None:
+    nothing = {**NO_CREDIT, "asOf": {**AS_OF, "version": 0}}
+    assert shown("overview", nothing)[-1] == (
+        "As of 2026-11-02 18:00:00 UTC (version 0); nothing is recorded of this organization: "
+        "check its id."
+    )
+
+
 def test_an_explanation_is_its_sentences(shown: Callable[..., Shown]) -> None:
     answer = {
         "asOf": AS_OF,

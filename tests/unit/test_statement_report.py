@@ -264,8 +264,8 @@ def test_parts_of_a_month_are_of_the_version_that_is_asked_for(
 @pytest.mark.parametrize(
     ("query", "message"),
     [
-        ({}, "month: is required, such as 2026-11, or from and to are"),
-        ({"from": "2026-11-02"}, "month: is required, such as 2026-11, or from and to are"),
+        ({}, "month: is required, such as 2026-11, or else both from and to"),
+        ({"from": "2026-11-02"}, "month: is required, such as 2026-11, or else both from and to"),
         (
             {**NOVEMBER, "from": "2026-11-02", "to": "2026-11-03"},
             "month: names a period, and so do from and to; leave out one",

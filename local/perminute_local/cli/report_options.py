@@ -42,7 +42,11 @@ def _groups(text: str) -> tuple[str, ...]:
 
 
 def _date(text: str) -> str:
-    date_or_instant(text)
+    try:
+        date_or_instant(text)
+    except ValueError:
+        msg = f"{text!r} is no date or time; write it as 2026-11-02 or 2026-11-02T09:00:00Z"
+        raise ValueError(msg) from None
     # As it was written: an answer that refuses a period repeats it.
     return text
 

@@ -113,7 +113,9 @@ def table_of(
 def as_of(answer: Row) -> Text:
     """Return the line that says which state a report shows."""
     said = answer["asOf"]
-    return plain(f"As of {time_of(said['at'])} UTC (version {said['version']}).")
+    # The answer is empty, and does not say whether the organization exists.
+    hint = "" if said["version"] else "; nothing is recorded of this organization: check its id"
+    return plain(f"As of {time_of(said['at'])} UTC (version {said['version']}){hint}.")
 
 
 def period(parameters: Row) -> str:

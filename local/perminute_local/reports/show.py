@@ -14,7 +14,7 @@ from perminute_local.reports.forms import Form
 from perminute_local.reports.kinds import REPORTS
 from perminute_local.reports.layout import as_of
 from perminute_local.reports.pages import read_listing, read_parts
-from perminute_local.reports.source import StackReports
+from perminute_local.reports.source import StackReports, in_words_of_options
 from perminute_local.tables import write_tables
 from perminute_local.terminal import remark, write_json, write_large_json
 
@@ -48,7 +48,7 @@ def show(reports: Reports, question: Question, form: Form, *, at_most: int | Non
     report = REPORTS[question.report]
     answer = _read(reports, question, report, form, at_most)
     if "error" in answer:
-        return _not_found(answer, form)
+        return _not_found(question, answer, form)
     if form is Form.JSON:
         write_large_json(answer)
     elif form is Form.CSV or report.tables is None:
@@ -82,8 +82,8 @@ def _with_lists(answer: Answer) -> Answer:
     return {name: list(one) if isinstance(one, Iterator) else one for name, one in answer.items()}
 
 
-def _not_found(answer: Answer, form: Form) -> int:
-    remark(f"perminute: {answer['message']}")
+def _not_found(question: Question, answer: Answer, form: Form) -> int:
+    remark(f"perminute: {in_words_of_options(answer['message'], question)}")
     if form is Form.JSON:
         write_json(answer)
     return 1

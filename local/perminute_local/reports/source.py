@@ -101,14 +101,15 @@ def checked(answer: Answer, question: Question) -> Answer:
         case {"error": "notFound"} if question.report == "explanation":
             return answer
         case {"error": "invalid", "message": message}:
-            raise WrongCall(_in_words_of_options(str(message), question))
+            raise WrongCall(in_words_of_options(str(message), question))
         case {"error": error, "message": message}:
             msg = f"{question} was not made: {message}"
             raise (TooLarge if error == "tooLarge" else AwsFailed)(msg)
     return answer
 
 
-def _in_words_of_options(message: str, question: Question) -> str:
+def in_words_of_options(message: str, question: Question) -> str:
+    """Return a message about a parameter as one about the option that stated it."""
     field, colon, rest = message.partition(": ")
     name = field.partition(".")[0]
     if name in question.parameters:

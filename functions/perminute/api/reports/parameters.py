@@ -157,7 +157,7 @@ class MonthOrPeriodQuery(Message, frozen=True, kw_only=True):
             month = month_begun_by(self.month, at)
             return Period(month.start, month.end)
         if self.since is None or self.until is None:
-            raise Refused("month", "is required, such as 2026-11, or from and to are")
+            raise Refused("month", "is required, such as 2026-11, or else both from and to")
         return period_of(self.since, self.until)
 
 

@@ -67,9 +67,8 @@ def _usage(reader: ReportReader, organization_id: str, call_id: str) -> Usage:
     usages = reader.calls.usages(organization_id, [call_id])
     if not usages:
         # The same for a call of another organization, and for one that is still under way.
-        raise NotFound(
-            "callId", "names no call of this organization that has ended and is recorded"
-        )
+        msg = "names no call of this organization that has ended and is recorded"
+        raise NotFound("callId", msg)
     return usages[0]
 
 
