@@ -15,7 +15,7 @@ from stores import twins
 
 from perminute.adapters.memory import InMemoryStore, PublishedRateCards
 from perminute.application.reporting.explain_call import explain_call
-from perminute.application.retry import NEVER
+from perminute.application.retry import NEVER, Deadline
 from perminute.domain.errors import NotFound, Unavailable
 from perminute.domain.rating.usage_record import Outcome
 
@@ -105,6 +105,18 @@ def test_a_call_that_never_stands_still_is_tried_again_later(world: World) -> No
     reader = replace(world.reader, calls=calls)
     with pytest.raises(Unavailable, match="is just being changed; it is tried again later"):
         explain_call(reader, ORGANIZATION, "call-1", NEVER)
+
+
+def test_an_explanation_stops_while_it_reads_what_was_revised_once_time_runs_out(
+    world: World,
+) -> None:
+    world.charge()
+    world.take_and_rerate()
+    now = [0.0]
+    calls = meanwhile(world.stores.calls, "usages", lambda: now.append(2))
+    reader = replace(world.reader, calls=calls)
+    with pytest.raises(Unavailable, match="no time was left"):
+        explain_call(reader, ORGANIZATION, "call-1", Deadline(1, lambda: now[-1]))
 
 
 def test_a_record_that_was_tampered_with_is_found_out(world: World) -> None:

@@ -11,6 +11,8 @@ from histories import HOUR, START, History, listed
 
 from perminute.application.reporting import calls
 from perminute.application.reporting.calls import CallsPlace, CallsQuestion, calls_page
+from perminute.application.retry import NEVER, Deadline
+from perminute.domain.errors import Unavailable
 from perminute.domain.rating.usage_record import Outcome
 from perminute.domain.reporting.periods import Period
 from perminute.domain.reporting.usage_sums import UsageFilter
@@ -32,7 +34,7 @@ def ask(
     assert after is not None
     version = history.version if version is None else version
     question = CallsQuestion(ORGANIZATION, version, WEEK, wanted)
-    page = calls_page(history, question, limit=limit, after=after)
+    page = calls_page(history, question, limit=limit, after=after, deadline=NEVER)
     return [usage.call_id for usage in page.usages], page.next
 
 
@@ -77,9 +79,9 @@ def test_a_call_may_be_rated_again_together_with_one_that_ended_weeks_later() ->
         history.charge(listed(name, ended_at))
     history.revise(*(listed(n, at, pool_minutes=10) for n, at in (("a", START), ("b", later))))
     question = CallsQuestion(ORGANIZATION, history.version, WEEK, EVERYTHING)
-    page = calls_page(history, question, limit=1, after=BEGINNING)
+    page = calls_page(history, question, limit=1, after=BEGINNING, deadline=NEVER)
     assert page.next is not None
-    last = calls_page(history, question, limit=1, after=page.next)
+    last = calls_page(history, question, limit=1, after=page.next, deadline=NEVER)
     assert [(u.call_id, u.pool_minutes) for u in (*page.usages, *last.usages)] == [
         ("b", 10),
         ("a", 10),
@@ -101,5 +103,14 @@ def test_a_page_ends_where_it_has_gone_through_enough(limit: str) -> None:
 
 def test_an_empty_period_has_no_calls() -> None:
     question = CallsQuestion(ORGANIZATION, 0, Period(START, START), EVERYTHING)
-    page = calls_page(History(), question, limit=2, after=BEGINNING)
+    page = calls_page(History(), question, limit=2, after=BEGINNING, deadline=NEVER)
     assert (list(page.usages), page.next) == ([], None)
+
+
+def test_a_page_stops_while_it_reads_what_was_revised_once_time_runs_out() -> None:
+    history = History()
+    history.charge(listed("a", START))
+    history.revise(listed("a", START, charge_micros=10))
+    question = CallsQuestion(ORGANIZATION, history.version, WEEK, EVERYTHING)
+    with pytest.raises(Unavailable, match="no time was left"):
+        calls_page(history, question, limit=2, after=BEGINNING, deadline=Deadline(0))

@@ -5,13 +5,15 @@ from __future__ import annotations
 from datetime import timedelta
 from unittest.mock import patch
 
+import pytest
 from builders import ORGANIZATION
 from histories import HOUR, START, History, listed
 
 from perminute.application.reporting import ledger
 from perminute.application.reporting.ledger import LedgerPlace, LedgerQuestion, ledger_page
-from perminute.application.retry import NEVER
+from perminute.application.retry import NEVER, Deadline
 from perminute.domain.credit.ledger import EntryType
+from perminute.domain.errors import Unavailable
 from perminute.domain.reporting.periods import Period
 
 DAY = timedelta(days=1)
@@ -83,3 +85,12 @@ def test_an_empty_period_has_no_entries() -> None:
     history = History()
     history.buy(5)
     assert ask(history, period=Period(START, START)) == ([], None)
+
+
+def test_a_page_stops_while_it_reads_entries_of_their_own_once_time_runs_out() -> None:
+    """Those of a month that is long over are read after all that were posted since."""
+    history = History()
+    history.buy(5)
+    question = LedgerQuestion(ORGANIZATION, 1, WEEK)
+    with pytest.raises(Unavailable, match="no time was left"):
+        ledger_page(history, question, limit=9, after=None, deadline=Deadline(0))

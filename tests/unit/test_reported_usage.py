@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
 import pytest
 from builders import ORGANIZATION
 from histories import HOUR, START, History, listed
 
+from perminute.application.reporting.usage import usages_of
+from perminute.application.retry import Deadline
+from perminute.domain.errors import Unavailable
 from perminute.domain.pools.pools import DrawPosition, MinutePool, Month, SettlementCursor
 from perminute.domain.rating.calls import LegType
 from perminute.domain.rating.usage_record import Outcome
@@ -134,3 +138,13 @@ def test_an_unsettled_pool_may_change_the_days_from_its_place_to_the_end_of_its_
     at = datetime(2026, 11, 20, tzinfo=UTC)
     days = [date(2026, 10, 31), date(2026, 11, 1), date(2026, 11, 2)]
     assert open_days(both, [], [october, settled], at) == days
+
+
+def test_nothing_more_is_read_of_what_was_revised_once_time_runs_out() -> None:
+    history = History()
+    history.charge(listed("a", START))
+    history.revise(listed("a", START, charge_micros=10))
+    period = Period(START, START + HOUR)
+    usages = usages_of(history, history.account(ORGANIZATION), period, UsageFilter(), Deadline(0))
+    with patch.object(history, "usage_lists"), pytest.raises(Unavailable, match="no time was left"):
+        list(usages)

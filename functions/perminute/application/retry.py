@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 from perminute.domain.errors import Contended, Throttled, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 T = TypeVar("T")
 
@@ -57,6 +57,12 @@ class Deadline:
         if self.passed:
             msg = "no time was left in this invocation"
             raise Unavailable(msg)
+
+    def each(self, items: Iterable[T]) -> Iterator[T]:
+        """Go through what is read page by page. Raises `Unavailable` once it has passed."""
+        for item in items:
+            self.check()
+            yield item
 
 
 NEVER = Deadline()

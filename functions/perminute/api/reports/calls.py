@@ -82,7 +82,13 @@ def answer(
         if place.version > account.version:
             raise foreign(query.cursor)
     question = CallsQuestion(target.organization_id, place.version, query.period, query.wanted)
-    page = calls_page(reader.postings, question, limit=query.limit, after=place.calls)
+    page = calls_page(
+        reader.postings,
+        question,
+        limit=query.limit,
+        after=place.calls,
+        deadline=target.deadline,
+    )
     numbers = _numbers(reader, target, [usage.call_id for usage in page.usages])
     return ListedCallsDocument(
         as_of=target.as_of(place.version),

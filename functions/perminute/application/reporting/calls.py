@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
 
+    from perminute.application.retry import Deadline
     from perminute.domain.reporting.postings import ListedUsage, UsageList
     from perminute.domain.reporting.usage_sums import UsageFilter
     from perminute.ports.postings import Postings
@@ -54,13 +55,19 @@ class CallsPage(NamedTuple):
 
 
 def calls_page(
-    postings: Postings, question: CallsQuestion, *, limit: int, after: CallsPlace
+    postings: Postings,
+    question: CallsQuestion,
+    *,
+    limit: int,
+    after: CallsPlace,
+    deadline: Deadline,
 ) -> CallsPage:
     """Return at most `limit` calls, list by list, the newest first.
 
     The account must have reached the version. All pages of one question together are all calls,
     each once, whatever is charged or rated again between them. A page of few calls, or none, that
-    has a next one has gone through as many calls as one request may. Raises `Unavailable`.
+    has a next one has gone through as many calls as one request may. Raises `Unavailable`, also if
+    time runs out.
     """
     if question.period.is_empty:
         return CallsPage((), None)
@@ -68,9 +75,10 @@ def calls_page(
     current = CurrentUsages(question.version)
     if lists:
         span = _span(lists)
-        for revision in postings.revisions(
+        revisions = postings.revisions(
             question.organization_id, since=span.since, until=span.revised_until
-        ):
+        )
+        for revision in deadline.each(revisions):
             current.revise(revision)
     page: list[ListedUsage] = []
     place = after

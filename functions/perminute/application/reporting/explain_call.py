@@ -39,14 +39,16 @@ def explain_call(
 ) -> ExplainedCall:
     """Explain a call that has ended. Raises `NotFound` and `Unavailable`."""
     # Tried again if what was read belongs to different versions of the account.
-    explained = partial(_explained, reader, organization_id, call_id)
+    explained = partial(_explained, reader, organization_id, call_id, deadline)
     return reader.retry.call(explained, organization_id, deadline)
 
 
-def _explained(reader: ReportReader, organization_id: str, call_id: str) -> ExplainedCall:
+def _explained(
+    reader: ReportReader, organization_id: str, call_id: str, deadline: Deadline
+) -> ExplainedCall:
     account = reader.postings.account(organization_id)
     usage = _usage(reader, organization_id, call_id)
-    history = _history(reader, usage)
+    history = _history(reader, usage, deadline)
     _check_version(account, history)
     licensing = reader.licensing.for_account(account, {usage.call.organizer_id})
     card = _card(reader, usage)
@@ -72,7 +74,7 @@ def _usage(reader: ReportReader, organization_id: str, call_id: str) -> Usage:
     return usages[0]
 
 
-def _history(reader: ReportReader, usage: Usage) -> CallHistory:
+def _history(reader: ReportReader, usage: Usage, deadline: Deadline) -> CallHistory:
     was_changed = Flag.RERATED in usage.flags or bool(usage.adjustments)
     as_recorded = ListedUsage.of(usage)
     if not was_changed:
@@ -80,7 +82,7 @@ def _history(reader: ReportReader, usage: Usage) -> CallHistory:
         # A `Call Ended` that confirms what its bridge reported changes a flag alone.
         if usage.outcome is Outcome.FREE or (listed and listed[1] == as_recorded):
             return CallHistory(listed)
-    revisions = sorted(_revisions(reader, usage), key=lambda revision: revision[0].version)
+    revisions = sorted(_revisions(reader, usage, deadline), key=_version)
     first = revisions[0][1].before if revisions else as_recorded
     return CallHistory(
         listed=_listed(reader, usage, first),
@@ -113,16 +115,23 @@ def _listed(
     return next(found, None)
 
 
-def _revisions(reader: ReportReader, usage: Usage) -> Iterator[tuple[Posting, RevisedUsage]]:
+def _version(revision: tuple[Posting, RevisedUsage]) -> int:
+    return revision[0].version
+
+
+def _revisions(
+    reader: ReportReader, usage: Usage, deadline: Deadline
+) -> Iterator[tuple[Posting, RevisedUsage]]:
     # They are found by when the call had ended before them. A bridge that reported it said that it
     # ended within a call's length of its authorization.
     began_at, ended_at = usage.authorized_at or usage.call.ended_at, usage.call.ended_at
     last_end = max(ended_at, began_at + LONGEST_CALL) if usage.authorized_at else ended_at
     until = end_of(last_end.date()) + timedelta(days=MAX_REVISED_DAYS)
     call_id = usage.call.call_id
-    for revision in reader.postings.revisions(
+    read = reader.postings.revisions(
         usage.call.organization_id, since=min(began_at, ended_at), until=until
-    ):
+    )
+    for revision in deadline.each(read):
         for revised in revision.usages:
             if revised.after.call_id == call_id:
                 yield revision.posting, revised

@@ -85,7 +85,8 @@ def ledger_page(
     """Return at most `limit` entries, the last first.
 
     The account must have as many entries as the question says. A page of few entries, or none, that
-    has a next one has gone through as many calls as one request may. Raises `Unavailable`.
+    has a next one has gone through as many calls as one request may. Raises `Unavailable`, also if
+    time runs out.
     """
     if question.period.is_empty:
         return LedgerPage((), None)
@@ -110,11 +111,10 @@ def _days(
     # Day by day with all entries of each; at last the day to go on with, if enough was read.
     first_day = question.period.since.date()
     entries: defaultdict[date, list[BookedEntry]] = defaultdict(list)
-    for entry in _entries_of_their_own(postings, question):
+    for entry in _entries_of_their_own(postings, question, deadline):
         entries[entry.at.date()].append(BookedEntry(entry, entry.call_ids))
     calls = 0
-    for usage_list in _lists(postings, question, day):
-        deadline.check()
+    for usage_list in deadline.each(_lists(postings, question, day)):
         # Its entry is of the day on which the calls ended, or of the next one.
         last_day = usage_list.usages[0].ended_at.date() + _DAY
         while day > last_day:
@@ -131,11 +131,13 @@ def _days(
         day -= _DAY
 
 
-def _entries_of_their_own(postings: Postings, question: LedgerQuestion) -> Iterator[LedgerEntry]:
+def _entries_of_their_own(
+    postings: Postings, question: LedgerQuestion, deadline: Deadline
+) -> Iterator[LedgerEntry]:
     # An entry is posted at its `at`, or later.
     since = question.period.since
     found = postings.entries(question.organization_id, posted_since=since)
-    return filter(question.includes, found)
+    return filter(question.includes, deadline.each(found))
 
 
 def _lists(postings: Postings, question: LedgerQuestion, day: date) -> Iterator[UsageList]:

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
 from perminute.domain.reporting.periods import Period
 from perminute.domain.reporting.statement import state_month
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
     from perminute.application.retry import Deadline
     from perminute.domain.credit.accounts import Account
     from perminute.domain.pools.pools import Month
     from perminute.domain.reporting.statement import Basis, Statement
     from perminute.ports.postings import Postings
-
-T = TypeVar("T")
 
 _DAY = timedelta(days=1)
 
@@ -49,17 +45,11 @@ def read_statement(
         month,
         basis,
         account,
-        revisions=_in_time(deadline, revisions),
-        entries=_in_time(deadline, postings.entries(organization_id, posted_since=month.start)),
+        revisions=deadline.each(revisions),
+        entries=deadline.each(postings.entries(organization_id, posted_since=month.start)),
         # A charge may be in a list of the day before it was posted.
-        lists=_in_time(deadline, lists(since=month.start - _DAY, until=month.end)),
-        later_lists=_in_time(deadline, lists(since=month.end, until=known_until)),
+        lists=deadline.each(lists(since=month.start - _DAY, until=month.end)),
+        later_lists=deadline.each(lists(since=month.end, until=known_until)),
         keeps_entries=keeps_entries,
     )
     return account, statement
-
-
-def _in_time(deadline: Deadline, read: Iterable[T]) -> Iterator[T]:
-    for one in read:
-        deadline.check()
-        yield one

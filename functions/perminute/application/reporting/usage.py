@@ -43,9 +43,9 @@ def _ended_in(
         return
     organization_id, since, until = account.organization_id, period.since, period.end_of_days
     revisions = postings.revisions(organization_id, since=since, until=period.revised_until)
-    current = CurrentUsages(account.version, revisions)
-    for usage_list in postings.usage_lists(organization_id, since=since, until=until):
-        deadline.check()
+    current = CurrentUsages(account.version, deadline.each(revisions))
+    lists = postings.usage_lists(organization_id, since=since, until=until)
+    for usage_list in deadline.each(lists):
         for usage in current.of(usage_list):
             if period.includes(usage.ended_at):
                 yield usage
