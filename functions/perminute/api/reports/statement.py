@@ -56,7 +56,10 @@ class StatementQuery(MonthQuery, frozen=True, kw_only=True):
 
     basis: Annotated[
         RequestedBasis,
-        about("`stated`: by what was posted until three days after the month; it never changes."),
+        about(
+            "`stated`: by what was received until three days after the month; it changes only until "
+            "all of that is booked."
+        ),
     ] = Basis.NOW
     format: Format = "json"
 

@@ -50,7 +50,10 @@ class Basis(StrEnum):
 
 
 def stated_at(month: Month) -> datetime:
-    """Return the instant from which on a month, as it is stated, never changes."""
+    """Return the instant before which all was received that a month, as stated, contains.
+
+    It changes once more if some of that is booked later: its posting says when it was received.
+    """
     return month.end + STATED_AFTER
 
 
