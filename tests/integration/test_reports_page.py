@@ -58,10 +58,12 @@ def test_an_example_shows_what_its_command_prints(
 ) -> None:
     monkeypatch.setattr(show, "replayed_reports", lambda _: nullcontext(day))
     assert main(shlex.split(words)) == 0
+    assert lines(capsys.readouterr().out) == EXAMPLES[words].splitlines()
+
+
+def lines(printed: str) -> list[str]:
     # A CSV file begins with a byte order mark, which nobody sees.
-    text = capsys.readouterr().out.removeprefix("\ufeff")
-    printed = [line.rstrip() for line in text.splitlines()]
-    assert printed == EXAMPLES[words].splitlines()
+    return [line.rstrip() for line in printed.removeprefix("\ufeff").splitlines()]
 
 
 @pytest.mark.parametrize("words", OF_A_PERIOD)
@@ -74,7 +76,9 @@ def test_a_deployed_function_that_is_invoked_answers_the_same(
     function = LoadedFunction(replay.stack.serving(f"GET {PATH}"))
     stack_that(monkeypatch, function.call)
     assert main(shlex.split(words.replace("--replay examples/day", "--stack s"))) == 0
-    printed = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    written = capsys.readouterr()
+    # Of CSV, standard error says as of when it is true.
+    printed = lines(written.out + written.err)
     as_of = [line for line in printed if line.startswith("As of")]
     shown = EXAMPLES[words].splitlines()
     assert [line for line in printed if line not in as_of] == [

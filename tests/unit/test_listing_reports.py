@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from builders import ANSWERED, ENDED, ORGANIZATION, charge, rating
+from explaining import World
 from reports import asked, by_token, http_request, invoked, reader_of
+from stores import twins
 
 from perminute.adapters.memory import InMemoryStore
 from perminute.api.reports.calls import CallsPageQuery, _Place
@@ -141,18 +143,43 @@ def test_calls_are_listed_page_by_page_as_of_the_first(
             "callId": "a",
             "answeredAt": "2026-11-02T09:00:00Z",
             "endedAt": "2026-11-02T09:10:00Z",
+            "meetingId": "meeting-1",
             "organizerId": "adele",
             "legType": "dialOut",
             "number": "+493023125042",
             "country": "DE",
+            "prefix": "49",
+            "connectedSeconds": 600,
             "billedSeconds": 600,
+            "poolMinutes": 0,
+            "ratePerMinute": "0.015",
+            "connectionFee": "0",
             "outcome": "charged",
             "reason": None,
             "retailCost": "0.15",
             "charge": "0.15",
             "currency": "USD",
             "flags": [],
+            "entries": ["000000000002"],
+            "revision": 0,
         }
+    ]
+
+
+def test_a_call_names_what_charged_and_corrected_it_until_the_version_that_is_listed() -> None:
+    world = World(twins())
+    world.charge()
+    world.charge(call_id="call-2")
+    first = ask(world.reader, "calls", **DAY, limit=1)
+    world.take_and_rerate()
+    second = ask(world.reader, "calls", **DAY, limit=1, cursor=first["next"])
+    now = ask(world.reader, "calls", **DAY)
+    charged, corrected = "000000000002", "000000000004"
+    shown = ("callId", "outcome", "entries", "revision")
+    assert [[call[name] for name in shown] for call in (*second["calls"], *now["calls"])] == [
+        ["call-1", "charged", [charged], 0],
+        ["call-2", "notEntitled", ["000000000003", corrected], 1],
+        ["call-1", "notEntitled", [charged, corrected], 1],
     ]
 
 
@@ -220,9 +247,10 @@ def test_a_cursor_of_another_question_is_refused(reader: ReportReader) -> None:
 def test_a_cursor_of_a_version_that_is_not_reached_is_refused(reader: ReportReader) -> None:
     query = CallsPageQuery(since=moment("2026-11-02"), until=moment("2026-11-03"))
     asked = ("calls", ORGANIZATION, query.period, query.wanted)
-    made_up = write_cursor(asked, _Place(4))
+    made_up = write_cursor(asked, _Place(4, 2))
     assert FOREIGN in ask(reader, "calls", **DAY, cursor=made_up)["message"]
-    assert len(ask(reader, "calls", **DAY, cursor=write_cursor(asked, _Place(3)))["calls"]) == 3
+    reached = write_cursor(asked, _Place(3, 2))
+    assert len(ask(reader, "calls", **DAY, cursor=reached)["calls"]) == 3
 
 
 def test_a_cursor_that_somebody_made_up_asks_dynamodb_for_no_impossible_key(

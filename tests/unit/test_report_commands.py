@@ -251,10 +251,11 @@ def test_csv_opens_in_spreadsheets_which_compute_nothing(
     assert main([*CALLS, "--csv"]) == 0
     shown = capfdbinary.readouterr()
     assert shown.out.decode("utf-8").split("\r\n") == [
-        "\ufeffendedAt,answeredAt,callId,organizerId,legType,number,country,billedSeconds,"
-        "retailCost,charge,currency,outcome,reason,flags",
-        "2026-11-02T15:10:00Z,2026-11-02T15:00:00Z,c-0,'=adele,dialOut,+447700900123,GB,600,"
-        "3.2,3.2,USD,charged,,rerated; overdrawn",
+        "\ufeffendedAt,answeredAt,callId,meetingId,organizerId,legType,number,country,prefix,"
+        "connectedSeconds,billedSeconds,poolMinutes,ratePerMinute,connectionFee,retailCost,charge,"
+        "currency,outcome,reason,flags,entries,revision",
+        "2026-11-02T15:10:00Z,2026-11-02T15:00:00Z,c-0,c-0,'=adele,dialOut,+447700900123,GB,44,"
+        "581,600,0,0.32,0,3.2,3.2,USD,charged,,rerated; overdrawn,000000000002; 000000000007,1",
         "",
     ]
     assert shown.err.decode() == "As of 2026-11-02 18:00:00 UTC (version 412).\n"

@@ -27,8 +27,10 @@ if TYPE_CHECKING:
 
 _SHORT = {"tollDialIn": "in", "tollFreeDialIn": "toll-free", "dialOut": "out"}
 CSV_COLUMNS = (
-    *("endedAt", "answeredAt", "callId", "organizerId", "legType", "number", "country"),
-    *("billedSeconds", "retailCost", "charge", "currency", "outcome", "reason", "flags"),
+    *("endedAt", "answeredAt", "callId", "meetingId", "organizerId", "legType"),
+    *("number", "country", "prefix", "connectedSeconds", "billedSeconds", "poolMinutes"),
+    *("ratePerMinute", "connectionFee", "retailCost", "charge", "currency"),
+    *("outcome", "reason", "flags", "entries", "revision"),
 )
 COLUMNS = {
     "endedAt": instant("ended (UTC)"),
