@@ -258,7 +258,7 @@ def test_a_cursor_that_somebody_made_up_asks_dynamodb_for_no_impossible_key(
 ) -> None:
     query = CallsPageQuery(since=moment("2026-11-02"), until=moment("2026-11-03"))
     asked = ("calls", ORGANIZATION, query.period, query.wanted)
-    made_up = write_cursor(asked, _Place(3, CallsPlace("x" * 1025)))
+    made_up = write_cursor(asked, _Place(3, 2, CallsPlace("x" * 1025)))
     assert FOREIGN in ask(reader, "calls", **DAY, cursor=made_up)["message"]
 
 

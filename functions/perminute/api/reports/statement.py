@@ -57,8 +57,8 @@ class StatementQuery(MonthQuery, frozen=True, kw_only=True):
     basis: Annotated[
         RequestedBasis,
         about(
-            "`stated`: by what was received until three days after the month; it changes only until "
-            "all of that is booked."
+            "`stated`: by what was received until three days after the month; it changes only "
+            "until all of that is booked."
         ),
     ] = Basis.NOW
     format: Format = "json"
