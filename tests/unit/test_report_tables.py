@@ -317,7 +317,7 @@ STATEMENT: dict[str, Any] = {
     "currency": "USD",
     "opening": "100",
     "closing": "1086.5",
-    "sums": {"purchase": "1000", "charge": "-12", "expiry": "-4.5", "adjustment": "3"},
+    "sums": {"purchase": "1000", "charge": "-9", "expiry": "-4.5", "adjustment": "0"},
     "usage": figures(3, 3_600, "10.25", "12"),
     "byLegType": [{"legType": "dialOut", **figures(3, 3_600, "10.25", "12")}],
     "byCountry": [{"country": None, **figures(3, 3_600, "10.25", "12")}],
@@ -349,9 +349,10 @@ def test_a_statement_leads_from_balance_to_balance_and_to_the_cost_of_the_calls(
         "  credit                          USD",
         "  balance before the month     100.00",
         "  purchases                  1,000.00",
-        "  charges of calls             -12.00",
+        "  charges of calls              -9.00",
+        "  corrections of calls          -3.00",
         "  expired                       -4.50",
-        "  adjustments                    3.00",
+        "  other adjustments              3.00",
         "  balance after the month    1,086.50",
         "contoso: calls that ended in 2026-11, by type",
         "  call       calls   billed min:s   pool min   charged USD   retail USD",
@@ -378,11 +379,28 @@ def test_a_statement_leads_from_balance_to_balance_and_to_the_cost_of_the_calls(
         "  call   as stated           charged   now       charged",
         "  c-1    notEntitled            0.00   charged     9.625",
         "  c-2    not in this month         -   pooled      0.000",
-        "1 more calls changed.",
-        "What is booked from 2026-12-04 00:00:00 UTC on is not in the month as it was stated.",
+        "Calls that changed besides: 1.",
+        "As stated, 2026-11 contains what is booked before 2026-12-04 00:00:00 UTC; until then it "
+        "may change.",
         "Balances, entries and calls agree.",
         "As of 2026-11-02 18:00:00 UTC (version 412).",
     ]
+
+
+@pytest.mark.parametrize(
+    ("debt", "line"), [("3.5", "The debt grew by 3.50."), ("-2", "The debt fell by 2.00.")]
+)
+def test_a_statement_says_how_the_debt_moved_which_no_lot_shows(
+    debt: str, line: str, shown: Callable[..., Shown]
+) -> None:
+    assert line in shown("statement", {**STATEMENT, "debt": debt})
+
+
+def test_a_month_that_was_stated_changes_no_more(shown: Callable[..., Shown]) -> None:
+    later = {**STATEMENT, "asOf": {**AS_OF, "at": "2026-12-04T00:00:00Z"}}
+    assert "As stated, 2026-11 contains what is booked before 2026-12-04 00:00:00 UTC." in shown(
+        "statement", later
+    )
 
 
 def test_a_statement_that_does_not_agree_says_in_what(shown: Callable[..., Shown]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from perminute.domain.values.money import format_micros, read_micros
-from perminute_local.reports.layout import Section, as_of, money, table_of, text, time_of
+from perminute_local.reports.layout import Section, amount, as_of, money, table_of, text, time_of
 from perminute_local.reports.page import page_of
 from perminute_local.reports.usage import KEYS, figures
 from perminute_local.tables import plain
@@ -22,8 +22,9 @@ BASES = {"now": "as it is now", "stated": "as it was stated"}
 _SUMS = {
     "purchase": "purchases",
     "charge": "charges of calls",
+    "correction": "corrections of calls",
     "expiry": "expired",
-    "adjustment": "adjustments",
+    "other": "other adjustments",
 }
 _BRIDGE = {
     "charged": "charged for calls, by the entries of the month",
@@ -75,11 +76,11 @@ def _title(question: Question, answer: Answer) -> str:
 
 
 def _sections(answer: Answer) -> Iterator[Section]:
-    month, currency = answer["month"], answer["currency"]
+    month, currency, sums = answer["month"], answer["currency"], _sums(answer)
     columns = {"what": text("credit"), "amount": money(currency or "no currency yet")}
     rows = [
         {"what": "balance before the month", "amount": answer["opening"]},
-        *({"what": words, "amount": answer["sums"][name]} for name, words in _SUMS.items()),
+        *({"what": words, "amount": sums[name]} for name, words in _SUMS.items()),
     ]
     closing = {"what": "balance after the month", "amount": answer["closing"]}
     yield Section("balance", columns, rows, closing)
@@ -96,6 +97,14 @@ def _sections(answer: Answer) -> Iterator[Section]:
     if answer["changed"]:
         changed = list(map(_change, answer["changed"]))
         yield Section(f"calls that changed since {month} was stated", _CHANGED, changed)
+
+
+def _sums(answer: Answer) -> Row:
+    # Charges and corrections of calls are what the bridge begins with.
+    sums, charged = answer["sums"], read_micros(answer["bridge"]["charged"])
+    correction = -charged - read_micros(sums["charge"])
+    other = read_micros(sums["adjustment"]) - correction
+    return {**sums, "correction": format_micros(correction), "other": format_micros(other)}
 
 
 def _bridge(bridge: Row) -> list[Row]:
@@ -119,9 +128,14 @@ def _change(call: Row) -> Row:
 def _lines(answer: Answer) -> Iterator[str]:
     more = answer["changedCalls"] - len(answer["changed"])
     if more:
-        yield f"{more:,} more calls changed."
+        yield f"Calls that changed besides: {more:,}."
+    if debt := read_micros(answer["debt"]):
+        moved = "grew" if debt > 0 else "fell"
+        yield f"The debt {moved} by {amount(format_micros(abs(debt)))}."
     until = time_of(answer["statedAt"])
-    yield f"What is booked from {until} UTC on is not in the month as it was stated."
+    is_stated = time_of(answer["asOf"]["at"]) >= until
+    is_open = "" if is_stated else "; until then it may change"
+    yield f"As stated, {answer['month']} contains what is booked before {until} UTC{is_open}."
     if answer["agrees"]:
         yield "Balances, entries and calls agree."
     for difference in answer["differences"]:
