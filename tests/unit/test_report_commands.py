@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from report_answers import FIGURES, call
+from report_answers import FIGURES, answers, call
 from report_stack import AS_OF, refuse, stack_that
 
 from perminute.domain.values.times import format_instant
@@ -287,6 +287,23 @@ def test_a_report_is_of_a_stack_or_of_a_folder(
 STATEMENT = ["statement", *CONTOSO, "--month", "2026-11"]
 
 
+def test_a_report_has_one_form(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*STATEMENT, "--format", "html", "--csv"]) == 2
+    message = "--format html and --csv name two forms; leave out one"
+    assert capsys.readouterr().err == f"perminute: {message}\n"
+
+
+def test_a_line_of_the_ledger_names_its_currency(
+    monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    stack_that(monkeypatch, lambda _: answers("po-1")["ledger"])
+    assert main(["ledger", *CONTOSO, "--month", "2026-11", "--csv"]) == 0
+    assert capfdbinary.readouterr().out.decode("utf-8-sig").splitlines() == [
+        "entryId,at,type,amount,balanceAfter,currency,cause,lots,calls",
+        "000000000001,2026-11-01T08:00:00.5Z,purchase,1000,1000,USD,po-1,po-1 1000,po-1",
+    ]
+
+
 @pytest.mark.parametrize("words", [["--csv"], ["--format", "csv"]])
 def test_the_function_itself_writes_a_statement_as_csv(
     words: list[str], monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
@@ -368,7 +385,7 @@ def test_retail_costs_in_other_currencies_have_a_column_of_their_own(
     assert main([*USAGE, "--group-by", "country", "--csv"]) == 0
     assert capfdbinary.readouterr().out.decode("utf-8-sig").splitlines() == [
         "country,calls,connectedSeconds,billedSeconds,poolMinutes,charge,retailCost,"
-        "otherRetailCosts",
-        "IT,2,1190,1230,0,1234.5,1234.5,EUR 2.5; GBP 1",
-        ",2,1190,1230,0,1234.5,1234.5,",
+        "currency,otherRetailCosts",
+        "IT,2,1190,1230,0,1234.5,1234.5,USD,EUR 2.5; GBP 1",
+        ",2,1190,1230,0,1234.5,1234.5,USD,",
     ]

@@ -150,6 +150,9 @@ def shows(report: str, *options: Option) -> Callable[[Callable[..., Parameters]]
             if source is None or (stack and folder):
                 msg = "needs either --stack NAME, or --replay DIR for a folder of events"
                 raise WrongCall(msg)
+            if form is not None and named_form not in {None, form}:
+                msg = f"--format {named_form} and --{form} name two forms; leave out one"
+                raise WrongCall(msg)
             from perminute_local.reports.show import show_from
             from perminute_local.reports.source import Question
 

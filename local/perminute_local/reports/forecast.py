@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from perminute_local.reports.layout import Row
     from perminute_local.reports.source import Answer, Question
 
-CSV_COLUMNS = ("day", "low", "expected", "high")
+CSV_COLUMNS = ("day", "low", "expected", "high", "currency")
 _BANDS = {"month": "cost of this month (UTC)", "forfeited": "credit that will expire"}
 
 
@@ -26,7 +26,7 @@ def tables(question: Question, answer: Answer) -> Iterator[RenderableType]:
         currency = answer["currency"] or ""
         columns = {
             "what": text("forecast"),
-            **{name: money(f"{name} {currency}".strip()) for name in CSV_COLUMNS[1:]},
+            **{name: money(f"{name} {currency}".strip()) for name in ("low", "expected", "high")},
         }
         rows = [{"what": words, **answer[name]} for name, words in _BANDS.items()]
         yield table_of(heading, columns, rows)

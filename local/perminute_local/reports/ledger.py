@@ -16,7 +16,17 @@ if TYPE_CHECKING:
     from perminute_local.reports.layout import Row
     from perminute_local.reports.source import Answer, Question
 
-CSV_COLUMNS = ("entryId", "at", "type", "amount", "balanceAfter", "cause", "lots", "calls")
+CSV_COLUMNS = (
+    "entryId",
+    "at",
+    "type",
+    "amount",
+    "balanceAfter",
+    "currency",
+    "cause",
+    "lots",
+    "calls",
+)
 COLUMNS = {
     "entryId": text("entry"),
     "at": instant("at (UTC)"),

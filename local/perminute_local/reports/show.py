@@ -95,7 +95,10 @@ def _write_csv(report: Report, answer: Answer) -> None:
             stream.writelines(answer["csv"])
         else:
             names = report.columns(answer)
-            rows = ([_cell(item.get(name)) for name in names] for item in answer[report.items])
+            # The currency of all amounts, unless an item has one of its own.
+            of_all = {"currency": answer.get("currency")}
+            items = ({**of_all, **item} for item in answer[report.items])
+            rows = ([_cell(item.get(name)) for name in names] for item in items)
             write_csv(stream, names, rows)
 
 

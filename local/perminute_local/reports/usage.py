@@ -44,7 +44,8 @@ OTHERS = "otherRetailCosts"
 
 def csv_columns(answer: Answer) -> tuple[str, ...]:
     """Return what a row is grouped by, and what is added up."""
-    return (*answer["groupBy"], *FIGURES, *([OTHERS] if OTHERS in answer["total"] else ()))
+    others = [OTHERS] if OTHERS in answer["total"] else []
+    return (*answer["groupBy"], *FIGURES, "currency", *others)
 
 
 def tables(question: Question, answer: Answer) -> Iterator[RenderableType]:
