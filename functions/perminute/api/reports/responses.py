@@ -30,7 +30,7 @@ MIN_COMPRESSED_BYTES = 1_400
 _GZIP = 31  # the window of zlib that makes it write a header of gzip
 _LEVEL = 3  # half the CPU of level 6, for an eighth more bytes
 _ACCEPTS_GZIP = re.compile(
-    r"(^|,)\s*(gzip|\*)\s*(;\s*q=(1(\.0*)?|0?\.\d*[1-9]\d*)\s*)?(,|$)", re.IGNORECASE
+    r"(^|,)\s*gzip\s*(;\s*q=(1(\.0*)?|0?\.\d*[1-9]\d*)\s*)?(,|$)", re.IGNORECASE
 )
 
 
