@@ -47,10 +47,10 @@ MAX_SHOWN = 64
 _DATE_OR_NUMBER = re.compile(
     r"(?P<date>(?<![\d+])((19|20|99)\d\d-\d\d(?!\d)(-\d\d(?!\d))?(?!-\d)"
     r"|(19|20)\d\d[01]\d[0-3]\d(?!\d)|\d\d?([./-])\d\d?\6\d{4}(?!\d)))"
-    r"|\+?\d(?:[ ()./-]{0,2}\d){6,}",
-    re.ASCII,
+    # Digits of any script, and between them what people write or paste; `:` and `+` are of times.
+    r"|\+?\d(?:(?:[^\w:+,]|_){0,3}\d){6,}"
 )
-_LAST_DIGITS = re.compile(rf"\d(?=(\D*\d){{0,{MASKED_DIGITS - 1}}}\D*$)", re.ASCII)
+_LAST_DIGITS = re.compile(rf"\d(?=(\D*\d){{0,{MASKED_DIGITS - 1}}}\D*$)")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _MONTH = r"^[0-9]{4}-(0[1-9]|1[0-2])$(?!\n)"
 
