@@ -124,10 +124,11 @@ def test_how_many_minutes_an_ample_pool_had_is_not_recorded_and_not_guessed() ->
     explanation, said = explained(phone_call(), context(SUBSCRIBED), pool_minutes=10)
     assert explanation.usage.outcome is Outcome.POOLED
     assert explanation.pool_minutes_left is None
-    assert said[-1] == (
-        "The minute pool of 2026-11 pays all 10 minutes: nothing is charged. How many minutes the "
-        "pool had before is not recorded."
-    )
+    assert said[-2:] == [
+        "600 s are billed as 600 s (they are whole blocks), which would cost 0.15 USD.",
+        "The minute pool of 2026-11 paid all 10 minutes: nothing is charged. How many minutes the "
+        "pool had before is not recorded.",
+    ]
 
 
 def test_a_pool_that_was_used_up_is_named() -> None:

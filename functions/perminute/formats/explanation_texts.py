@@ -45,8 +45,6 @@ _CAUSES = {
     "rates": "rate card {}, by which it was to be rated",
     "pool": "the minute pool of {}, which was settled",
 }
-
-
 _FIELDS = {"retail_micros": "retailCost", "rate_micros_per_minute": "ratePerMinute"}
 
 
@@ -159,9 +157,10 @@ def _price(explanation: Explanation) -> Iterator[str]:
         yield f"The longest matching prefix of {card} is {_rate(price)}."
         connected, billed = usage.call.connected_seconds, price.billed_seconds
         blocks = "whole blocks" if billed != connected else "they are whole blocks"
-        cost = f"{format_micros(price.retail_micros)} {price.currency}"
+        costs = "costs" if usage.outcome is Outcome.CHARGED else "would cost"
+        cost = f"{costs} {format_micros(price.retail_micros)} {price.currency}"
         steps = _steps(explanation)
-        yield f"{connected} s are billed as {billed} s ({blocks}), which costs {cost}{steps}."
+        yield f"{connected} s are billed as {billed} s ({blocks}), which {cost}{steps}."
         if price.is_prefix_uncertain:
             yield "The masked digits of the number may hide a longer prefix with another price."
 
@@ -214,7 +213,7 @@ def _pool(explanation: Explanation) -> Iterator[str]:
     drawn, pool = usage.pool_minutes, f"The minute pool of {explanation.pool_month}"
     if explanation.pool_minutes_left is None:
         yield (
-            f"{pool} pays all {drawn} minutes: nothing is charged. How many minutes the pool had "
+            f"{pool} paid all {drawn} minutes: nothing is charged. How many minutes the pool had "
             "before is not recorded."
         )
     elif drawn:
