@@ -43,10 +43,8 @@ def statement_rows(statement: Statement, currency: str | None) -> Iterator[tuple
             format_micros(entry.amount_micros),
             format_micros(entry.balance_after_micros),
             currency,
-            "; ".join(
-                f"{one.purchase_id} {format_micros(one.amount_micros)}" for one in entry.lots
-            ),
-            "; ".join(f"{month} {format_micros(micros)}" for month, micros in entry.other_months),
+            _listed((share.purchase_id, share.amount_micros) for share in entry.lots),
+            _listed((str(month), micros) for month, micros in entry.other_months),
         )
 
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Meta
 
 from perminute.api.values import Instant, Money
+from perminute.domain.values.money import format_micros
 from perminute.fields import Message, about
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from perminute.domain.credit.lots import LotShare
 
 
 class AsOf(Message, frozen=True, kw_only=True):
@@ -36,3 +42,11 @@ class ShareDocument(Message, frozen=True, kw_only=True):
 
     purchase_id: str
     amount: Money
+
+
+def share_documents(shares: Iterable[LotShare]) -> list[ShareDocument]:
+    """Write the shares of an entry, in their order."""
+    return [
+        ShareDocument(purchase_id=share.purchase_id, amount=format_micros(share.amount_micros))
+        for share in shares
+    ]

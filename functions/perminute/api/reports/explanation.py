@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perminute.api.reports.documents import ShareDocument
+from perminute.api.reports.documents import share_documents
 from perminute.api.reports.endpoint import report
 from perminute.api.reports.explanation_document import (
     BeforeDocument,
@@ -203,10 +203,7 @@ def _charge(explanation: Explanation) -> ChargeDocument:
     return ChargeDocument(
         amount=format_micros(usage.charge_micros),
         currency=explanation.currency,
-        lots=[
-            ShareDocument(purchase_id=share.purchase_id, amount=format_micros(share.amount_micros))
-            for share in usage.lots
-        ],
+        lots=share_documents(usage.lots),
         debt=format_micros(explanation.debt_micros),
     )
 

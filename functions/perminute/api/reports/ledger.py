@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 from msgspec import field
 
 from perminute.api.reports.cursors import Cursor, Limit, Next, foreign, read_cursor, write_cursor
-from perminute.api.reports.documents import ReportDocument, ShareDocument
+from perminute.api.reports.documents import ReportDocument, ShareDocument, share_documents
 from perminute.api.reports.endpoint import report
 from perminute.api.reports.parameters import MonthOrPeriodQuery
 from perminute.api.values import Instant, Money
@@ -94,9 +94,6 @@ def _entry(booked: BookedEntry) -> EntryDocument:
         balance_after=format_micros(entry.balance_after_micros),
         at=format_instant(entry.at),
         cause=entry.cause,
-        lots=[
-            ShareDocument(purchase_id=share.purchase_id, amount=format_micros(share.amount_micros))
-            for share in entry.lots
-        ],
+        lots=share_documents(entry.lots),
         calls=list(booked.call_ids),
     )
