@@ -23,7 +23,7 @@ from perminute.domain.reporting.explanation import (
     CallHistory,
     Difference,
     Explanation,
-    HeldLicense,
+    LicenseInForce,
     Movement,
     Pending,
     explain,
@@ -89,8 +89,8 @@ def test_a_call_that_credit_pays_is_explained_from_its_licenses_to_the_lot() -> 
     explanation, said = explained(call, context(PER_MINUTE))
     long_ago = InForce(value=True, since=LONG_AGO, told_at=LONG_AGO, event_id="e")
     assert explanation.licenses == (
-        HeldLicense("MCOMEETACPEA", License.PAY_PER_MINUTE, long_ago),
-        HeldLicense("MCOPSTNC", License.COMMUNICATIONS_CREDITS, long_ago),
+        LicenseInForce("MCOMEETACPEA", License.PAY_PER_MINUTE, long_ago),
+        LicenseInForce("MCOPSTNC", License.COMMUNICATIONS_CREDITS, long_ago),
     )
     assert explanation.derivation.steps == (PricedStep(0, 600, 15_000, 60),)
     assert explanation.movements == (

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from perminute.domain.rating.usage_record import Price, Usage
-    from perminute.domain.reporting.explanation import Explanation, HeldLicense, Movement
+    from perminute.domain.reporting.explanation import Explanation, LicenseInForce, Movement
     from perminute.domain.reporting.postings import ListedUsage
 
 LICENSE_NAMES = {
@@ -119,7 +119,7 @@ def _entitlement(explanation: Explanation) -> Iterator[str]:
     yield from _policy(explanation)
 
 
-def _license(held: HeldLicense, usage: Usage) -> str:
+def _license(held: LicenseInForce, usage: Usage) -> str:
     product, brings, in_force = held
     since = f"since {_minute(in_force.since)}"
     if in_force.told_at > usage.call.ended_at:

@@ -20,7 +20,7 @@ _BANDS = {"month": "cost of this month (UTC)", "forfeited": "credit that will ex
 
 
 def tables(question: Question, answer: Answer) -> Iterator[RenderableType]:
-    """Yield what is expected, with a band that holds in 8 cases of 10."""
+    """Yield what is expected, with a band that is right in 8 cases of 10."""
     heading = f"{question.organization_id}: forecast"
     if answer["status"] == "ok":
         currency = answer["currency"] or ""

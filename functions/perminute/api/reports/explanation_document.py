@@ -7,7 +7,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from perminute.api.reports.documents import ReportDocument, ShareDocument
-from perminute.api.values import Instant, Money
+from perminute.api.values import Count, Instant, Money
 from perminute.domain.credit.ledger import EntryType
 from perminute.domain.rating.calls import LegType, MeetingType
 from perminute.domain.rating.usage_record import Flag, Outcome
@@ -15,7 +15,6 @@ from perminute.domain.reference.licenses import License
 from perminute.domain.reporting.explanation import Pending
 from perminute.fields import Id, Message, about
 
-Count = Annotated[int, Meta(ge=0)]
 Told = Annotated[Instant, about("When the event about it was issued.")]
 
 

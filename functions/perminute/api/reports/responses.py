@@ -1,4 +1,4 @@
-"""Reports as they are sent: compressed, with what tells a caller that nothing has changed."""
+"""Reports as they are sent: compressed, and with a tag that stays while nothing changes."""
 
 from __future__ import annotations
 

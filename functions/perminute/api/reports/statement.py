@@ -150,7 +150,7 @@ def answer(
         organization_id=target.organization_id,
         month=query.begun_by(target.at),
         basis=query.basis,
-        keeps_entries=query.format == "csv",
+        with_entries=query.format == "csv",
     )
     account, statement = read_statement(reader.postings, question, target.deadline)
     _report_differences(question, statement)

@@ -56,7 +56,7 @@ class Pending(StrEnum):
     SETTLING = "settling"  # the order in which calls draw on its minute pool is being restored
 
 
-class HeldLicense(NamedTuple):
+class LicenseInForce(NamedTuple):
     """A product that the organizer had when the call was answered, and the license in it."""
 
     product: str
@@ -93,7 +93,7 @@ class Movement(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """A field of the record, and what rating the call again gives, or what the lists say."""
+    """A field of the record, and what rating the call again finds, or what the lists say."""
 
     field: str
     recorded: object
@@ -106,7 +106,7 @@ class Explanation(NamedTuple):
     usage: Usage  # as it is recorded
     derivation: Derivation  # rated again by what is recorded
     currency: str | None  # of the credit
-    licenses: tuple[HeldLicense, ...]
+    licenses: tuple[LicenseInForce, ...]
     settings: tuple[Setting, ...]
     movements: tuple[Movement, ...]
     differences: tuple[Difference, ...]
@@ -191,12 +191,12 @@ def explain(
     )
 
 
-def _licenses(call: Call, licensing: Licensing) -> Iterator[HeldLicense]:
+def _licenses(call: Call, licensing: Licensing) -> Iterator[LicenseInForce]:
     user = licensing.user(call.organizer_id)
     for attribute, brings in LICENSES.items():
         in_force = user.in_force(attribute, call.rated_at)
         if in_force is not None and in_force.value is True:
-            yield HeldLicense(attribute.partition(":")[2], brings, in_force)
+            yield LicenseInForce(attribute.partition(":")[2], brings, in_force)
 
 
 def _settings(call: Call, licensing: Licensing) -> Iterator[Setting]:
@@ -239,7 +239,7 @@ def _rated_otherwise(recorded: Usage, rated: Usage) -> Iterator[Difference]:
 
 
 def _result(usage: Usage) -> dict[str, object]:
-    # What rating decides: other flags tell of the charge, and of what came later.
+    # What rating decides: other flags are about the charge, and about what came later.
     return {
         "outcome": usage.outcome,
         "reason": usage.reason,

@@ -78,11 +78,11 @@ class MonthLedger:
     """
 
     def __init__(
-        self, month: Month, account: Account, posted_before: datetime, *, keeps_entries: bool
+        self, month: Month, account: Account, posted_before: datetime, *, with_entries: bool
     ) -> None:
         self.sums = MonthSums()
-        self.entries: list[StatedEntry] = []  # of the month, if it keeps them
-        self._keeps_entries = keeps_entries
+        self.entries: list[StatedEntry] = []  # of the month, if they are asked for
+        self._with_entries = with_entries
         self._start, self._end, self._posted_before = month.start, month.end, posted_before
         self._account, self._last_id = account, entry_id(account.entries)
         # What entries posted since the month began add up to that belong to earlier months.
@@ -115,7 +115,7 @@ class MonthLedger:
             self._earlier_micros += entry.amount_micros
             return
         self.sums.add(entry)
-        if self._keeps_entries:
+        if self._with_entries:
             charged = sum(bool(usage.charge_micros) for usage in listed)
             self.entries.append(StatedEntry(entry, charged + len(entry.call_ids)))
 

@@ -103,7 +103,7 @@ def state_month(  # noqa: PLR0913 - all that a statement rests on
     entries: Iterable[LedgerEntry],
     lists: Iterable[UsageList],
     later_lists: Iterable[UsageList],
-    keeps_entries: bool = False,
+    with_entries: bool = False,
 ) -> Statement:
     """State a month by what was posted up to the version of an account.
 
@@ -111,7 +111,7 @@ def state_month(  # noqa: PLR0913 - all that a statement rests on
     were posted since it began, `lists` those of the month and of the day before. `later_lists` are
     gone through only as far as needed to find the opening balance.
     """
-    ledger = MonthLedger(month, account, basis.posted_before(month), keeps_entries=keeps_entries)
+    ledger = MonthLedger(month, account, basis.posted_before(month), with_entries=with_entries)
     usage = _MonthUsage(month, basis, account.version)
     for revision in revisions:
         usage.add_revision(revision)
