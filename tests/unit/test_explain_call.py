@@ -18,6 +18,7 @@ from perminute.application.reporting.explain_call import explain_call
 from perminute.application.retry import NEVER, Deadline
 from perminute.domain.errors import NotFound, Unavailable
 from perminute.domain.rating.usage_record import Outcome
+from perminute.observability import metrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -227,11 +228,14 @@ def test_a_reader_without_the_role_sees_masked_numbers_only(world: World) -> Non
         assert ("+493023125042" in str(answer)) is ("*" not in number)
 
 
-def test_what_differs_is_in_the_report(world: World) -> None:
+def test_what_differs_is_in_the_report_and_counted(world: World) -> None:
     world.charge()
     usage = twin(world).usages[ORGANIZATION, "call-1"]
     twin(world).usages[ORGANIZATION, "call-1"] = usage._replace(charge_micros=1)
+    metrics.clear_metrics()
     _, _, answer = asked(world.reader, http_request("explanation", callId="call-1"))
+    assert "ExplanationsDiffering" in metrics.metric_set
+    metrics.clear_metrics()
     assert answer["agrees"] is False
     assert answer["differences"] == [
         {"field": "charge", "recorded": "0.000001", "found": "0.15"},
