@@ -43,9 +43,10 @@ MAX_DAYS = 92
 MAX_SHOWN = 64
 """Characters of a value that a refusal repeats."""
 
-# Seven digits or more are a phone number, however they are grouped, unless they are a date.
+# Seven digits or more are a phone number, however they are grouped, unless they are a time.
 _DATE_OR_NUMBER = re.compile(
     r"(?P<date>(?<![\d+])((19|20|99)\d\d-\d\d(?!\d)(-\d\d(?!\d))?(?!-\d)"
+    r"(?:T\d\d:\d\d:\d\d\.\d{1,6}(?!\d))?"
     r"|(19|20)\d\d[01]\d[0-3]\d(?!\d)|\d\d?([./-])\d\d?\6\d{4}(?!\d)))"
     # Digits of any script, and between them what people write or paste; `:` and `+` are of times.
     r"|\+?\d(?:(?:[^\w:+,]|_){0,3}\d){6,}"
