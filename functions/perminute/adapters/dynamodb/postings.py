@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from perminute.domain.reporting.postings import Revision, UsageList
 
 READ_UNITS_PER_SECOND = 1_500
-"""What reports read of an organization at most: half of what its item collection gives."""
+"""What an instance reads at most: half of what the item collection of an organization gives. How
+many reports are read at the same time is limited by the route (template.yaml: `ReportBurst`)."""
 FIRST_PAGE = 50
 """Items of the first page: whoever wants the newest calls needs no more. Each further page may have
 four times as many, until one has the megabyte that DynamoDB returns at most: some 250 units."""
