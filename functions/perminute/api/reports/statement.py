@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import islice
+from itertools import islice, starmap
 from typing import TYPE_CHECKING, Annotated
 
 from perminute.api.reports.documents import CsvDocument, ReportDocument
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from perminute.application.reporting.reader import ReportReader
     from perminute.domain.reporting.month_ledger import LotSums
     from perminute.domain.reporting.postings import ListedUsage
-    from perminute.domain.reporting.statement import Statement
+    from perminute.domain.reporting.statement import Bridge, ChangedUsage, Statement
 
 MAX_CHANGED_SHOWN = 200
 """Calls that changed since the month was stated, as far as an answer names them."""
@@ -161,7 +161,7 @@ def answer(
 
 
 def _document(as_of: AsOf, currency: str | None, statement: Statement) -> StatementDocument:
-    by_type, bridge = statement.sums.by_type, statement.bridge
+    by_type = statement.sums.by_type
     by_leg_type, by_country, by_organizer = (
         [usage_row(row, (key,), currency) for row in statement.broken_down[key]]
         for key in BROKEN_DOWN_BY
@@ -179,23 +179,22 @@ def _document(as_of: AsOf, currency: str | None, statement: Statement) -> Statem
         by_leg_type=by_leg_type,
         by_country=by_country,
         by_organizer=by_organizer,
-        bridge=BridgeDocument(
-            charged=format_micros(bridge.charged_micros),
-            for_other_months=format_micros(bridge.other_months_micros),
-            booked_later=format_micros(bridge.booked_later_micros),
-            usage=format_micros(bridge.usage_micros),
-        ),
+        bridge=_bridge(statement.bridge),
         lots=[_lot(lot) for _, lot in sorted(statement.sums.lots.items())],
         debt=format_micros(statement.sums.debt_micros),
         changed_calls=len(statement.changed),
-        changed=[
-            ChangedCallDocument(
-                call_id=call_id, stated=stated and _state(stated), now=now and _state(now)
-            )
-            for call_id, (stated, now) in islice(statement.changed.items(), MAX_CHANGED_SHOWN)
-        ],
+        changed=list(starmap(_changed, islice(statement.changed.items(), MAX_CHANGED_SHOWN))),
         agrees=not statement.differences,
         differences=list(statement.differences),
+    )
+
+
+def _bridge(bridge: Bridge) -> BridgeDocument:
+    return BridgeDocument(
+        charged=format_micros(bridge.charged_micros),
+        for_other_months=format_micros(bridge.other_months_micros),
+        booked_later=format_micros(bridge.booked_later_micros),
+        usage=format_micros(bridge.usage_micros),
     )
 
 
@@ -206,6 +205,13 @@ def _lot(lot: LotSums) -> LotUseDocument:
         used=format_micros(lot.used_micros),
         expired=format_micros(lot.expired_micros),
         adjusted=format_micros(lot.adjusted_micros),
+    )
+
+
+def _changed(call_id: str, changed: ChangedUsage) -> ChangedCallDocument:
+    stated, now = changed
+    return ChangedCallDocument(
+        call_id=call_id, stated=stated and _state(stated), now=now and _state(now)
     )
 
 
