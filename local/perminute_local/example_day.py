@@ -343,8 +343,7 @@ def _asked_first(day: Day) -> None:
             "answeredAt": format_instant(answered_at),
             "endedAt": format_instant(answered_at + timedelta(seconds=seconds)),
         }
-        out = {"legType": "dialOut", "remoteNumber": number}
-        day.call(call, WOODGROVE, "wanda", **out, **times)
+        day.call(call, WOODGROVE, "wanda", legType="dialOut", remoteNumber=number, **times)
     _ask(day, "release", begins + timedelta(seconds=580), "w-4", 2, usedSeconds=121)
 
 
@@ -366,7 +365,6 @@ def _saved_twice(day: Day) -> None:
 
 
 def _reported(day: Day) -> None:
-    """In the evening somebody asks what Contoso's organizers have cost."""
     november_2 = {"from": "2026-11-02", "to": "2026-11-03"}
     body = {"organizationId": CONTOSO, **november_2, "groupBy": ["organizerId"]}
     day.events.append({"request": "usage", "time": "2026-11-02T18:00:00Z", "body": body})
