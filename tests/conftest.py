@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from functools import cache
+from functools import cache, wraps
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
@@ -77,6 +77,7 @@ def _once(method: Callable[..., Any]) -> Callable[..., Any]:
     """
     found: dict[str, Any] = {}
 
+    @wraps(method)
     def once(one: Any, *said: Any, **named: Any) -> Any:
         (asked,) = *said, *named.values()
         if asked not in found:

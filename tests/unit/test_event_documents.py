@@ -45,7 +45,8 @@ def test_the_documents_are_what_the_code_makes_of_them() -> None:
 
 
 def test_every_event_has_a_sample_that_the_schema_allows() -> None:
-    text, events = page(), [sample for sample in SAMPLES if "authorize" not in sample.name]
+    requests = ("authorize-call", "read-report")
+    text, events = page(), [one for one in SAMPLES if not one.name.startswith(requests)]
     assert events
     for sample in events:
         assert f"(../events/{sample.name})" in text

@@ -107,6 +107,7 @@ def test_what_was_charged_too_much_goes_back_to_the_lots_that_paid_it() -> None:
         at=LATER,
         lots=(LotShare("2", "po-2", 7), LotShare("1", "po-1", 5)),
         cause=CAUSE,
+        call_ids=("a",),
     )
     (corrected,) = booking.rerated
     assert (corrected.outcome, corrected.reason) == (Outcome.NOT_ENTITLED, NotEntitled.NO_LICENSE)

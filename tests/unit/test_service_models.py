@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 import gzip
+import inspect
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
+from unittest.mock import patch
 
 import botocore
 import pytest
 from botocore.exceptions import UnknownServiceError
 from botocore.session import Session
 
-from perminute.adapters.service_models import load_fast
+from perminute.adapters.service_models import _Files, load_fast
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 DATA = Path(botocore.__file__).parent / "data"
 FILES = ("endpoints", "partitions", "_retry", "sdk-default-configuration")
 
 
+@pytest.fixture(autouse=True)
+def _nothing_shared() -> Iterator[None]:
+    # The tests share what was read, and clients change that.
+    with patch.object(_Files, "load_file", inspect.unwrap(_Files.load_file)):
+        yield
+
+
 def content(name: str) -> object:
-    # Not by botocore's loader: the tests share what it has read, and its clients change that.
+    # Not by botocore's loader: the tests share what that has read, too.
     plain = DATA / f"{name}.json"
     text = (
         plain.read_bytes()
