@@ -39,6 +39,7 @@ error is a document as well, with the same exit code and the same line on standa
 | `usage` | an option, a value or a name is wrong | `message` |
 | `file` | a file cannot be read, or is not what the command reads | `message` |
 | `faultyRateCard` | a rate card is refused | `message`, `faults`: each with `line` and `message` |
+| `faultyDirectory` | a directory is refused | `message`, `faults`: each with `line` and `message` |
 | `aws` | AWS refused, or was not reached | `message` |
 | `emulator` | the emulator of a replay is missing or did not start | `message` |
 | `faultyFolder` | several files of a replay's folder are faulty | `message`, `faults` |

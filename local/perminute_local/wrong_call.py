@@ -24,16 +24,28 @@ class WrongFile(WrongCall):
     kind = "file"
 
 
-class FaultyCard(WrongFile):
-    """A rate card is refused, with every fault of it."""
+class FaultyTable(WrongFile):
+    """A CSV file is refused, with every fault of it."""
 
-    kind = "faultyRateCard"
+    what: ClassVar[str]
 
     def __init__(self, path: Path | str, faults: Sequence[Fault]) -> None:
         count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
-        super().__init__(f"{path}: the rate card is refused: {count}")
+        super().__init__(f"{path}: the {self.what} is refused: {count}")
         self.path = path
         self.faults = faults
+
+
+class FaultyCard(FaultyTable):
+    """A rate card is refused."""
+
+    kind, what = "faultyRateCard", "rate card"
+
+
+class FaultyDirectoryFile(FaultyTable):
+    """A directory of call records is refused."""
+
+    kind, what = "faultyDirectory", "directory"
 
 
 class FaultyFolder(WrongFile):

@@ -17,6 +17,7 @@ INNER_TO_OUTER = {
     "ports": ("domain", "ports"),
     "application": ("application", "domain", "ports"),
     "formats": ("formats", "domain"),
+    "sources": ("sources", "domain", "fields", "parsing"),
     "adapters": ("adapters", "domain", "formats", "ports", "settings"),
 }
 

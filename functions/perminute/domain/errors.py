@@ -6,7 +6,9 @@
     ├── Refused             the input cannot be processed, and never will be
     │   ├── Conflict        it is sound, but contradicts what came before it
     │   └── NotFound        it asks for something of which nothing is recorded
-    ├── FaultyRateCard      a rate card is refused whole, with every fault it has
+    ├── FaultyTable         a CSV file is refused whole, with every fault it has
+    │   ├── FaultyRateCard
+    │   └── FaultyDirectory
     ├── MissingSetting      the environment lacks what the template should have set
     ├── FurtherLotsNeeded   a decision needs lots that are not in the account item
     ├── AlreadyExists, TimelineFull, FactsFolded
@@ -60,20 +62,28 @@ class FurtherLotsNeeded(PerminuteError):  # noqa: N818 - a step of a decision, n
 
 
 class Fault(NamedTuple):
-    """One thing wrong with a rate card, at a line of its file (the header is line 1)."""
+    """One thing wrong with a CSV file, at a line of it (the header is line 1)."""
 
     line: int
     message: str
 
 
-class FaultyRateCard(PerminuteError):  # noqa: N818 - named for what the user has in hand
-    """A rate card was refused whole; `faults` lists all that is wrong with it, by line."""
+class FaultyTable(PerminuteError):  # noqa: N818 - named for what the user has in hand
+    """A CSV file was refused whole; `faults` lists all that is wrong with it, by line."""
 
     def __init__(self, faults: Sequence[Fault]) -> None:
         self.faults = tuple(sorted(faults))
         first = self.faults[0]
         more = f" (and {len(self.faults) - 1} more)" if len(self.faults) > 1 else ""
         super().__init__(f"line {first.line}: {first.message}{more}")
+
+
+class FaultyRateCard(FaultyTable):
+    """A rate card was refused."""
+
+
+class FaultyDirectory(FaultyTable):
+    """A directory of call records was refused."""
 
 
 class MissingSetting(PerminuteError):  # noqa: N818 - named for what is wrong

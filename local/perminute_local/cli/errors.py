@@ -9,7 +9,7 @@ import click
 
 from perminute.domain.errors import FaultyRateCard, PerminuteError
 from perminute_local.terminal import remark, write_json
-from perminute_local.wrong_call import FaultyCard, FaultyFolder, WrongCall
+from perminute_local.wrong_call import FaultyCard, FaultyFolder, FaultyTable, WrongCall
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -41,7 +41,7 @@ def wants_json(words: Sequence[str]) -> bool:
 
 def _faults(error: Exception) -> Iterator[tuple[str, dict[str, Any]]]:
     match error:
-        case FaultyCard():
+        case FaultyTable():
             for fault in error.faults:
                 line = f"{error.path}:{fault.line}: {fault.message}"
                 yield line, {"line": fault.line, "message": fault.message}

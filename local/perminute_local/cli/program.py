@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from perminute_local.cli.admin import credit, license_, organization, user
+from perminute_local.cli.call_records import convert, directory
 from perminute_local.cli.calls import quote, replay, simulate
 from perminute_local.cli.errors import report, wants_json
 from perminute_local.cli.parameters import Choice, CommandGroup, examples, json_option
@@ -82,8 +83,9 @@ def program() -> None:
 _COMMANDS: tuple[click.Command, ...] = (
     *(quote, rates, replay, simulate, reconcile, dlq, doctor, graph),
     *(balance, usage, calls, explain, ledger, statement, pstn_usage, forecast),
-    *(credit, license_, user, organization, completion),
+    *(credit, license_, user, organization, directory, completion),
 )
+calls.add_command(convert)
 for command in _COMMANDS:
     program.add_command(command)
 

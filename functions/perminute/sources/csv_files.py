@@ -1,0 +1,125 @@
+"""Divide CSV files (RFC 4180) into records, a row at a time: files of any size in little memory."""
+
+from __future__ import annotations
+
+import csv
+import io
+import sys
+from typing import TYPE_CHECKING
+
+from perminute.domain.values.printable import one_line
+from perminute.sources.outcomes import Skip, SkipReason
+from perminute.sources.stated_call import Record
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterator, Sequence
+
+    from perminute.sources.stated_call import InputFile
+
+MAX_LINE_CHARACTERS = 1024 * 1024
+# A cell may have line breaks. A quotation mark that is never closed must not take in other rows.
+_MAX_LINES_OF_ROW = 20
+
+
+def csv_records(file: InputFile, columns: Sequence[str]) -> Iterator[Record]:
+    """Yield the rows below the header by the names of its columns; `columns` must be among them."""
+    rows = CsvRows(file)
+    records = iter(rows)
+    first = next(records, Record(f"{file.name}:1", [""]))
+    header = [] if first.fault else [cell.strip() for cell in first.content]
+    missing = [column for column in columns if column not in header]
+    if missing:
+        yield from _without_columns(first, records, missing)
+        return
+    rows.widths = (len(header),)
+    for record in records:
+        is_row = record.fault is None
+        yield (
+            Record(record.at, dict(zip(header, record.content, strict=True))) if is_row else record
+        )
+
+
+def _without_columns(
+    first: Record, others: Iterator[Record], missing: Sequence[str]
+) -> Iterator[Record]:
+    """Yield each row as a fault, so that all are counted; the header if there is nothing else."""
+    message = f"the first line of the file has no column {', '.join(missing)}"
+    fault = Skip(SkipReason.NOT_A_CALL_RECORD, message)
+    second = next(others, first)
+    yield second._replace(fault=fault)
+    for record in others:
+        yield record._replace(fault=fault)
+
+
+class CsvRows:
+    """The rows of a file that are not empty; set `widths` to how many cells a row may have.
+
+    A row that is no CSV, or has another number of cells, is a fault of its first line only.
+    """
+
+    widths: Container[int] = range(1, sys.maxsize)
+
+    def __init__(self, file: InputFile) -> None:
+        self._name = file.name
+        # Bytes that are not UTF-8 become halves of surrogate pairs, which no id may have.
+        text = io.TextIOWrapper(
+            file.content, encoding="utf-8-sig", errors="surrogateescape", newline=""
+        )
+        self._lines = _Lines(text)
+
+    def __iter__(self) -> Iterator[Record]:
+        """Yield each row as a list of cells."""
+        lines = self._lines
+        reader = csv.reader(lines, strict=True)
+        while True:
+            lines.begin_row()
+            at = f"{self._name}:{lines.number}"
+            fault = None
+            try:
+                cells = next(reader)
+                if cells and len(cells) not in self.widths:
+                    fault = f"has {len(cells)} cells, and must have as many as there are columns"
+            except StopIteration:
+                break
+            except csv.Error as error:
+                cells, fault = [], f"is no CSV: {error}"
+            if fault:
+                line = lines.read_rest_again()
+                reader = csv.reader(lines, strict=True)
+                yield Record(at, line, Skip(SkipReason.NOT_A_CALL_RECORD, one_line(fault)))
+            elif cells:
+                yield Record(at, cells)
+        lines.text.detach()
+
+
+class _Lines:
+    """The lines of a text; those of a row can be read again but for the first."""
+
+    def __init__(self, text: io.TextIOWrapper) -> None:
+        self.text = text
+        self.number = 1  # of the line on which the row begins
+        self._of_row: list[str] = []
+        self._again: list[str] = []  # the next one last
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> str:
+        if len(self._of_row) == _MAX_LINES_OF_ROW:
+            raise StopIteration
+        line = self._again.pop() if self._again else self.text.readline(MAX_LINE_CHARACTERS)
+        if not line:
+            raise StopIteration
+        self._of_row.append(line)
+        return line
+
+    def begin_row(self) -> None:
+        self.number += len(self._of_row)
+        self._of_row.clear()
+
+    def read_rest_again(self) -> str:
+        """Return the first line of the row; those after it begin rows of their own."""
+        first, *rest = self._of_row
+        self._again += reversed(rest)
+        del self._of_row[1:]
+        return first

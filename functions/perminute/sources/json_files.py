@@ -1,0 +1,152 @@
+"""Divide files of JSON into records: whole documents, or lines."""
+
+from __future__ import annotations
+
+import json
+import re
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from msgspec import DecodeError
+from msgspec.json import Decoder
+
+from perminute.sources.outcomes import Skip, SkipReason
+from perminute.sources.stated_call import Record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import BinaryIO
+
+    from perminute.sources.stated_call import InputFile
+
+# A document is read whole. Pages of Graph have 1 MB; exports beyond this come as CSV or as lines.
+MAX_DOCUMENT_BYTES = 64 * 1024 * 1024
+MAX_LINE_BYTES = 1024 * 1024
+
+# No number of a record goes through a float.
+_decode = Decoder(float_hook=Decimal).decode
+# What msgspec refuses and JSON has, such as half of a surrogate pair in a field that nobody reads.
+_lenient = json.JSONDecoder(parse_float=Decimal)
+_NEXT_DOCUMENT = re.compile(r"[\r\n](?=[{\[])")
+_SPACE = re.compile(r"[ \t\r\n]*")
+
+
+class _Document(NamedTuple):
+    line: int  # on which it begins
+    content: Any
+    fault: Skip | None = None
+
+
+def json_documents(file: InputFile, list_name: str = "") -> Iterator[Record]:
+    """Yield the records of a file of JSON documents, one after the other.
+
+    A document is a record, a list of records, or an object with such a list under `list_name`.
+    After a document that is cut or damaged, reading goes on at the next line that begins one.
+    """
+    content = file.content.read(MAX_DOCUMENT_BYTES + 1)
+    if len(content) > MAX_DOCUMENT_BYTES:
+        message = f"is larger than {MAX_DOCUMENT_BYTES // 1024**2} MB; divide it"
+        yield Record(file.name, None, _not_a_record(message))
+        return
+    documents = _documents(content)
+    for document in documents:
+        # Only where there are several documents, each is named by its line.
+        at = file.name if len(documents) == 1 else f"{file.name}:{document.line}"
+        if document.fault:
+            yield Record(at, document.content, document.fault)
+        else:
+            yield from _records(at, document.content, list_name)
+
+
+def json_lines(file: InputFile) -> Iterator[Record]:
+    """Yield the record of each line that is not empty, line by line."""
+    for number, line in enumerate(_lines(file.content), 1):
+        if not line.strip():
+            continue
+        at = f"{file.name}:{number}"
+        try:
+            document = _decoded(line)
+        except ValueError as error:
+            yield Record(at, _text(line), _not_a_record(f"is not JSON: {error}"))
+        else:
+            yield _record(at, document)
+
+
+def _lines(content: BinaryIO) -> Iterator[bytes]:
+    while line := content.readline(MAX_LINE_BYTES):
+        rest = line
+        # The rest of a line that is too long is passed over: what is left of it is no JSON.
+        while len(rest) == MAX_LINE_BYTES and not rest.endswith(b"\n"):
+            rest = content.readline(MAX_LINE_BYTES)
+        yield line
+
+
+def _records(at: str, document: Any, list_name: str) -> Iterator[Record]:  # noqa: ANN401 - any JSON
+    place = f"{at}#/"
+    if list_name and isinstance(document, dict) and isinstance(document.get(list_name), list):
+        place, document = f"{place}{list_name}/", document[list_name]
+    if isinstance(document, list):
+        for number, content in enumerate(document):
+            yield _record(f"{place}{number}", content)
+    else:
+        yield _record(at, document)
+
+
+def _record(at: str, content: object) -> Record:
+    is_object = isinstance(content, dict)
+    return Record(at, content, None if is_object else _not_a_record("must be a JSON object"))
+
+
+def _documents(content: bytes) -> list[_Document]:
+    try:
+        return [_Document(1, _decode(content.removeprefix(b"\xef\xbb\xbf")))]
+    except (DecodeError, RecursionError):
+        return list(_each_document(_text(content)))
+
+
+def _each_document(text: str) -> Iterator[_Document]:
+    place, line, counted = _after_space(text, 0), 1, 0
+    while place < len(text):
+        line, counted = line + text.count("\n", counted, place), place
+        try:
+            document, place = _lenient.raw_decode(text, place)
+            yield _Document(line, document)
+        except (ValueError, RecursionError) as error:
+            found = _NEXT_DOCUMENT.search(text, place + 1)
+            damaged, place = (
+                text[place : found and found.end()],
+                found.end() if found else len(text),
+            )
+            yield _Document(line, damaged, _not_a_record(f"is not JSON: {_why(error)}"))
+        place = _after_space(text, place)
+    if not counted and not text.strip():
+        yield _Document(1, text, _not_a_record("is empty"))
+
+
+def _decoded(line: bytes) -> Any:  # noqa: ANN401 - whatever JSON can say
+    """Parse a line. Raises `ValueError`."""
+    try:
+        return _decode(line)
+    except (DecodeError, RecursionError):
+        try:
+            return _lenient.decode(_text(line))
+        except RecursionError as error:
+            raise ValueError(_why(error)) from None
+
+
+def _why(error: Exception) -> str:
+    return "is nested too deeply" if isinstance(error, RecursionError) else str(error)
+
+
+def _after_space(text: str, place: int) -> int:
+    match = _SPACE.match(text, place)
+    return match.end() if match else place
+
+
+def _text(content: bytes) -> str:
+    # Bytes that are not UTF-8 become halves of surrogate pairs, which no id may have.
+    return content.decode("utf-8-sig", "surrogateescape")
+
+
+def _not_a_record(message: str) -> Skip:
+    return Skip(SkipReason.NOT_A_CALL_RECORD, message)

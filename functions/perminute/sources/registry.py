@@ -1,0 +1,23 @@
+"""The sources of call records by their names (docs/sources.md)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from perminute.sources.chime import CHIME_SMA, CHIME_VOICE_CONNECTOR
+from perminute.sources.graph_pstn import GRAPH_PSTN
+from perminute.sources.teams_csv import TEAMS_CSV
+from perminute.sources.zoom_telephone import ZOOM_TELEPHONE
+
+if TYPE_CHECKING:
+    from perminute.sources.stated_call import Source
+
+_ALL = (
+    GRAPH_PSTN,
+    TEAMS_CSV,
+    CHIME_VOICE_CONNECTOR,
+    CHIME_SMA,
+    ZOOM_TELEPHONE,
+)
+
+SOURCES: dict[str, Source] = {source.name: source for source in _ALL}

@@ -1,0 +1,143 @@
+"""Who pays for a call: what the record states, completed by the directory (docs/sources.md)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+from perminute.domain.rating.calls import MAX_CALL_SECONDS, LegType, MeetingType
+from perminute.domain.reference.directory import EntryKind
+from perminute.domain.reference.phone_numbers import e164_or_withheld
+from perminute.domain.values.printable import one_line
+from perminute.sources.outcomes import Leg, ProblemReason, problem
+
+if TYPE_CHECKING:
+    from perminute.domain.reference.directory import Directory, DirectoryEntry
+    from perminute.sources.stated_call import StatedCall
+
+_LONGEST = timedelta(seconds=MAX_CALL_SECONDS)
+
+
+class _Entries(NamedTuple):
+    """What the directory says of the tenant, service number and room that a record names."""
+
+    tenant: DirectoryEntry | None
+    number: DirectoryEntry | None
+    room: DirectoryEntry | None
+
+
+def resolve(call: StatedCall, directory: Directory, source: str) -> Leg:
+    """Return the leg of a call. Raises `Rejected` with the first reason that applies."""
+    _check_times(call)
+
+    at = call.answered_at or call.ended_at
+    service_number = e164_or_withheld(call.service_number)
+
+    def find(kind: EntryKind, key: str | None) -> DirectoryEntry | None:
+        return directory.find(kind, key, source=source, at=at)
+
+    entries = _Entries(
+        tenant=find(EntryKind.TENANT, call.tenant),
+        number=find(EntryKind.NUMBER, service_number),
+        room=find(EntryKind.CONFERENCE, call.room),
+    )
+    _check_tenant(call, entries)
+    leg_type = _leg_type(call, entries)
+    remote_number = e164_or_withheld(call.remote_number)
+    if call.is_dial_out and remote_number is None:
+        raise problem(
+            ProblemReason.INVALID_NUMBER,
+            "the destination of the dial-out is no E.164 number, so it has no rate",
+        )
+    organization_id = _organization(call, entries)
+    user = next(filter(None, (find(EntryKind.USER, key) for key in call.users)), None)
+    room = entries.room
+    return Leg(
+        call_id=call.call_id,
+        organization_id=organization_id,
+        organizer_id=_organizer(call, entries, user),
+        meeting_id=call.meeting_id
+        or (room and room.meeting_id)
+        or call.conference_id
+        or call.call_id,
+        meeting_type=call.meeting_type or (room and room.meeting_type) or MeetingType.SCHEDULED,
+        leg_type=leg_type,
+        service_number=service_number,
+        remote_number=remote_number,
+        answered_at=call.answered_at,
+        ended_at=call.ended_at,
+        billable_seconds=call.billable_seconds,
+    )
+
+
+def _check_times(call: StatedCall) -> None:
+    if call.answered_at is None:
+        return
+    lasted = call.ended_at - call.answered_at
+    if lasted < timedelta(0):
+        message = "the call ended before it began: check the clock of the system that wrote it"
+        raise problem(ProblemReason.END_BEFORE_START, message)
+    if lasted > _LONGEST:
+        message = "the call lasted more than 24 h: no meeting lasts as long"
+        raise problem(ProblemReason.TOO_LONG, message)
+
+
+def _check_tenant(call: StatedCall, entries: _Entries) -> None:
+    if call.tenant and entries.tenant is None and call.organization_id is None:
+        message = f"the directory has no row tenant,{_shown(call.tenant)} for the time of the call"
+        raise problem(ProblemReason.UNKNOWN_TENANT, message)
+
+
+def _leg_type(call: StatedCall, entries: _Entries) -> LegType:
+    if call.is_dial_out:
+        return LegType.DIAL_OUT
+    if entries.number is None or entries.number.leg_type is None:
+        # The number is one of ours, or was meant to be: no attendee's.
+        message = (
+            f"the directory has no row number,{_shown(call.service_number or '')} for the time of "
+            "the call: add the number with its leg_type"
+        )
+        raise problem(ProblemReason.UNKNOWN_SERVICE_NUMBER, message)
+    return entries.number.leg_type
+
+
+def _organization(call: StatedCall, entries: _Entries) -> str:
+    named = {
+        "the record": call.organization_id,
+        "the row of its room": entries.room and entries.room.organization_id,
+        "the row of its number": entries.number and entries.number.organization_id,
+        "the row of its tenant": entries.tenant and entries.tenant.organization_id,
+    }
+    said = {who: organization for who, organization in named.items() if organization}
+    if len(set(said.values())) > 1:
+        message = ", ".join(f"{who} says {_shown(what)}" for who, what in said.items())
+        raise problem(ProblemReason.ORGANIZATION_MISMATCH, message)
+    for organization in said.values():
+        return organization
+    message = "neither the record nor the directory says whose call it is: name the tenant"
+    raise problem(ProblemReason.UNKNOWN_TENANT, message)
+
+
+def _organizer(call: StatedCall, entries: _Entries, user: DirectoryEntry | None) -> str:
+    named = call.organizer_id or (entries.room and entries.room.organizer_id)
+    if named:
+        return named
+    if call.users:
+        # A user whom nobody knows is never replaced by the owner of the number.
+        listed = user.organizer_id if user else call.user_is_organizer and call.users[0]
+        if listed:
+            return listed
+        message = f"the directory has no row user,{_shown(call.users[0])} for the time of the call"
+        raise problem(ProblemReason.UNKNOWN_ORGANIZER, message)
+    owner = entries.number and entries.number.organizer_id
+    if owner:
+        return owner
+    message = (
+        "neither the record nor the directory says who organized the meeting: give its number or "
+        "its room an organizer_id"
+    )
+    raise problem(ProblemReason.UNKNOWN_ORGANIZER, message)
+
+
+def _shown(key: str) -> str:
+    return one_line(key, at_most=64)

@@ -1,0 +1,146 @@
+"""Values of records: texts, ids, seconds and instants, each named in what is rejected."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from math import ceil
+from typing import TYPE_CHECKING, Any
+
+from perminute.domain.rating.calls import MAX_CALL_SECONDS, MAX_ID_LENGTH
+from perminute.domain.values.identifiers import canonical_id
+from perminute.domain.values.times import parse_instant
+from perminute.fields import FIRST_YEAR, LAST_YEAR
+from perminute.parsing import NO_TEXT, is_text
+from perminute.sources.outcomes import ProblemReason, SkipReason, problem, skip
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import tzinfo
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MAX_EPOCH_MICROS = (datetime(LAST_YEAR + 1, 1, 1, tzinfo=UTC) - _EPOCH) // timedelta(
+    microseconds=1
+)
+_DECIMAL = re.compile(r"[0-9]{0,15}(?:[0-9]|\.[0-9]{0,40})", re.ASCII)
+# Also with a space in the place of T and before the offset, as databases write it.
+_DATE_TIME = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ]([0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,40})?)"
+    r"(?: ?([Zz]|[+-][0-9]{2}:[0-9]{2}))?",
+    re.ASCII,
+)
+
+
+def text(record: Mapping[str, Any], name: str) -> str | None:
+    """Return a text without the spaces around it; None if it is absent, null or empty.
+
+    A whole number counts as its digits. Raises `Rejected`, `notACallRecord`, for anything else.
+    """
+    value = record.get(name)
+    if value is None:
+        return None
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str) or not (value.isascii() or is_text(value)):
+        fault = NO_TEXT if isinstance(value, str) else "must be text"
+        raise skip(SkipReason.NOT_A_CALL_RECORD, f"{name}: {fault}")
+    return value.strip() or None
+
+
+def identifier(record: Mapping[str, Any], name: str) -> str | None:
+    """Return an id in its one spelling; None if it is absent, null or empty."""
+    value = text(record, name)
+    if value is None:
+        return None
+    if len(value) > MAX_ID_LENGTH:
+        fault = f"{name}: must have at most {MAX_ID_LENGTH} characters"
+        raise skip(SkipReason.NOT_A_CALL_RECORD, fault)
+    return canonical_id(value)
+
+
+def required(record: Mapping[str, Any], name: str) -> str:
+    """Return an id without which a record is none of this source; raises `Rejected`."""
+    value = identifier(record, name)
+    if value is None:
+        raise skip(SkipReason.NOT_A_CALL_RECORD, f"{name}: is missing")
+    return value
+
+
+def seconds(record: Mapping[str, Any], name: str) -> int:
+    """Return a duration in started seconds: a fraction counts as one.
+
+    Raises `Rejected`, `invalidDuration` or `tooLong`.
+    """
+    value = _decimal(record.get(name))
+    if value is None:
+        message = f"{name}: must be a number of seconds, 0 or more"
+        raise problem(ProblemReason.INVALID_DURATION, message)
+    if value > MAX_CALL_SECONDS:
+        raise problem(ProblemReason.TOO_LONG, f"{name}: is more than {MAX_CALL_SECONDS} (24 h)")
+    return ceil(value)
+
+
+def epoch(record: Mapping[str, Any], name: str, *, micros: int = 10**6) -> datetime:
+    """Return an instant that is written as a number of units since 1970, each of so many µs.
+
+    Digits below the microsecond are cut. Raises `Rejected`, `invalidTime`.
+    """
+    value = _decimal(record.get(name))
+    if value is None or value * micros >= _MAX_EPOCH_MICROS:
+        raise problem(ProblemReason.INVALID_TIME, f"{name}: must be a time since 1970")
+    return _EPOCH + timedelta(microseconds=int(value * micros))
+
+
+def instant(record: Mapping[str, Any], name: str, timezone: tzinfo | None = None) -> datetime:
+    """Return an ISO 8601 time in UTC; without an offset it is one of `timezone`.
+
+    Digits below the microsecond are cut. Raises `Rejected`, `invalidTime`.
+    """
+    stated = text(record, name)
+    match = _DATE_TIME.fullmatch(stated or "")
+    if match is None:
+        message = "must be a time such as 2026-11-02T09:00:00Z" if stated else "is missing"
+        raise problem(ProblemReason.INVALID_TIME, f"{name}: {message}")
+    day, time, offset = match.groups()
+    try:
+        if offset is not None or timezone is None:
+            return _bounded(parse_instant(f"{day}T{time}{offset or ''}"), name)
+        local = datetime.fromisoformat(f"{day}T{time}")
+    except ValueError as error:
+        raise problem(ProblemReason.INVALID_TIME, f"{name}: {error}") from None
+    meant = instants_of(local, timezone)
+    if len(meant) != 1:
+        which = "does not exist in" if not meant else "happens twice in"
+        raise problem(ProblemReason.INVALID_TIME, f"{name}: {local} {which} {timezone}")
+    return _bounded(meant[0], name)
+
+
+def instants_of(local: datetime, timezone: tzinfo) -> list[datetime]:
+    """Return the instants, in UTC, at which clocks of a zone show a time: none, one, or two."""
+    # When clocks are put forward an hour is left out; when they are put back one happens twice.
+    found: dict[datetime, None] = {}
+    for fold in (0, 1):
+        try:
+            at = local.replace(tzinfo=timezone, fold=fold).astimezone(UTC)
+            shown = at.astimezone(timezone).replace(tzinfo=None, fold=0)
+        except OverflowError:
+            continue
+        if shown == local:
+            found[at] = None
+    return list(found)
+
+
+def _bounded(at: datetime, name: str) -> datetime:
+    if not FIRST_YEAR <= at.year <= LAST_YEAR:
+        message = f"{name}: must lie in the years {FIRST_YEAR} to {LAST_YEAR}"
+        raise problem(ProblemReason.INVALID_TIME, message)
+    return at
+
+
+def _decimal(value: object) -> Decimal | None:
+    """Return a number that JSON or a text says, if it is none below 0."""
+    if isinstance(value, bool) or not isinstance(value, int | Decimal | str):
+        return None
+    written = str(value).strip()
+    return Decimal(written) if _DECIMAL.fullmatch(written) else None

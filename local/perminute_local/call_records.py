@@ -1,0 +1,124 @@
+"""`perminute calls convert` and `perminute directory check` (docs/sources.md)."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+from uuid import NAMESPACE_URL, uuid5
+
+from perminute.domain.errors import FaultyDirectory
+from perminute.formats.directory_csv import read_directory
+from perminute.sources.convert import convert
+from perminute.sources.outcomes import Leg, Outcome, Problem
+from perminute.sources.registry import SOURCES
+from perminute.sources.stated_call import InputFile
+from perminute_local.terminal import remark, write_json, write_large_json, write_line, write_lines
+from perminute_local.wrong_call import FaultyDirectoryFile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from perminute.sources.stated_call import SourceOptions
+
+
+def check_directory(path: Path, *, as_json: bool) -> int:
+    """Write the number of rows of a directory, or every fault; exit code 1 if there is one."""
+    rows, faults = 0, []
+    try:
+        rows = len(read_directory(path.read_bytes()))
+    except FaultyDirectory as error:
+        faults = [fault._asdict() for fault in error.faults]
+    if as_json:
+        write_json({"valid": not faults, "rows": rows, "faults": faults})
+    elif faults:
+        write_lines(f"{path}:{fault['line']}: {fault['message']}" for fault in faults)
+    else:
+        write_line(f"{path}: {rows} rows, no fault")
+    return 1 if faults else 0
+
+
+def convert_records(
+    source: str, paths: Sequence[Path], directory: Path, options: SourceOptions, *, as_json: bool
+) -> int:
+    """Write an event for each leg, and on standard error the rest; exit code 1 for a problem."""
+    try:
+        entries = read_directory(directory.read_bytes())
+    except FaultyDirectory as error:
+        raise FaultyDirectoryFile(directory, error.faults) from error
+    report = _Report(source)
+    events = report.events(convert(SOURCES[source], _opened(paths), entries, options))
+    if as_json:
+        # The lists are complete when the events are written.
+        write_large_json(
+            {
+                "events": events,
+                "skipped": iter(report.skipped),
+                "problems": iter(report.problems),
+            }
+        )
+    else:
+        for event in events:
+            sys.stdout.write(f"{json.dumps(event)}\n")
+    report.remark_counts()
+    return 1 if report.problems else 0
+
+
+def _opened(paths: Iterable[Path]) -> Iterator[InputFile]:
+    for path in paths:
+        with path.open("rb") as content:
+            yield InputFile(str(path), content)
+
+
+class _Report:
+    """What became of the records so far."""
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._legs = 0
+        self.skipped = list[dict[str, str]]()
+        self.problems = list[dict[str, str]]()
+
+    def events(self, outcomes: Iterable[Outcome]) -> Iterator[dict[str, Any]]:
+        """Yield the event of each leg; remark on each record that is none."""
+        for at, _, result in outcomes:
+            if isinstance(result, Leg):
+                self._legs += 1
+                yield event_of(result, self._source)
+                continue
+            entry = {"at": at, "reason": result.reason.value}
+            if isinstance(result, Problem):
+                self.problems.append(entry | {"message": result.message})
+            else:
+                self.skipped.append(entry)
+            if result.message:
+                remark(f"{at}: {result.reason}: {result.message}")
+
+    def remark_counts(self) -> None:
+        """Write how many records there were, and what became of them."""
+        skipped, problems = len(self.skipped), len(self.problems)
+        remark(
+            f"{self._legs + skipped + problems} records: {self._legs} calls, {skipped} skipped"
+            f"{_by_reason(self.skipped)}, {problems} problems{_by_reason(self.problems)}"
+        )
+
+
+def _by_reason(entries: Iterable[dict[str, str]]) -> str:
+    counts = Counter(entry["reason"] for entry in entries)
+    listed = ", ".join(f"{count} {reason}" for reason, count in counts.most_common())
+    return f" ({listed})" if listed else ""
+
+
+def event_of(leg: Leg, source: str) -> dict[str, Any]:
+    """Return the event of a leg; the same leg of the same source always has the same id."""
+    detail = leg.detail()
+    identity = f"{source}|{leg.call_id}|{json.dumps(detail, sort_keys=True)}"
+    return {
+        "id": str(uuid5(NAMESPACE_URL, identity)),
+        "source": "perminute.telephony",
+        "detail-type": "Call Ended",
+        "time": detail["endedAt"],
+        "detail": detail,
+    }

@@ -1,0 +1,115 @@
+"""`perminute calls convert` and `perminute directory`: records of other systems."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import click
+
+from perminute.domain.reference.directory import SOURCE_FAMILIES
+from perminute_local.cli.parameters import (
+    FILE,
+    IDENTIFIER,
+    Choice,
+    CommandGroup,
+    Parsed,
+    examples,
+    json_option,
+)
+from perminute_local.wrong_call import WrongCall
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_DIRECTORY = "examples/call-records/directory.csv"
+_TENANT = "0f6f2b0e-5a67-4a3e-9d0c-0c8f5b7f9a10"
+
+
+@click.group(cls=CommandGroup)
+def directory() -> None:
+    """Check the directory that call records are read by."""
+
+
+@directory.command(epilog=examples(f"perminute directory check {_DIRECTORY} --json"))
+@click.argument("file", type=FILE, help="the directory")
+@json_option
+def check(*, file: Path, as_json: bool) -> int:
+    """List the faults of a directory."""
+    from perminute_local.call_records import check_directory
+
+    return check_directory(file, as_json=as_json)
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        msg = f"{name!r} is no time zone; write its name in the IANA database, as Europe/Berlin"
+        raise ValueError(msg) from None
+
+
+def _auth_token(variable: str) -> str:
+    token = os.environ.get(variable)
+    if not token:
+        msg = f"--auth-token-env: the environment variable {variable} is not set"
+        raise WrongCall(msg)
+    return token
+
+
+@click.command(
+    epilog=examples(
+        f"perminute calls convert --from teams-csv --tenant {_TENANT} --directory {_DIRECTORY} "
+        "examples/call-records/teams-csv/PSTN.calls.2026-11-05.csv",
+    )
+)
+@click.argument("files", nargs=-1, required=True, type=FILE, metavar="FILE...")
+@click.option(
+    "--from", "source", required=True, type=Choice(list(SOURCE_FAMILIES)), help="what wrote them"
+)
+@click.option(
+    "--directory", required=True, type=FILE, metavar="FILE", help="the directory, a CSV file"
+)
+@click.option(
+    "--tenant", type=IDENTIFIER, metavar="KEY", help="the directory's key, where records name none"
+)
+@click.option(
+    "--timezone", type=Parsed("ZONE", _zone), help="of times without an offset, as Europe/Berlin"
+)
+@click.option(
+    "--auth-token-env",
+    metavar="NAME",
+    help="the environment variable with the token that signs records",
+)
+@click.option(
+    "--no-value-encoding",
+    is_flag=True,
+    help="FreeSWITCH: the values of variables are not URL-encoded",
+)
+@json_option
+def convert(
+    *,
+    files: tuple[Path, ...],
+    source: str,
+    directory: Path,
+    tenant: str | None,
+    timezone: ZoneInfo | None,
+    auth_token_env: str | None,
+    no_value_encoding: bool,
+    as_json: bool,
+) -> int:
+    """Turn call records of other systems into Call Ended events.
+
+    Exit code 1: an operator must look at some of the records.
+    """
+    from perminute.sources.stated_call import SourceOptions
+    from perminute_local.call_records import convert_records
+
+    options = SourceOptions(
+        tenant=tenant,
+        timezone=timezone,
+        auth_token=_auth_token(auth_token_env) if auth_token_env else None,
+        encoded_values=not no_value_encoding,
+    )
+    return convert_records(source, files, directory, options, as_json=as_json)
