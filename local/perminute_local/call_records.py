@@ -48,6 +48,9 @@ def convert_records(
         entries = read_directory(directory.read_bytes())
     except FaultyDirectory as error:
         raise FaultyDirectoryFile(directory, error.faults) from error
+    for path in paths:
+        # A file that cannot be read is told before anything is written.
+        path.open("rb").close()
     report = _Report(source)
     events = report.events(convert(SOURCES[source], _opened(paths), entries, options))
     if as_json:

@@ -74,15 +74,15 @@ class CsvRows:
         while True:
             lines.begin_row()
             at = f"{self._name}:{lines.number}"
-            fault = None
+            fault: str | None
             try:
                 cells = next(reader)
-                if cells and len(cells) not in self.widths:
-                    fault = f"has {len(cells)} cells, and must have as many as there are columns"
             except StopIteration:
                 break
             except csv.Error as error:
                 cells, fault = [], f"is no CSV: {error}"
+            else:
+                fault = self._fault_of(cells)
             if fault:
                 line = lines.read_rest_again()
                 reader = csv.reader(lines, strict=True)
@@ -90,6 +90,19 @@ class CsvRows:
             elif cells:
                 yield Record(at, cells)
         lines.text.detach()
+
+    def _fault_of(self, cells: Sequence[str]) -> str | None:
+        if not cells:
+            return None
+        if len(cells) not in self.widths:
+            return f"has {len(cells)} cells, which is not the number of columns"
+        # The last line closes the quotation mark. One before it may be a row that was taken in.
+        if any(self._is_row(line) for line in self._lines.rest_of_row()[:-1]):
+            return "takes in another row; a quotation mark is opened here and not closed"
+        return None
+
+    def _is_row(self, line: str) -> bool:
+        return len(next(csv.reader([line]), ())) in self.widths
 
 
 class _Lines:
@@ -117,9 +130,11 @@ class _Lines:
         self.number += len(self._of_row)
         self._of_row.clear()
 
+    def rest_of_row(self) -> list[str]:
+        return self._of_row[1:]
+
     def read_rest_again(self) -> str:
         """Return the first line of the row; those after it begin rows of their own."""
-        first, *rest = self._of_row
-        self._again += reversed(rest)
+        self._again += reversed(self.rest_of_row())
         del self._of_row[1:]
-        return first
+        return self._of_row[0]

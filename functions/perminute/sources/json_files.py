@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec import DecodeError
@@ -23,10 +23,19 @@ if TYPE_CHECKING:
 MAX_DOCUMENT_BYTES = 64 * 1024 * 1024
 MAX_LINE_BYTES = 1024 * 1024
 
+
+def _exact(number: str) -> Decimal:
+    try:
+        return Decimal(number)
+    except InvalidOperation:
+        # Beyond all exponents; whoever reads the field refuses it.
+        return Decimal("Infinity")
+
+
 # No number of a record goes through a float.
-_decode = Decoder(float_hook=Decimal).decode
+_decode = Decoder(float_hook=_exact).decode
 # What msgspec refuses and JSON has, such as half of a surrogate pair in a field that nobody reads.
-_lenient = json.JSONDecoder(parse_float=Decimal)
+_lenient = json.JSONDecoder(parse_float=_exact)
 _NEXT_DOCUMENT = re.compile(r"[\r\n](?=[{\[])")
 _SPACE = re.compile(r"[ \t\r\n]*")
 
@@ -100,7 +109,7 @@ def _record(at: str, content: object) -> Record:
 def _documents(content: bytes) -> list[_Document]:
     try:
         return [_Document(1, _decode(content.removeprefix(b"\xef\xbb\xbf")))]
-    except (DecodeError, RecursionError):
+    except (DecodeError, UnicodeError, RecursionError):
         return list(_each_document(_text(content)))
 
 
@@ -127,7 +136,7 @@ def _decoded(line: bytes) -> Any:  # noqa: ANN401 - whatever JSON can say
     """Parse a line. Raises `ValueError`."""
     try:
         return _decode(line)
-    except (DecodeError, RecursionError):
+    except (DecodeError, UnicodeError, RecursionError):
         try:
             return _lenient.decode(_text(line))
         except RecursionError as error:

@@ -23,7 +23,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MAX_EPOCH_MICROS = (datetime(LAST_YEAR + 1, 1, 1, tzinfo=UTC) - _EPOCH) // timedelta(
     microseconds=1
 )
-_DECIMAL = re.compile(r"[0-9]{0,15}(?:[0-9]|\.[0-9]{0,40})", re.ASCII)
+_BEYOND = 10**17  # microseconds of 3,000 years
+_DECIMAL = re.compile(r"(?=\.?[0-9])[0-9]{0,40}(?:\.[0-9]{0,40})?", re.ASCII)
 # Also with a space in the place of T and before the offset, as databases write it.
 _DATE_TIME = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ]([0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,40})?)"
@@ -139,8 +140,14 @@ def _bounded(at: datetime, name: str) -> datetime:
 
 
 def _decimal(value: object) -> Decimal | None:
-    """Return a number that JSON or a text says, if it is none below 0."""
-    if isinstance(value, bool) or not isinstance(value, int | Decimal | str):
-        return None
-    written = str(value).strip()
-    return Decimal(written) if _DECIMAL.fullmatch(written) else None
+    """Return a number that JSON or a text says, if it is none below 0 or beyond all seconds."""
+    match value:
+        case bool():
+            return None
+        case int() | Decimal():
+            number = Decimal(value)
+        case str() if _DECIMAL.fullmatch(written := value.strip()):
+            number = Decimal(written)
+        case _:
+            return None
+    return number if 0 <= number < _BEYOND else None

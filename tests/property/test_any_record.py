@@ -1,0 +1,76 @@
+"""Whatever a file contains: each record is a leg, a skip or a problem, and nothing is raised."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from stated_calls import converted
+
+from perminute.events.event import read_event
+from perminute.events.telephony import TELEPHONY, ended_call
+from perminute.formats.directory_csv import read_directory
+from perminute.sources.outcomes import Leg, Outcome, Problem, Skip
+from perminute.sources.registry import SOURCES
+from perminute.sources.stated_call import SourceOptions
+from perminute_local.call_records import event_of
+
+EXAMPLES = Path(__file__).parents[2] / "examples" / "call-records"
+DIRECTORY = read_directory((EXAMPLES / "directory.csv").read_bytes())
+OPTIONS = SourceOptions(tenant="our-zoom-account", auth_token="token")  # noqa: S106 - of no system
+FILES = {
+    source: [
+        path.read_bytes()
+        for path in sorted((EXAMPLES / source).rglob("*"))
+        if path.is_file() and path.name != "expected.jsonl"
+    ]
+    for source in SOURCES
+}
+PIECES = st.one_of(
+    st.binary(max_size=8),
+    st.sampled_from(
+        [b'"', b"\n", b",", b"{", b"}", b"null", b"\\ud800", b"\xff", b"1e999", b"-1", b"[]", b"\0"]
+    ),
+)
+
+
+def check(source: str, outcomes: list[Outcome]) -> None:
+    for _, _, result in outcomes:
+        assert isinstance(result, Leg | Skip | Problem)
+        if isinstance(result, Leg):
+            event = json.dumps(event_of(result, source))
+            call = ended_call(read_event(event, TELEPHONY)).call
+            assert (call.call_id, call.billable_seconds) == (
+                result.call_id,
+                result.billable_seconds,
+            )
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@given(content=st.binary(max_size=200))
+def test_any_bytes_are_read(source: str, content: bytes) -> None:
+    check(source, converted(source, content, of=DIRECTORY, options=OPTIONS))
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@given(data=st.data())
+def test_a_file_that_is_damaged_anywhere_is_read(source: str, data: st.DataObject) -> None:
+    content = data.draw(st.sampled_from(FILES[source]))
+    for _ in range(data.draw(st.integers(1, 3))):
+        place = data.draw(st.integers(0, len(content)))
+        rest = data.draw(st.sampled_from([place, place + 1, place + 30, len(content)]))
+        content = content[:place] + data.draw(PIECES) + content[rest:]
+    check(source, converted(source, content, of=DIRECTORY, options=OPTIONS))
+
+
+@given(line=st.text('"ab,\r\n', max_size=12), place=st.integers(1, 6))
+def test_a_damaged_line_of_a_csv_file_costs_no_other_row(line: str, place: int) -> None:
+    lines = FILES["teams-csv"][0].decode().split("\r\n")
+    before = converted("teams-csv", "\r\n".join(lines).encode(), of=DIRECTORY)
+    content = "\r\n".join([*lines[:place], line, *lines[place:]]).encode()
+    after = converted("teams-csv", content, of=DIRECTORY)
+    legs = [result for _, _, result in after if isinstance(result, Leg)]
+    assert legs == [result for _, _, result in before if isinstance(result, Leg)]
