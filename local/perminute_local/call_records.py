@@ -28,7 +28,7 @@ def check_directory(path: Path, *, as_json: bool) -> int:
     """Write the number of rows of a directory, or every fault; exit code 1 if there is one."""
     rows, faults = 0, []
     try:
-        rows = len(read_directory(path.read_bytes()))
+        rows = len(read_directory(path.read_bytes()).entries)
     except FaultyDirectory as error:
         faults = [fault._asdict() for fault in error.faults]
     if as_json:

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import pytest
 
 from perminute.domain.errors import FaultyDirectory
 from perminute.domain.rating.calls import LegType
-from perminute.domain.reference.directory import Directory, DirectoryEntry, EntryKind
 from perminute.formats.directory_csv import read_directory
+
+if TYPE_CHECKING:
+    from perminute.domain.reference.directory import Directory, DirectoryEntry
 
 HEADER = (
     "kind,key,source,organization_id,leg_type,organizer_id,meeting_id,meeting_type,"
@@ -28,7 +31,7 @@ def faults(*rows: str, header: str = HEADER) -> list[tuple[int, str]]:
 
 
 def number(of: Directory, at: datetime, source: str = "graph-pstn") -> DirectoryEntry | None:
-    return of.find(EntryKind.NUMBER, NUMBER, source=source, at=at)
+    return of.numbers.find(NUMBER, source=source, at=at)
 
 
 def test_every_fault_is_listed_by_its_line() -> None:
@@ -134,4 +137,4 @@ def test_the_row_of_a_source_goes_before_that_of_its_family_and_of_any() -> None
 
 
 def test_what_means_nothing_for_a_kind_is_ignored() -> None:
-    assert len(directory("user,host-1,,contoso,dialOut,adele,,,,")) == 1
+    assert len(directory("user,host-1,,contoso,dialOut,adele,,,,").entries) == 1

@@ -19,8 +19,8 @@ def clean_number(
     `digits_are_e164`: the source documents E.164, and writes it without `+`. `zeros_are_plus`: it
     writes `00` in its place. Raises `Rejected`, `notPhone`, for an address of another kind.
     """
-    if written is None:
-        return None
+    if written is None or (written[:1] == "+" and written[1:].isdigit()):
+        return written
     if _NOT_PHONE.match(written):
         raise skip(SkipReason.NOT_PHONE)
     number = _BETWEEN_DIGITS.sub("", written)

@@ -6,12 +6,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from perminute.domain.rating.calls import MAX_CALL_SECONDS, LegType, MeetingType
-from perminute.domain.reference.directory import EntryKind
 from perminute.domain.reference.phone_numbers import e164_or_withheld
 from perminute.domain.values.printable import one_line
 from perminute.sources.outcomes import Leg, ProblemReason, problem
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from perminute.domain.reference.directory import Directory, DirectoryEntry
     from perminute.sources.stated_call import StatedCall
 
@@ -19,11 +20,12 @@ _LONGEST = timedelta(seconds=MAX_CALL_SECONDS)
 
 
 class _Entries(NamedTuple):
-    """What the directory says of the tenant, service number and room that a record names."""
+    """What the directory says of whom and what a record names."""
 
     tenant: DirectoryEntry | None
     number: DirectoryEntry | None
     room: DirectoryEntry | None
+    user: DirectoryEntry | None
 
 
 def resolve(call: StatedCall, directory: Directory, source: str) -> Leg:
@@ -32,14 +34,11 @@ def resolve(call: StatedCall, directory: Directory, source: str) -> Leg:
 
     at = call.answered_at or call.ended_at
     service_number = e164_or_withheld(call.service_number)
-
-    def find(kind: EntryKind, key: str | None) -> DirectoryEntry | None:
-        return directory.find(kind, key, source=source, at=at)
-
     entries = _Entries(
-        tenant=find(EntryKind.TENANT, call.tenant),
-        number=find(EntryKind.NUMBER, service_number),
-        room=find(EntryKind.CONFERENCE, call.room),
+        tenant=directory.tenants.find(call.tenant, source=source, at=at),
+        number=directory.numbers.find(service_number, source=source, at=at),
+        room=directory.conferences.find(call.room, source=source, at=at),
+        user=_first(directory.users.find(key, source=source, at=at) for key in call.users),
     )
     _check_tenant(call, entries)
     leg_type = _leg_type(call, entries)
@@ -50,12 +49,11 @@ def resolve(call: StatedCall, directory: Directory, source: str) -> Leg:
             "the destination of the dial-out is no E.164 number, so it has no rate",
         )
     organization_id = _organization(call, entries)
-    user = next(filter(None, (find(EntryKind.USER, key) for key in call.users)), None)
     room = entries.room
     return Leg(
         call_id=call.call_id,
         organization_id=organization_id,
-        organizer_id=_organizer(call, entries, user),
+        organizer_id=_organizer(call, entries),
         meeting_id=call.meeting_id
         or (room and room.meeting_id)
         or call.conference_id
@@ -102,28 +100,30 @@ def _leg_type(call: StatedCall, entries: _Entries) -> LegType:
 
 
 def _organization(call: StatedCall, entries: _Entries) -> str:
-    named = {
-        "the record": call.organization_id,
-        "the row of its room": entries.room and entries.room.organization_id,
-        "the row of its number": entries.number and entries.number.organization_id,
-        "the row of its tenant": entries.tenant and entries.tenant.organization_id,
-    }
-    said = {who: organization for who, organization in named.items() if organization}
-    if len(set(said.values())) > 1:
-        message = ", ".join(f"{who} says {_shown(what)}" for who, what in said.items())
+    tenant, number, room, _ = entries
+    said = (
+        ("the record", call.organization_id),
+        ("the row of its room", room and room.organization_id),
+        ("the row of its number", number and number.organization_id),
+        ("the row of its tenant", tenant and tenant.organization_id),
+    )
+    named = {organization for _, organization in said if organization}
+    if not named:
+        message = "neither the record nor the directory says whose call it is: name the tenant"
+        raise problem(ProblemReason.UNKNOWN_TENANT, message)
+    if len(named) > 1:
+        message = ", ".join(f"{who} says {_shown(what)}" for who, what in said if what)
         raise problem(ProblemReason.ORGANIZATION_MISMATCH, message)
-    for organization in said.values():
-        return organization
-    message = "neither the record nor the directory says whose call it is: name the tenant"
-    raise problem(ProblemReason.UNKNOWN_TENANT, message)
+    return named.pop()
 
 
-def _organizer(call: StatedCall, entries: _Entries, user: DirectoryEntry | None) -> str:
+def _organizer(call: StatedCall, entries: _Entries) -> str:
     named = call.organizer_id or (entries.room and entries.room.organizer_id)
     if named:
         return named
     if call.users:
         # A user whom nobody knows is never replaced by the owner of the number.
+        user = entries.user
         listed = user.organizer_id if user else call.user_is_organizer and call.users[0]
         if listed:
             return listed
@@ -137,6 +137,10 @@ def _organizer(call: StatedCall, entries: _Entries, user: DirectoryEntry | None)
         "its room an organizer_id"
     )
     raise problem(ProblemReason.UNKNOWN_ORGANIZER, message)
+
+
+def _first(entries: Iterable[DirectoryEntry | None]) -> DirectoryEntry | None:
+    return next((entry for entry in entries if entry is not None), None)
 
 
 def _shown(key: str) -> str:

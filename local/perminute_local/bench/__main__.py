@@ -2,6 +2,7 @@
 
 from perminute_local.bench import (
     authorization,
+    call_records,
     charging,
     dollars,
     handler,
@@ -36,6 +37,7 @@ for benchmark in (
     lists,
     reports,
     statements,
+    call_records,
     dollars,
     replays,
     imports,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from perminute.domain.values.identifiers import canonical_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     from perminute.domain.rating.calls import LegType, MeetingType
@@ -64,27 +64,32 @@ class DirectoryEntry:
         )
 
 
-class Directory:
-    """All entries, found by what a record names; GUIDs and ids with `@` in either case."""
+class Listing:
+    """The entries of one kind by their keys."""
 
     def __init__(self, entries: Iterable[DirectoryEntry]) -> None:
-        self._entries: defaultdict[tuple[str, str], list[DirectoryEntry]] = defaultdict(list)
+        self._by_key: defaultdict[str, list[DirectoryEntry]] = defaultdict(list)
         for entry in entries:
-            self._entries[entry.kind, entry.key].append(entry)
+            self._by_key[entry.key].append(entry)
 
-    def __len__(self) -> int:
-        """Return the number of entries."""
-        return sum(map(len, self._entries.values()))
+    def find(self, key: str | None, *, source: str, at: datetime) -> DirectoryEntry | None:
+        """Return the entry in force at an instant: one of the source, else of its family or any.
 
-    def find(
-        self, kind: EntryKind, key: str | None, *, source: str, at: datetime
-    ) -> DirectoryEntry | None:
-        """Return the entry in force at an instant: one of the source, else of its family or any."""
-        entries = self._entries.get((kind, canonical_id(key))) if key else None
-        if not entries:
-            return None
-        for name in (source, SOURCE_FAMILIES[source], None):
-            for entry in entries:
+        A GUID, or an id with `@`, is found in either case.
+        """
+        entries = self._by_key.get(canonical_id(key)) if key else None
+        for name in (source, SOURCE_FAMILIES[source], None) if entries else ():
+            for entry in entries or ():
                 if entry.source == name and entry.is_in_force(at):
                     return entry
         return None
+
+
+class Directory:
+    """All entries of a directory, by their kinds."""
+
+    def __init__(self, entries: Sequence[DirectoryEntry]) -> None:
+        self.entries = entries
+        self.tenants, self.numbers, self.conferences, self.users = (
+            Listing(entry for entry in entries if entry.kind is kind) for kind in EntryKind
+        )

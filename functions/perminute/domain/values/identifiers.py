@@ -17,7 +17,8 @@ PATTERN = rf"^[^{_SPACE}]([\s\S]*[^{_SPACE}])?$(?!\n)"
 
 SURROUNDING_SPACES = "must not begin or end with a space"
 
-_GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
+_GUID_LENGTH = 36
+_GUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
 
 
 def canonical_id(identifier: str) -> str:
@@ -31,7 +32,7 @@ def canonical_id(identifier: str) -> str:
 
 def is_guid(identifier: str) -> bool:
     """Whether an id is a GUID, in either case."""
-    return _GUID.fullmatch(identifier) is not None
+    return len(identifier) == _GUID_LENGTH and _GUID.fullmatch(identifier) is not None
 
 
 def check_spaces(identifier: str) -> str:
