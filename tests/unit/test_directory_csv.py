@@ -105,8 +105,9 @@ def test_two_periods_of_one_key_and_source_must_not_overlap(first: str) -> None:
         f"number,{NUMBER},,,tollDialIn,,,,{first}",
         f"number,{NUMBER},,,tollDialIn,,,,2026-06-15T00:00:00Z,2026-06-16T00:00:00Z",
         f"number,{NUMBER},twilio,,tollDialIn,,,,,",
+        f"number,{NUMBER},,,tollDialIn,,,,2026-06-20T00:00:00Z,2026-06-21T00:00:00Z",
     ]
-    assert [line for line, _ in faults(*rows)] == [3]
+    assert [line for line, _ in faults(*rows)] == [3, 5]
 
 
 def test_keys_that_are_one_guid_in_another_case_overlap() -> None:
