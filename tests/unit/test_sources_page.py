@@ -16,6 +16,7 @@ from perminute_local.cli import main
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "sources.md").read_text(encoding="utf-8")
+VARIABLES = dict(re.findall(r"^\$ export (\w+)=(.*)$", PAGE, re.MULTILINE))
 COMMANDS = sorted(set(re.findall(r"^\$ perminute (calls convert .*)$", PAGE, re.MULTILINE)))
 
 
@@ -24,6 +25,8 @@ def test_each_record_becomes_what_is_expected(
     command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(ROOT)
+    for name, value in VARIABLES.items():
+        monkeypatch.setenv(name, value)
     words = shlex.split(command)
     folder = next(path for path in Path(words[-1]).parents if (path / "expected.jsonl").exists())
     lines = (folder / "expected.jsonl").read_text(encoding="utf-8").splitlines()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from perminute.sources.chime import CHIME_SMA, CHIME_VOICE_CONNECTOR
 from perminute.sources.graph_pstn import GRAPH_PSTN
 from perminute.sources.teams_csv import TEAMS_CSV
+from perminute.sources.twilio import TWILIO_CALL, TWILIO_CALLBACK, TWILIO_EVENT_STREAM
 from perminute.sources.zoom_telephone import ZOOM_TELEPHONE
 
 if TYPE_CHECKING:
@@ -17,6 +18,9 @@ _ALL = (
     TEAMS_CSV,
     CHIME_VOICE_CONNECTOR,
     CHIME_SMA,
+    TWILIO_CALLBACK,
+    TWILIO_CALL,
+    TWILIO_EVENT_STREAM,
     ZOOM_TELEPHONE,
 )
 

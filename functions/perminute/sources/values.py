@@ -62,6 +62,14 @@ def required(record: Mapping[str, Any], name: str) -> str:
     return value
 
 
+def nested(record: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Return an object in a record without which it is none of this source; raises `Rejected`."""
+    value = record.get(name)
+    if not isinstance(value, dict):
+        raise skip(SkipReason.NOT_A_CALL_RECORD, f"{name}: must be a JSON object")
+    return value
+
+
 def seconds(record: Mapping[str, Any], name: str) -> int:
     """Return a duration in started seconds: a fraction counts as one.
 
