@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from perminute.sources.chime import CHIME_SMA, CHIME_VOICE_CONNECTOR
+from perminute.sources.freeswitch_json import FREESWITCH_JSON
 from perminute.sources.graph_pstn import GRAPH_PSTN
 from perminute.sources.teams_csv import TEAMS_CSV
 from perminute.sources.twilio import TWILIO_CALL, TWILIO_CALLBACK, TWILIO_EVENT_STREAM
@@ -21,6 +22,7 @@ _ALL = (
     TWILIO_CALLBACK,
     TWILIO_CALL,
     TWILIO_EVENT_STREAM,
+    FREESWITCH_JSON,
     ZOOM_TELEPHONE,
 )
 
