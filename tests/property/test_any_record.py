@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -20,7 +21,11 @@ from perminute_local.call_records import event_of
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "call-records"
 DIRECTORY = read_directory((EXAMPLES / "directory.csv").read_bytes())
-OPTIONS = SourceOptions(tenant="our-zoom-account", auth_token="token")  # noqa: S106 - of no system
+OPTIONS = SourceOptions(
+    tenant="our-zoom-account",
+    timezone=ZoneInfo("Europe/Berlin"),
+    auth_token="12345",  # noqa: S106 - of the examples
+)
 FILES = {
     source: [
         path.read_bytes()

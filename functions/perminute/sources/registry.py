@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from perminute.sources.asterisk import ASTERISK_AMI, ASTERISK_CSV
 from perminute.sources.chime import CHIME_SMA, CHIME_VOICE_CONNECTOR
 from perminute.sources.freeswitch_json import FREESWITCH_JSON
 from perminute.sources.graph_pstn import GRAPH_PSTN
@@ -23,6 +24,8 @@ _ALL = (
     TWILIO_CALL,
     TWILIO_EVENT_STREAM,
     FREESWITCH_JSON,
+    ASTERISK_CSV,
+    ASTERISK_AMI,
     ZOOM_TELEPHONE,
 )
 

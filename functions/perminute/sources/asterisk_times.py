@@ -1,0 +1,94 @@
+"""Times of Asterisk's records: local ones, of which the id of the channel makes instants."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from perminute.domain.rating.calls import MAX_CALL_SECONDS
+from perminute.sources import values
+from perminute.sources.outcomes import Problem, ProblemReason, Rejected, problem
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import tzinfo
+
+_START, _ANSWER = "StartTime", "AnswerTime"
+# Unless whoever made the channel chose its id: [systemname-]{epoch}.{n}.
+_CHANNEL_ID = re.compile(r"(?:.*-)?([0-9]{9,10})\.[0-9]+", re.ASCII | re.DOTALL)
+_LOCAL_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}", re.ASCII)
+# Both are cut to seconds, at moments of their own.
+_EARLIER = timedelta(seconds=2)
+# Of the longest call; it may have records that begin at any time of it.
+_LATER = timedelta(seconds=MAX_CALL_SECONDS)
+
+
+class LocalTimes(NamedTuple):
+    """The times of a record as the clock of the server showed them."""
+
+    start: datetime
+    answer: datetime | None  # None: never answered
+    zone: tzinfo
+
+    def instants(self, epoch: datetime | None) -> tuple[datetime, datetime | None]:
+        """Return start and answer; the start is not before the channel, of which this is the epoch.
+
+        So the right one is found of two instants that clocks show alike in autumn. Raises
+        `Rejected`, `timezoneMismatch`.
+        """
+        start = self._start(epoch)
+        if self.answer is None:
+            return start, None
+        possible = values.instants_of(self.answer, self.zone)
+        after_start = [at for at in possible if at >= start]
+        if not possible:
+            raise self._mismatch(_ANSWER)
+        return start, (after_start or possible)[0]
+
+    def _start(self, epoch: datetime | None) -> datetime:
+        possible = values.instants_of(self.start, self.zone)
+        if epoch is not None:
+            possible = [at for at in possible if epoch - _EARLIER <= at <= epoch + _LATER]
+        elif len(possible) > 1:
+            message = f"{_START}: {self.start} happens twice in {self.zone}; UniqueID has no epoch"
+            raise problem(ProblemReason.INVALID_TIME, message)
+        if not possible:
+            raise self._mismatch(_START)
+        return possible[0]
+
+    def _mismatch(self, name: str) -> Rejected:
+        return Rejected(timezone_mismatch(f"{name}: is no time of this channel in {self.zone}"))
+
+
+def read_times(record: Mapping[str, Any], zone: tzinfo | None) -> LocalTimes:
+    """Return the times of a record. Raises `Rejected`, `invalidTime`."""
+    if zone is None:
+        message = f"{_START}: has no offset; name the time zone of the server by --timezone"
+        raise problem(ProblemReason.INVALID_TIME, message)
+    was_answered = values.text(record, _ANSWER) is not None
+    answer = _local_time(record, _ANSWER) if was_answered else None
+    return LocalTimes(_local_time(record, _START), answer, zone)
+
+
+def channel_epoch(channel_id: str) -> datetime | None:
+    """Return when a channel was made, as its id says; None if the id is one of another kind."""
+    match = _CHANNEL_ID.fullmatch(channel_id)
+    return datetime.fromtimestamp(int(match[1]), UTC) if match else None
+
+
+def timezone_mismatch(what: str) -> Problem:
+    """Return the problem of times that are not those of the channel."""
+    message = f"{what}; --timezone is not that of the server, or its clock was set"
+    return Problem(ProblemReason.TIMEZONE_MISMATCH, message)
+
+
+def _local_time(record: Mapping[str, Any], name: str) -> datetime:
+    stated = values.text(record, name) or ""
+    try:
+        if _LOCAL_TIME.fullmatch(stated):
+            return datetime.fromisoformat(stated)
+    except ValueError:
+        stated = "no day of the calendar"
+    message = f"{name}: must be a local time such as 2026-11-02 09:00:00"
+    raise problem(ProblemReason.INVALID_TIME, message)
