@@ -115,6 +115,7 @@ def test_what_is_cut_or_something_else_is_no_record(body: bytes) -> None:
 
 def test_values_are_decoded_by_percent_signs_only() -> None:
     assert leg(document(perminute_meeting="a+b%20c")).meeting_id == "a+b%20c"
+    assert leg(document(encoded=False, perminute_meeting="a+b%20c")).meeting_id == "a+b c"
 
 
 def test_values_that_are_not_encoded_are_left_as_they_are() -> None:

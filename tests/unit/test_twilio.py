@@ -183,6 +183,10 @@ def test_a_meeting_type_that_does_not_exist_is_not_guessed() -> None:
     assert reason(posted("https://example.com/?meetingType=adhoc")) == "unknownCallType"
 
 
+def test_bytes_that_are_no_text_are_not_replaced() -> None:
+    assert reason(posted("https://example.com/?meetingId=%ff")) == "notACallRecord"
+
+
 def test_of_a_request_by_get_all_is_in_the_query() -> None:
     url = f"https://example.com/?{urlencode(CALL)}&meetingId=m1"
     request = {"method": "GET", "url": url, "headers": {}}

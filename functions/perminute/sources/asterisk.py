@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from perminute.domain.rating.calls import LegType
 from perminute.sources import values
 from perminute.sources.asterisk_channels import CallRecord, merged
-from perminute.sources.asterisk_times import channel_epoch, read_times
+from perminute.sources.asterisk_times import channel_epoch, is_late, read_times
 from perminute.sources.csv_files import CsvRows
 from perminute.sources.numbers import clean_number
 from perminute.sources.outcomes import (
@@ -152,19 +152,20 @@ def _read_record(at: str, record: dict[str, str], options: SourceOptions) -> Cal
         # A menu, a wrong PIN, a call between extensions.
         raise skip(SkipReason.NOT_CONFERENCE)
     source, destination = _number(record, "Source"), _number(record, "Destination")
-    remote_number = _number(own, _REMOTE_NUMBER)
+    remote_number = _number(own, _REMOTE_NUMBER) if own else None
     is_dial_out = _is_dial_out(own)
     said = own_parameters(own)
     times = read_times(record, options.timezone)
     duration = values.seconds(record, "Duration")
     billable_seconds = _billable_seconds(record, times)
-    start, answered_at = times.instants(channel_epoch(call_id))
+    epoch = channel_epoch(call_id)
+    start = times.start_instant(epoch)
     call = StatedCall(
         call_id=call_id,
         is_dial_out=is_dial_out,
         service_number=source if is_dial_out else destination,
         remote_number=remote_number if is_dial_out else source,
-        answered_at=answered_at,
+        answered_at=times.answer_instant(start),
         ended_at=start + timedelta(seconds=duration),
         billable_seconds=billable_seconds,
         tenant=values.identifier(record, "AccountCode") or options.tenant,
@@ -172,7 +173,7 @@ def _read_record(at: str, record: dict[str, str], options: SourceOptions) -> Cal
         conference_id=room,
         **said,
     )
-    return CallRecord(at, record, start, call)
+    return CallRecord(at, record, is_late(start, epoch), call)
 
 
 def _call_id(record: Mapping[str, str]) -> str:
@@ -188,6 +189,8 @@ def _own(record: Mapping[str, str]) -> dict[str, str]:
     """Return our parameters in the userfield."""
     # After a semicolon is the userfield of the party that the channel was bridged with.
     said = (values.text(record, _FIELD) or "").partition(";")[0]
+    if not said:
+        return {}
     return {name: value for name, value in query_pairs(said) if name in _OURS and value}
 
 

@@ -7,26 +7,25 @@ with, and a conference bridges all of its channels (main/cdr.c of asterisk/aster
 from __future__ import annotations
 
 from collections import deque
-from datetime import timedelta
-from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from perminute.domain.values.times import ExactInstant, started_seconds
-from perminute.sources.asterisk_times import channel_epoch, timezone_mismatch
-from perminute.sources.outcomes import Problem, Skip, SkipReason
+from perminute.sources.asterisk_times import timezone_mismatch
+from perminute.sources.outcomes import Skip, SkipReason
 from perminute.sources.stated_call import Reading
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
+    from perminute.sources.outcomes import Problem
     from perminute.sources.stated_call import StatedCall
 
 # Asterisk writes the records of a channel together, when it is hung up. What comes later than so
 # many others is a call of its own, which conflicts with the first.
 MAX_WAITING = 5_000
-# A channel's first record begins with it, and zones differ by 15 minutes or more.
-_LATEST_START = timedelta(minutes=14)
+
+_Outcome: TypeAlias = "StatedCall | Skip | Problem"
 
 
 class CallRecord(NamedTuple):
@@ -34,7 +33,7 @@ class CallRecord(NamedTuple):
 
     at: str  # its place
     content: dict[str, str]
-    start: datetime
+    is_late: bool  # it begins much later than its channel
     call: StatedCall
 
 
@@ -43,64 +42,67 @@ def merged(records: Iterable[CallRecord | Reading]) -> Iterator[Reading]:
 
     A record that is no call comes as it is.
     """
-    waiting = deque[tuple[CallRecord, _Channel] | Reading]()
-    channels = dict[str, _Channel]()
+    waiting, channels = deque[CallRecord | Reading](), _Channels()
     for record in records:
         if isinstance(record, CallRecord):
-            channel = channels.setdefault(record.call.call_id, _Channel(record))
-            channel.add(record)
-            waiting.append((record, channel))
-        else:
-            waiting.append(record)
+            channels.add(record)
+        waiting.append(record)
         if len(waiting) > MAX_WAITING:
-            yield _outcome(waiting.popleft(), channels)
-    for entry in waiting:
-        yield _outcome(entry, channels)
+            yield channels.reading(waiting.popleft())
+    for record in waiting:
+        yield channels.reading(record)
 
 
-def _outcome(
-    entry: tuple[CallRecord, _Channel] | Reading, channels: dict[str, _Channel]
-) -> Reading:
-    if isinstance(entry, Reading):
-        return entry
-    record, channel = entry
-    # Its first record leaves: whatever comes later is no longer part of it.
-    if record is channel.first:
-        del channels[record.call.call_id]
-    return Reading(record.at, record.content, channel.outcome(record))
+class _Channels:
+    """The channels of the records that wait."""
 
-
-class _Channel:
-    """The records of one channel."""
-
-    def __init__(self, first: CallRecord) -> None:
-        self.first = first
-        self._records = dict[tuple[str, ...], CallRecord]()  # by their contents
+    def __init__(self) -> None:
+        self._records = dict[str, list[CallRecord]]()
+        self._outcomes = dict[str, _Outcome]()  # of those after the first, by their places
 
     def add(self, record: CallRecord) -> None:
-        self._records.setdefault(tuple(record.content.values()), record)
+        self._records.setdefault(record.call.call_id, []).append(record)
 
-    def outcome(self, record: CallRecord) -> StatedCall | Skip | Problem:
-        is_repeated = self._records[tuple(record.content.values())] is not record
-        if record is self.first or is_repeated or isinstance(self._call, Problem):
-            return self._call
-        return Skip(SkipReason.MERGED_LEG)
+    def reading(self, record: CallRecord | Reading) -> Reading:
+        """Return the outcome of a record that no longer waits."""
+        if isinstance(record, Reading):
+            return record
+        outcome = self._outcomes.pop(record.at, None)
+        if outcome is None:
+            # The first of its channel. What comes after now is no longer part of the call.
+            records = self._records.pop(record.call.call_id)
+            outcome, *others = _outcomes(records)
+            self._outcomes.update(
+                (after.at, result) for after, result in zip(records[1:], others, strict=True)
+            )
+        return Reading(record.at, record.content, outcome)
 
-    @cached_property
-    def _call(self) -> StatedCall | Problem:
-        call, epoch = self.first.call, channel_epoch(self.first.call.call_id)
-        if epoch is not None and self.first.start > epoch + _LATEST_START:
-            return timezone_mismatch("StartTime: is much later than the channel")
-        return call if len(self._records) == 1 else self._whole_call()
 
-    def _whole_call(self) -> StatedCall:
-        calls = [record.call for record in self._records.values()]
-        answered_at = min((call.answered_at for call in calls if call.answered_at), default=None)
-        ended_at = max(call.ended_at for call in calls)
-        seconds = _seconds_between(answered_at, ended_at) if answered_at else 0
-        return calls[0]._replace(
-            answered_at=answered_at, ended_at=ended_at, billable_seconds=seconds
-        )
+def _outcomes(records: Sequence[CallRecord]) -> list[_Outcome]:
+    first = records[0]
+    if first.is_late:
+        mismatch = timezone_mismatch("StartTime: is much later than the channel")
+        return [mismatch] * len(records)
+    if len(records) == 1:
+        return [first.call]
+    contents = [tuple(record.content.values()) for record in records]
+    # A record that is there twice adds nothing, and is a duplicate.
+    numbers = {content: number for number, content in reversed(list(enumerate(contents)))}
+    call = _whole_call([records[number].call for number in sorted(numbers.values())])
+    merged_leg = Skip(SkipReason.MERGED_LEG)
+    return [
+        merged_leg if number and numbers[content] == number else call
+        for number, content in enumerate(contents)
+    ]
+
+
+def _whole_call(calls: Sequence[StatedCall]) -> StatedCall:
+    if len(calls) == 1:
+        return calls[0]
+    answered_at = min((call.answered_at for call in calls if call.answered_at), default=None)
+    ended_at = max(call.ended_at for call in calls)
+    seconds = _seconds_between(answered_at, ended_at) if answered_at else 0
+    return calls[0]._replace(answered_at=answered_at, ended_at=ended_at, billable_seconds=seconds)
 
 
 def _seconds_between(start: datetime, end: datetime) -> int:

@@ -22,6 +22,8 @@ _LOCAL_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}
 _EARLIER = timedelta(seconds=2)
 # Of the longest call; it may have records that begin at any time of it.
 _LATER = timedelta(seconds=MAX_CALL_SECONDS)
+# A channel's first record begins with it, and zones differ by 15 minutes or more.
+_LATEST_START = timedelta(minutes=14)
 
 
 class LocalTimes(NamedTuple):
@@ -31,26 +33,34 @@ class LocalTimes(NamedTuple):
     answer: datetime | None  # None: never answered
     zone: tzinfo
 
-    def instants(self, epoch: datetime | None) -> tuple[datetime, datetime | None]:
-        """Return start and answer; the start is not before the channel, of which this is the epoch.
+    def start_instant(self, epoch: datetime | None) -> datetime:
+        """Return the first instant of the start that is not before the channel was made.
 
         So the right one is found of two instants that clocks show alike in autumn. Raises
         `Rejected`, `timezoneMismatch`.
         """
-        start = self._start(epoch)
-        if self.answer is None:
-            return start, None
-        possible = values.instants_of(self.answer, self.zone)
-        after_start = [at for at in possible if at >= start]
-        if not possible:
-            raise self._mismatch(_ANSWER)
-        return start, (after_start or possible)[0]
-
-    def _start(self, epoch: datetime | None) -> datetime:
         possible = values.instants_of(self.start, self.zone)
-        if epoch is not None:
-            possible = [at for at in possible if epoch - _EARLIER <= at <= epoch + _LATER]
-        elif len(possible) > 1:
+        if epoch is None:
+            return self._only(list(possible))
+        for at in possible:
+            if epoch - _EARLIER <= at <= epoch + _LATER:
+                return at
+        raise self._mismatch(_START)
+
+    def answer_instant(self, start: datetime) -> datetime | None:
+        """Return the first instant of the answer from the start on. Raises as above."""
+        if self.answer is None:
+            return None
+        latest = None
+        for latest in values.instants_of(self.answer, self.zone):
+            if latest >= start:
+                return latest
+        if latest is None:
+            raise self._mismatch(_ANSWER)
+        return latest
+
+    def _only(self, possible: list[datetime]) -> datetime:
+        if len(possible) > 1:
             message = f"{_START}: {self.start} happens twice in {self.zone}; UniqueID has no epoch"
             raise problem(ProblemReason.INVALID_TIME, message)
         if not possible:
@@ -75,6 +85,11 @@ def channel_epoch(channel_id: str) -> datetime | None:
     """Return when a channel was made, as its id says; None if the id is one of another kind."""
     match = _CHANNEL_ID.fullmatch(channel_id)
     return datetime.fromtimestamp(int(match[1]), UTC) if match else None
+
+
+def is_late(start: datetime, epoch: datetime | None) -> bool:
+    """Return whether a record begins later than the first one of its channel can."""
+    return epoch is not None and start > epoch + _LATEST_START
 
 
 def timezone_mismatch(what: str) -> Problem:

@@ -36,6 +36,9 @@ _SERVICE_NUMBER = "perminute_service_number"
 _ROOM, _CONFERENCE = "conference_name", "conference_uuid"
 # A channel has one of them from when it enters a conference, or by its dialplan.
 _OF_CONFERENCES = (*_OURS, _SERVICE_NUMBER, _ROOM, _CONFERENCE, "conference_member_id")
+_DIALED, _ANSWER, _END, _SECONDS = "sip_req_user", "answer_uepoch", "end_uepoch", "billsec"
+_ID, _DIRECTION = "uuid", "direction"
+_READ = (_ID, _DIRECTION, _DIALED, _ANSWER, _END, _SECONDS, *_OF_CONFERENCES)
 _INBOUND, _OUTBOUND = "inbound", "outbound"
 
 
@@ -66,8 +69,9 @@ def _decoded_body(body: bytes) -> bytes:
 def _read_channel(options: SourceOptions, document: Mapping[str, Any]) -> StatedCall:
     variables = values.nested(document, "variables")
     if options.encoded_values:
-        variables = {name: _without_percents(variables[name]) for name in variables}
-    call_id = values.required(variables, "uuid")
+        # Of hundreds.
+        variables = {name: _decoded(variables[name]) for name in _READ if name in variables}
+    call_id = values.required(variables, _ID)
     if not any(values.text(variables, name) for name in _OF_CONFERENCES):
         raise skip(SkipReason.NOT_CONFERENCE)
     caller, called = _numbers(document)
@@ -75,8 +79,8 @@ def _read_channel(options: SourceOptions, document: Mapping[str, Any]) -> Stated
     if not is_dial_out:
         called = _dialed_number(variables) or called
     own = own_parameters(variables, _OURS)
-    ended_at = values.epoch(variables, "end_uepoch", micros=1)
-    billable_seconds = values.seconds(variables, "billsec")
+    ended_at = values.epoch(variables, _END, micros=1)
+    billable_seconds = values.seconds(variables, _SECONDS)
     return StatedCall(
         call_id=call_id,
         is_dial_out=is_dial_out,
@@ -92,17 +96,19 @@ def _read_channel(options: SourceOptions, document: Mapping[str, Any]) -> Stated
     )
 
 
-def _without_percents(value: object) -> object:
+def _decoded(value: object) -> object:
     # Of a form, plus signs would be spaces; here they are those of phone numbers.
-    return unquote(value, errors="surrogateescape") if isinstance(value, str) else value
+    if isinstance(value, str) and "%" in value:
+        return unquote(value, errors="surrogateescape")
+    return value
 
 
 def _is_dial_out(document: Mapping[str, Any], variables: Mapping[str, Any]) -> bool:
-    direction = values.text(variables, "direction")
+    direction = values.text(variables, _DIRECTION)
     if direction is None and "channel_data" in document:
-        direction = values.text(values.nested(document, "channel_data"), "direction")
+        direction = values.text(values.nested(document, "channel_data"), _DIRECTION)
     if direction not in {_INBOUND, _OUTBOUND}:
-        message = f"direction: must be {_INBOUND} or {_OUTBOUND}"
+        message = f"{_DIRECTION}: must be {_INBOUND} or {_OUTBOUND}"
         raise problem(ProblemReason.UNKNOWN_CALL_TYPE, message)
     return direction == _OUTBOUND
 
@@ -119,7 +125,7 @@ def _numbers(document: Mapping[str, Any]) -> tuple[str | None, str | None]:
 
 
 def _dialed_number(variables: Mapping[str, Any]) -> str | None:
-    return _number(variables, _SERVICE_NUMBER) or _number(variables, "sip_req_user")
+    return _number(variables, _SERVICE_NUMBER) or _number(variables, _DIALED)
 
 
 def _number(record: Mapping[str, Any], name: str) -> str | None:
@@ -127,12 +133,11 @@ def _number(record: Mapping[str, Any], name: str) -> str | None:
 
 
 def _answered_at(variables: Mapping[str, Any], billable_seconds: int) -> datetime | None:
-    answered = "answer_uepoch"
     # 0 stands for never.
-    if values.text(variables, answered) not in {None, "0"}:
-        return values.epoch(variables, answered, micros=1)
+    if values.text(variables, _ANSWER) not in {None, "0"}:
+        return values.epoch(variables, _ANSWER, micros=1)
     if billable_seconds:
-        message = f"{answered}: says that the call was not answered, and billsec that it was"
+        message = f"{_ANSWER}: says that the call was not answered, and {_SECONDS} that it was"
         raise problem(ProblemReason.INVALID_TIME, message)
     return None
 

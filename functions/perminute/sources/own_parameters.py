@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
-from urllib.parse import parse_qsl
+from urllib.parse import unquote_plus
 
 from perminute.domain.rating.calls import MeetingType
 from perminute.sources import values
@@ -34,16 +34,34 @@ class OwnParameters(TypedDict):
     meeting_type: MeetingType | None
 
 
+_NOTHING: OwnParameters = {
+    "organization_id": None,
+    "organizer_id": None,
+    "meeting_id": None,
+    "meeting_type": None,
+}
+
+
 def query_pairs(query: str) -> list[tuple[str, str]]:
     """Return the names and values of a query or a form, in its order; empty values as well.
 
     Bytes that are not UTF-8 become halves of surrogate pairs, which no id may have.
     """
-    return parse_qsl(query, keep_blank_values=True, errors="surrogateescape")
+    pairs = (pair.partition("=") for pair in query.split("&") if pair)
+    return [(_decoded(name), _decoded(value)) for name, _, value in pairs]
+
+
+def _decoded(text: str) -> str:
+    # `parse_qsl` takes twice as long, of which most is for what has nothing to decode.
+    if "+" in text or "%" in text:
+        return unquote_plus(text, errors="surrogateescape")
+    return text
 
 
 def own_parameters(said: Mapping[str, Any], names: Names = IN_QUERY) -> OwnParameters:
     """Return what they say. Raises `Rejected`."""
+    if not said:
+        return _NOTHING
     return {
         "organization_id": _organization_id(said, names.organization_id),
         "organizer_id": values.identifier(said, names.organizer_id),

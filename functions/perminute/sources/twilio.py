@@ -37,6 +37,14 @@ class _Fields(NamedTuple):
     seconds: str
 
 
+class _EndedLeg(NamedTuple):
+    call_id: str
+    direction: str
+    caller: str | None
+    called: str | None
+    is_completed: bool
+
+
 _OF_CALLBACK = _Fields(
     call_id="CallSid",
     account="AccountSid",
@@ -79,10 +87,10 @@ def _read_request(options: SourceOptions, request: Mapping[str, Any]) -> StatedC
     query = query_of(url)
     is_get = (values.text(request, "method") or "").casefold() == "get"
     form = query if is_get else dict(query_pairs(body))
-    _check_is_ended_leg(_OF_CALLBACK, form)
+    leg = _ended_leg(_OF_CALLBACK, form)
     if options.auth_token is not None:
         _check_signature(options.auth_token, request, url, body.encode())
-    return _stated_call(_OF_CALLBACK, options, form, query)
+    return _stated_call(_OF_CALLBACK, options, form, leg, query)
 
 
 def _check_signature(auth_token: str, request: Mapping[str, Any], url: str, body: bytes) -> None:
@@ -106,9 +114,9 @@ def _read_event(options: SourceOptions, event: Mapping[str, Any]) -> StatedCall:
         raise skip(SkipReason.NOT_A_CALL_RECORD, "type: is no status callback of a call")
     request = values.nested(values.nested(event, "data"), "request")
     form = values.nested(request, "parameters")
-    _check_is_ended_leg(_OF_CALLBACK, form)
+    leg = _ended_leg(_OF_CALLBACK, form)
     query = query_of(values.text(request, "url") or "")
-    return _stated_call(_OF_CALLBACK, options, form, query)
+    return _stated_call(_OF_CALLBACK, options, form, leg, query)
 
 
 def _read_page(file: InputFile, options: SourceOptions) -> Iterator[Reading]:
@@ -116,47 +124,48 @@ def _read_page(file: InputFile, options: SourceOptions) -> Iterator[Reading]:
 
 
 def _read_resource(options: SourceOptions, call: Mapping[str, Any]) -> StatedCall:
-    _check_is_ended_leg(_OF_RESOURCE, call)
+    leg = _ended_leg(_OF_RESOURCE, call)
     # The resource has nothing of the callback's query.
-    return _stated_call(_OF_RESOURCE, options, call, {})
+    return _stated_call(_OF_RESOURCE, options, call, leg, {})
 
 
-def _check_is_ended_leg(fields: _Fields, call: Mapping[str, Any]) -> None:
-    """Raise `Rejected` for what is skipped by design."""
-    values.required(call, fields.call_id)
+def _ended_leg(fields: _Fields, call: Mapping[str, Any]) -> _EndedLeg:
+    """Return what a record is of. Raises `Rejected` for what is skipped by design."""
+    call_id = values.required(call, fields.call_id)
     # What happens in a conference, and answering machine detection, name calls without a status.
     status = values.required(call, fields.status).casefold()
-    direction = _direction(fields, call)
+    direction = (values.text(call, fields.direction) or "").casefold()
     if direction == "outbound-dial":
         # <Dial> connects two phones. Participants of a conference are outbound-api.
         raise skip(SkipReason.NOT_CONFERENCE)
     if direction.startswith("trunking-"):
         raise skip(SkipReason.TRUNK_LEG)
-    _numbers(fields, call)
+    caller = clean_number(values.text(call, fields.caller))
+    called = clean_number(values.text(call, fields.called))
     if status not in _ENDED:
         raise skip(SkipReason.NOT_ENDED)
+    return _EndedLeg(call_id, direction, caller, called, status == _COMPLETED)
 
 
 def _stated_call(
     fields: _Fields,
     options: SourceOptions,
     call: Mapping[str, Any],
+    leg: _EndedLeg,
     query: Mapping[str, str],
 ) -> StatedCall:
-    direction = _direction(fields, call)
-    if direction not in {_INBOUND, _OUTBOUND}:
+    if leg.direction not in {_INBOUND, _OUTBOUND}:
         message = f"{fields.direction}: must be {_INBOUND} or {_OUTBOUND}"
         raise problem(ProblemReason.UNKNOWN_CALL_TYPE, message)
-    caller, called = _numbers(fields, call)
-    is_dial_out = direction == _OUTBOUND
+    is_dial_out = leg.direction == _OUTBOUND
     own = own_parameters(query)
     ended_at = _ended_at(fields, call)
-    seconds = _billable_seconds(fields, call)
+    seconds = values.seconds(call, fields.seconds) if leg.is_completed else 0
     return StatedCall(
-        call_id=values.required(call, fields.call_id),
+        call_id=leg.call_id,
         is_dial_out=is_dial_out,
-        service_number=caller if is_dial_out else called,
-        remote_number=called if is_dial_out else caller,
+        service_number=leg.caller if is_dial_out else leg.called,
+        remote_number=leg.called if is_dial_out else leg.caller,
         # The start of a call may be that of its ringing.
         answered_at=ended_at - timedelta(seconds=seconds) if seconds else None,
         ended_at=ended_at,
@@ -164,21 +173,6 @@ def _stated_call(
         tenant=values.identifier(call, fields.account) or options.tenant,
         **own,
     )
-
-
-def _direction(fields: _Fields, call: Mapping[str, Any]) -> str:
-    return (values.text(call, fields.direction) or "").casefold()
-
-
-def _numbers(fields: _Fields, call: Mapping[str, Any]) -> tuple[str | None, str | None]:
-    """Return who called, and who was called."""
-    caller = clean_number(values.text(call, fields.caller))
-    return caller, clean_number(values.text(call, fields.called))
-
-
-def _billable_seconds(fields: _Fields, call: Mapping[str, Any]) -> int:
-    was_answered = values.required(call, fields.status).casefold() == _COMPLETED
-    return values.seconds(call, fields.seconds) if was_answered else 0
 
 
 def _ended_at(fields: _Fields, call: Mapping[str, Any]) -> datetime:

@@ -15,7 +15,7 @@ from perminute.parsing import NO_TEXT, is_text
 from perminute.sources.outcomes import ProblemReason, SkipReason, problem, skip
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from datetime import tzinfo
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -116,26 +116,26 @@ def instant(record: Mapping[str, Any], name: str, timezone: tzinfo | None = None
     if timezone is None:
         message = "has no offset: name the time zone by --timezone"
         raise problem(ProblemReason.INVALID_TIME, f"{name}: {message}")
-    meant = instants_of(at, timezone)
+    meant = list(instants_of(at, timezone))
     if len(meant) != 1:
         which = "does not exist in" if not meant else "happens twice in"
         raise problem(ProblemReason.INVALID_TIME, f"{name}: {at} {which} {timezone}")
     return _bounded(meant[0], name)
 
 
-def instants_of(local: datetime, timezone: tzinfo) -> list[datetime]:
-    """Return the instants, in UTC, at which clocks of a zone show a time: none, one, or two."""
+def instants_of(local: datetime, timezone: tzinfo) -> Iterator[datetime]:
+    """Yield the instants, in UTC, at which clocks of a zone show a time: none, one, or two."""
     # When clocks are put forward an hour is left out; when they are put back one happens twice.
-    found: dict[datetime, None] = {}
+    first: datetime | None = None
     for fold in (0, 1):
         try:
             at = local.replace(tzinfo=timezone, fold=fold).astimezone(UTC)
             shown = at.astimezone(timezone).replace(tzinfo=None, fold=0)
         except OverflowError:
             continue
-        if shown == local:
-            found[at] = None
-    return list(found)
+        if shown == local and at != first:
+            first = at
+            yield at
 
 
 def _bounded(at: datetime, name: str) -> datetime:
