@@ -130,7 +130,7 @@ def statement(**parameters: object) -> Parameters:
     """State the credit and the calls of a month.
 
     CSV has a line for each entry of the ledger; HTML is a page to print, perhaps as PDF. Exit
-    code 1: the statement does not agree with what is recorded.
+    code 1: the statement does not agree with what is recorded, which CSV does not say.
     """
     return parameters
 
