@@ -162,14 +162,20 @@ def _statement(report: Report, posted: Posted) -> Compared:
     known = stated if report.parameters["basis"] == "stated" else now
     is_in, month, answer = report.is_in, report.month, report.answer
     opening = sum(entry.amount_micros for entry in known.entries if entry.at < month.start)
-    moved = sum(entry.amount_micros for entry in known.entries_in(is_in))
+    entries, bridge = known.entries_in(is_in), answer["bridge"]
+    moved = sum(entry.amount_micros for entry in entries)
+    charged = -sum(entry.amount_micros for entry in entries if entry.of_calls)
+    for_others, later = known.booked_for_others(is_in), known.booked_outside(is_in)
     cost = sum(usage.charge_micros for usage in known.usages_in(is_in))
+    yield "what the calls cost by the bridge", cost, charged - for_others + later
     for name, expected, found in (
         ("opening", opening, answer["opening"]),
         ("closing", opening + moved, answer["closing"]),
         ("usage", cost, answer["usage"]["charge"]),
-        ("for other months", known.booked_for_others(is_in), answer["bridge"]["forOtherMonths"]),
-        ("booked later", known.booked_outside(is_in), answer["bridge"]["bookedLater"]),
+        ("charged", charged, bridge["charged"]),
+        ("for other months", for_others, bridge["forOtherMonths"]),
+        ("booked later", later, bridge["bookedLater"]),
+        ("usage by the bridge", cost, bridge["usage"]),
     ):
         yield name, expected, read_micros(found)
     yield "what does not agree", [], answer["differences"]
@@ -181,6 +187,19 @@ def _statement(report: Report, posted: Posted) -> Compared:
 def _shown(known: Known, is_in: IsIn) -> set[ListedUsage]:
     # A flag alone changes nothing.
     return {ListedUsage.of(usage)._replace(flags=()) for usage in known.usages_in(is_in)}
+
+
+def _explanation(report: Report, posted: Posted) -> Compared:
+    answer, call_id = report.answer, report.parameters["callId"]
+    movements = [one for one in report.known(posted).movements if one.after.call.call_id == call_id]
+    usage, charge = movements[-1].after, answer["charge"]
+    yield "the outcome", usage.outcome.value, answer["entitlement"]["outcome"]
+    yield "the end", format_instant(usage.call.ended_at), answer["input"]["endedAt"]
+    yield "the charge", usage.charge_micros, read_micros(charge["amount"])
+    moved = [one.micros_in(lambda _: True) for one in movements]
+    yield "what moved", moved, [-read_micros(one["amount"]) for one in answer["movements"]]
+    if not answer["pending"]:
+        yield "what does not agree", [], answer["differences"]
 
 
 def _forecast(report: Report, posted: Posted) -> Compared:
@@ -202,5 +221,6 @@ _COMPARED: Mapping[str, Callable[[Report, Posted], Compared]] = {
     "calls": _calls,
     "ledger": _ledger,
     "statement": _statement,
+    "explanation": _explanation,
     "forecast": _forecast,
 }
