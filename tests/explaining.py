@@ -39,6 +39,8 @@ from perminute.domain.licensing.attributes import license_attribute
 from perminute.domain.licensing.licensing import LicensingChange
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from stores import Stores
 
     from perminute.domain.licensing.timelines import Fact
@@ -81,7 +83,10 @@ class World:
 
     @property
     def reader(self) -> ReportReader:
-        stores = self.stores
+        return self.reader_of(self.stores)
+
+    def reader_of(self, stores: Stores) -> ReportReader:
+        """Return what reports are read from, over stores of the same data."""
         return ReportReader(
             accounts=stores.accounts,
             postings=stores.postings,
@@ -93,13 +98,13 @@ class World:
             retry=WITHOUT_WAITING,
         )
 
-    def licensed(self, *facts: Fact, user: str | None = None) -> str:
+    def licensed(self, *facts: Fact, user: str | None = None, at: datetime = ENDED + HOUR) -> str:
         """Send an event with facts, and return its id."""
         self.events += 1
         event_id = f"{self.organization}-{self.events}"
         identity = processed_event(event_id, organization_id=self.organization)
         change = LicensingChange(self.organization, user, facts)
-        event = LicensingEvent(change, identity, ENDED + HOUR)
+        event = LicensingEvent(change, identity, at)
         apply = ApplyLicensing(self.stores.licensing, WITHOUT_WAITING)
         assert apply([event]) == [Accepted(None)]
         return event_id
@@ -120,7 +125,7 @@ class World:
         self.licensed(TAKEN, user=ORGANIZER)
         self.rerate()
 
-    def report(self) -> None:
+    def report(self, begun_at: datetime = ANSWERED, **changed: Any) -> None:
         """Have a bridge report that a call has lasted five minutes until now."""
         stores, (credit, calls, licensing, cards, retry) = self.stores, self.parts
         authorize = AuthorizeCall(
@@ -131,17 +136,18 @@ class World:
             rate_cards=cards,
             retry=retry,
         )
-        call = phone_call(organization_id=self.organization, ended_at=ANSWERED)
+        times = {"answered_at": begun_at, "ended_at": begun_at}
+        call = phone_call(organization_id=self.organization, **times, **changed)
         to_begin = ChargingRequest(Operation.AUTHORIZE, 0)
         used = ChargingRequest(Operation.UPDATE, 1, None, 300)
-        for request, at in ((to_begin, ANSWERED), (used, ANSWERED + timedelta(minutes=5))):
+        for request, at in ((to_begin, begun_at), (used, begun_at + timedelta(minutes=5))):
             new = call if request is to_begin else None
             authorize(ReceivedRequest(self.organization, call.call_id, request, at, new))
 
-    def charge_reported(self) -> None:
+    def charge_reported(self, at: datetime = ANSWERED + 75 * HOUR) -> None:
         """Charge it by that, for no `Call Ended` has come for three days."""
         charge = ChargeReported(self.stores.credit, ChargeCalls(*self.parts))
-        charge(self.organization, ANSWERED + 75 * HOUR)
+        charge(self.organization, at)
 
     def explain(self, call_id: str = "call-1") -> Explanation:
         version, explanation = explain_call(self.reader, self.organization, call_id, NEVER)

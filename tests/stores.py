@@ -67,9 +67,9 @@ class Stores:
     postings: Postings
 
 
-def twins() -> Stores:
+def twins(twin: InMemoryStore | None = None) -> Stores:
     """In memory."""
-    twin = InMemoryStore()
+    twin = twin or InMemoryStore()
     return Stores(
         twin,
         twin,

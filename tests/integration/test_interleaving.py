@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from random import Random
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 from builders import (
@@ -23,6 +23,7 @@ from builders import (
     processed_event,
     purchase,
 )
+from interruptions import Interruption, watch_dynamodb, watched
 from stores import Stores, stores_on, twins
 
 from perminute.adapters.memory import PublishedRateCards
@@ -46,6 +47,8 @@ from perminute_local.simulation.turns import Turns
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from interruptions import Watcher
+
     from perminute.domain.licensing.timelines import Fact
     from perminute.domain.rating.usage_record import Usage
     from perminute_local.stack import Stack
@@ -60,41 +63,11 @@ MOST_REQUESTS = 60
 
 
 @dataclass
-class Interruption:
-    """Does something once, before the n-th request of whoever is watched."""
-
-    at: int
-    do: Callable[[], None]
-    requests: int = 0
-
-    def __call__(self, *_args: object, **_more: object) -> None:
-        self.requests += 1
-        if self.requests == self.at:
-            self.do()
-
-
-class Watched:
-    """A store of which every call counts as a request."""
-
-    def __init__(self, store: object, watcher: list[Callable[[], None]]) -> None:
-        self._store = store
-        self._watcher = watcher
-
-    def __getattr__(self, name: str) -> Any:
-        def called(*arguments: object, **more: object) -> object:
-            for interruption in self._watcher:
-                interruption()
-            return getattr(self._store, name)(*arguments, **more)
-
-        return called
-
-
-@dataclass
 class Side:
     """The functions of one process; `watcher` holds what interrupts it."""
 
     stores: Stores
-    watcher: list[Callable[[], None]]
+    watcher: Watcher
 
     def functions(self) -> tuple[ChargeCalls, ApplyLicensing, RerateCalls]:
         stores, retry = self.stores, RetryPolicy(sleep=lambda _: None)
@@ -118,24 +91,14 @@ class Side:
 @pytest.fixture(params=["twin", "ministack"])
 def sides(request: pytest.FixtureRequest) -> tuple[Side, Side]:
     """One that is watched, and one that is not, over the same data."""
-    watcher: list[Callable[[], None]] = []
+    watcher: Watcher = []
     if request.param == "twin":
         stores = twins()
-        watched: Any = {
-            name: Watched(getattr(stores, name), watcher)
-            for name in ("credit", "licensing", "calls", "reratings")
-        }
-        return Side(replace(stores, **watched), watcher), Side(stores, [])
+        return Side(watched(stores, watcher), watcher), Side(stores, [])
     stack: Stack = request.getfixturevalue("ministack_stack")
     tables = table_names(stack)
     mine, theirs = stores_on(tables), stores_on(tables)
-
-    def before_each(**_more: object) -> None:
-        for interruption in watcher:
-            interruption()
-
-    connection = mine.credit._tables.connection  # type: ignore[attr-defined] # noqa: SLF001
-    connection.client.meta.events.register("before-call.dynamodb", before_each)
+    watch_dynamodb(mine, watcher)
     return Side(mine, watcher), Side(theirs, [])
 
 
@@ -274,7 +237,7 @@ class TakingTurns:
     """Lets the requests of the watched side decide, by a seed, which task continues."""
 
     seed: int
-    watcher: list[Callable[[], None]]
+    watcher: Watcher
 
     def __call__(self, tasks: Sequence[Callable[[], R]], /) -> list[R]:
         turns = Turns(Random(self.seed))
