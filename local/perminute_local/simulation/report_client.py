@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from perminute.api.http import Endpoint
     from perminute.api.reports.documents import ReportDocument
     from perminute_local.replay.lambda_runtime import LoadedFunction
+    from perminute_local.simulation.invariants.invariant import Broken
     from perminute_local.simulation.scheduler import Functions, Scheduler
     from perminute_local.simulation.write_recorder import WriteRecorder
 
@@ -77,8 +78,11 @@ class ReportClient:
         """Request a report, and check it once all its pages are answered."""
         self._read_on(_Reading(requested, label))
 
-    def request_last(self) -> None:
-        """Request the first month of each organization as stated; usage where calls may move."""
+    def request_last(self) -> Broken | None:
+        """Request the first month of each organization as stated; usage where calls may move.
+
+        Return what is broken first, if anything is.
+        """
         for name, first_end in self.recorder.posted.first_ends():
             month = {"month": f"{first_end:%Y-%m}", "basis": "stated"}
             self.request(ReportRequested(name, "statement", month), f"first month of {name}")
@@ -88,6 +92,7 @@ class ReportClient:
         # What a bridge has reported may be listed again by its `Call Ended`.
         for name in sorted({organization_id for organization_id, _ in self.recorder.reports}):
             self.request(ReportRequested(name, "usage", period), f"last usage of {name}")
+        return next(iter(self.recorder.broken), None)
 
     def _read_on(self, reading: _Reading) -> None:
         requested, recorder = reading.requested, self.recorder
