@@ -27,7 +27,7 @@ from planted_bugs import (
     without_does_not_exist,
     without_version,
 )
-from planted_digest_bugs import DIGEST_BUGS
+from planted_digest_bugs import DIGEST_BUGS, counting_before_the_day_is_over
 from planted_event_bugs import EVENT_BUGS
 from planted_lot_bugs import LOT_BUGS
 from planted_posting_bugs import POSTING_BUGS
@@ -63,9 +63,11 @@ EVENTS = 100
 MORE_EVENTS: dict[Callable[[], AbstractContextManager[None]], int] = {
     corrected_without_settling: 150,
     sharing_causes_among_organizations: 300,
+    counting_before_the_day_is_over: 300,
 }
 """Worlds in which a wrong card is corrected are few, and pools matter in few of these; credit
-seldom expires while an organization and another one are charged by one batch."""
+seldom expires while an organization and another one are charged by one batch; and a daily run
+seldom comes while calls of its own day are still to be counted."""
 
 BUGS_OVER_MOTO = [
     (
