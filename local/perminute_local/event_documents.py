@@ -42,8 +42,8 @@ def without_references(text: str) -> str:
 
 def schema_of_text(text_type: Any) -> dict[str, Any]:  # noqa: ANN401 - msgspec passes the type itself
     """Return the schema of a `TextType`, for msgspec."""
-    schema: dict[str, Any] = text_type.schema
-    return schema
+    # A copy: msgspec adds what a field says of its type.
+    return dict(text_type.schema)
 
 
 def numbers_by_leg_type() -> list[dict[str, Any]]:
