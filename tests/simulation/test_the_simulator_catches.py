@@ -28,7 +28,7 @@ from planted_bugs import (
     without_version,
 )
 from planted_digest_bugs import DIGEST_BUGS, counting_before_the_day_is_over
-from planted_event_bugs import EVENT_BUGS
+from planted_event_bugs import EVENT_BUGS, refusing_half_a_surrogate_pair_anywhere
 from planted_lot_bugs import LOT_BUGS
 from planted_posting_bugs import POSTING_BUGS
 from planted_rate_card_bugs import RATE_CARD_BUGS
@@ -77,8 +77,9 @@ BUGS_OVER_MOTO = [
             # A call that is charged twice may take more than it had reserved before the books are
             # read; one that nobody pays for moves nothing, and is notified of twice.
             *(BOOKS, RESERVED, COVERED, CROSSINGS),
-            # Where usage is written over, a condition on its list of calls fails for ever.
-            SETTLED,
+            # Where usage is written over, a condition on its list of calls fails for ever, or the
+            # call is listed twice.
+            *(SETTLED, "each call is what its list and its revisions make of it"),
         },
     ),
     (
@@ -100,6 +101,11 @@ _OF_ONE_PROMISE = (DIGEST_BUGS, EVENT_BUGS, LOT_BUGS, POSTING_BUGS, RATE_CARD_BU
 ALL_BUGS: dict[Callable[[], AbstractContextManager[None]], set[str]] = {
     **BUGS,
     **{bug: {promise} for bugs in _OF_ONE_PROMISE for bug, promise in bugs.items()},
+    # Events and requests are read alike.
+    refusing_half_a_surrogate_pair_anywhere: {
+        "a right event is taken",
+        "a right request is answered",
+    },
 }
 """Each bug that the twins can have, with the promises of which it breaks one."""
 
