@@ -16,6 +16,7 @@ from perminute.domain.licensing.licensing import Licensing, NotEntitled
 from perminute.domain.licensing.timelines import InForce, Timeline
 from perminute.domain.rating.calls import Call, LegType, MeetingType
 from perminute.domain.rating.derivation import PricedStep
+from perminute.domain.rating.rate_card import Unpriced
 from perminute.domain.rating.rating import RatingContext, rate_call
 from perminute.domain.rating.usage_record import Adjusted, Flag, Outcome, Usage
 from perminute.domain.reference.licenses import License
@@ -340,6 +341,14 @@ def test_a_free_call_says_why_and_names_no_license(call: Call, last: str) -> Non
     assert explanation.derivation.rules == ()
     assert len(said) == 2
     assert said[-1] == last
+
+
+def test_a_free_call_agrees_after_credit_was_set_up_in_another_currency() -> None:
+    call = phone_call(meeting_type=MeetingType.AD_HOC)
+    usage = charged(call, context(PER_MINUTE, currency=None))
+    since_then = recorded(usage, context(PER_MINUTE, currency="EUR"))
+    assert rate_call(call, since_then).price.unpriced is Unpriced.CURRENCY_MISMATCH
+    assert explain(usage, listed(usage), since_then).differences == ()
 
 
 def test_a_toll_number_is_included_in_the_subscription() -> None:

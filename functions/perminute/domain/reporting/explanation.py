@@ -239,7 +239,11 @@ def _rated_otherwise(recorded: Usage, rated: Usage) -> Iterator[Difference]:
 
 
 def _result(usage: Usage) -> dict[str, object]:
-    # What rating decides: other flags are about the charge, and about what came later.
+    # What rating decides: other flags are about the charge, and about what came later. Nobody rates
+    # a free call again when credit turns out to have been set up earlier, in another currency.
+    price = usage.stated_price
+    if usage.outcome is Outcome.FREE:
+        price = price._replace(unpriced=None)
     return {
         "outcome": usage.outcome,
         "reason": usage.reason,
@@ -247,7 +251,7 @@ def _result(usage: Usage) -> dict[str, object]:
         "pool_minutes": usage.pool_minutes,
         "draws_on_pool": usage.draws_on_pool,
         "policy_flag": usage.policy_flag,
-        **usage.stated_price._asdict(),
+        **price._asdict(),
     }
 
 
