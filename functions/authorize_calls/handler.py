@@ -3,35 +3,24 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from functools import partial
 
-from perminute.api.http import http_response, invocation_response, report_served, request_id_of
+from perminute.api.http import Door, http_response
 from perminute.api.serving import metric_of, serve_http, serve_invocation
-from perminute.application.correlation import caused_by
-from perminute.application.retry import Deadline
 from perminute.aws import AwsResources
 from perminute.bootstrap.authorize_calls import charging_api
 from perminute.observability import lambda_handler, named_run
 from perminute.settings import TokenSettings
 
-if TYPE_CHECKING:
-    from aws_lambda_powertools.utilities.typing import LambdaContext
-
 api = charging_api(AwsResources(os.environ))
 tokens = TokenSettings.from_environment(os.environ)
-
-
-@lambda_handler
-@named_run
-def handler(event: Any, context: LambdaContext) -> dict[str, Any]:  # noqa: ANN401 - whatever JSON can say
-    """Answer a request that came over HTTP, or an invocation by its operation."""
-    deadline = Deadline.in_milliseconds(context.get_remaining_time_in_millis())
-    if isinstance(event, dict) and "routeKey" in event:
-        with caused_by(request_id_of(event)):
-            served = serve_http(api, event, deadline, tokens)
-            report_served(served, metric_of)
-        return http_response(served.outcome)
-    served = serve_invocation(api, event, deadline, datetime.now(UTC))
-    report_served(served, metric_of)
-    return invocation_response(served.outcome)
+handler = lambda_handler(
+    named_run(
+        Door(
+            over_http=partial(serve_http, api, tokens=tokens),
+            invoked=partial(serve_invocation, api),
+            response=http_response,
+            metric_of=metric_of,
+        ).answer
+    )
+)

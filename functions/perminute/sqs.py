@@ -22,6 +22,7 @@ from perminute.application.results import Accepted, Duplicate
 from perminute.application.retry import NEVER, Deadline
 from perminute.domain.errors import Contended, Refused, Unavailable
 from perminute.domain.values.printable import one_line
+from perminute.domain.values.times import EPOCH
 from perminute.observability import lambda_handler, logger, named_run
 from perminute.ports.messaging import Rejection
 
@@ -44,7 +45,6 @@ LARGE = 10_000
 # As in `retry`: a generator seeded in a snapshot would give all instances the same numbers.
 _jitter = random.SystemRandom().random
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _RESULT = "result"
 
 
@@ -287,7 +287,7 @@ def received(record: dict[str, Any], now: datetime) -> Received:
     """Return when a message of a batch was sent to the queue, and that it is processed now."""
     sent = str(record.get("attributes", {}).get("SentTimestamp", ""))
     milliseconds = int(sent) if sent.isdecimal() else None
-    heard_at = None if milliseconds is None else _EPOCH + timedelta(milliseconds=milliseconds)
+    heard_at = None if milliseconds is None else EPOCH + timedelta(milliseconds=milliseconds)
     return Received(heard_at, now)
 
 

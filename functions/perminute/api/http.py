@@ -18,11 +18,13 @@ from msgspec import Meta, to_builtins
 from msgspec.json import encode
 
 from perminute.api.values import ErrorDocument
-from perminute.application.correlation import correlation_id
+from perminute.application.correlation import caused_by, correlation_id
+from perminute.application.retry import Deadline
 from perminute.domain.errors import Conflict, NotFound, Refused, Unavailable
 from perminute.domain.rating.calls import MAX_ID_LENGTH
 from perminute.domain.values.identifiers import canonical_id, check_spaces
 from perminute.domain.values.printable import one_line
+from perminute.domain.values.times import EPOCH
 from perminute.fields import Message
 from perminute.observability import logger, metrics
 from perminute.parsing import check_text, is_text, read_message
@@ -30,10 +32,12 @@ from perminute.parsing import check_text, is_text, read_message
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
     from perminute.api.values import Error
     from perminute.settings import TokenSettings
 
-_EPOCH, _MILLISECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
+_MILLISECOND = timedelta(milliseconds=1)
 _LAST_MILLISECOND = 253_402_300_799_999
 
 _ERRORS: dict[Error, tuple[HTTPStatus, str]] = {
@@ -106,7 +110,7 @@ class HttpRequest(Message, frozen=True, kw_only=True):
     @property
     def at(self) -> datetime:
         """The instant at which API Gateway took the request: not when a cold start was over."""
-        return _EPOCH + _MILLISECOND * self.request_context.time_epoch
+        return EPOCH + _MILLISECOND * self.request_context.time_epoch
 
     @property
     def organization_id(self) -> str:
@@ -174,8 +178,29 @@ def error_document(error: Exception) -> ErrorDocument:
             return ErrorDocument(error="unavailable", message=again)
 
 
-def request_id_of(event: Mapping[str, Any]) -> str:
-    """Return the id of a request, which API Gateway's access log names; empty if there is none."""
+class Door(NamedTuple):
+    """How a function serves requests over HTTP and direct invocations."""
+
+    over_http: Callable[[dict[str, Any], Deadline], Served]
+    invoked: Callable[[object, Deadline, datetime], Served]
+    response: Callable[[Message], dict[str, Any]]  # to API Gateway
+    metric_of: Callable[[Served, dict[str, Any]], str]
+
+    def answer(self, event: Any, context: LambdaContext) -> dict[str, Any]:  # noqa: ANN401 - whatever JSON can say
+        """Answer a request that came over HTTP, or an invocation by its operation."""
+        deadline = Deadline.in_milliseconds(context.get_remaining_time_in_millis())
+        if isinstance(event, dict) and "routeKey" in event:
+            with caused_by(_request_id_of(event)):
+                served = self.over_http(event, deadline)
+                report_served(served, self.metric_of)
+            return self.response(served.outcome)
+        served = self.invoked(event, deadline, datetime.now(UTC))
+        report_served(served, self.metric_of)
+        return invocation_response(served.outcome)
+
+
+def _request_id_of(event: Mapping[str, Any]) -> str:
+    # API Gateway's access log names it.
     context = event.get("requestContext")
     request_id = context.get("requestId") if isinstance(context, dict) else None
     return request_id if isinstance(request_id, str) else ""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from perminute.domain.rating.calls import MAX_CALL_SECONDS, MAX_ID_LENGTH
 from perminute.domain.values.identifiers import canonical_id
+from perminute.domain.values.times import EPOCH
 from perminute.fields import FIRST_YEAR, LAST_YEAR
 from perminute.parsing import NO_TEXT, is_text
 from perminute.sources.outcomes import ProblemReason, SkipReason, problem, skip
@@ -18,10 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from datetime import tzinfo
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MAX_EPOCH_MICROS = (datetime(LAST_YEAR + 1, 1, 1, tzinfo=UTC) - _EPOCH) // timedelta(
-    microseconds=1
-)
+_MAX_EPOCH_MICROS = (datetime(LAST_YEAR + 1, 1, 1, tzinfo=UTC) - EPOCH) // timedelta(microseconds=1)
 _BEYOND = 10**17  # microseconds of 3,000 years
 _DECIMAL = re.compile(r"(?=\.?[0-9])[0-9]{0,40}(?:\.[0-9]{0,40})?", re.ASCII)
 
@@ -92,7 +90,7 @@ def epoch(record: Mapping[str, Any], name: str, *, micros: int = 10**6) -> datet
     value = _decimal(record.get(name))
     if value is None or value * micros >= _MAX_EPOCH_MICROS:
         raise problem(ProblemReason.INVALID_TIME, f"{name}: must be a time since 1970")
-    return _EPOCH + timedelta(microseconds=int(value * micros))
+    return EPOCH + timedelta(microseconds=int(value * micros))
 
 
 def instant(record: Mapping[str, Any], name: str, timezone: tzinfo | None = None) -> datetime:

@@ -81,7 +81,7 @@ def list_(**parameters: object) -> Parameters:
 def explain(*, call: str) -> Parameters:
     """Explain why a call cost what it did.
 
-    Exit code 1: the call is not known, or rating it again gives something else than is recorded.
+    Exit code 1: the call is not known, or rating it again differs from the record.
     """
     return {"callId": call}
 

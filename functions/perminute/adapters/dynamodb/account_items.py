@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from msgspec.json import decode
 
 from perminute.adapters.dynamodb.codec import (
-    EPOCH,
     FLAG,
     FLAG_NUMBER,
     INSTANT,
@@ -43,6 +42,7 @@ from perminute.domain.credit.recharge import AutoRecharge, Disabled, RechargeReq
 from perminute.domain.credit.transaction import IdentityKind, ProcessedEvent
 from perminute.domain.limits.spending import SpendCounter, day_of
 from perminute.domain.pools.pools import Month
+from perminute.domain.values.times import EPOCH
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,7 +10,6 @@ from msgspec.json import Encoder, decode
 
 from perminute.adapters.dynamodb.account_items import GRID_INSTANT, SHARES
 from perminute.adapters.dynamodb.codec import (
-    EPOCH,
     FLAG,
     NUMBER,
     PLAIN,
@@ -52,7 +51,7 @@ from perminute.domain.rating.usage_record import (
     Reason,
     Usage,
 )
-from perminute.domain.values.times import format_instant, parse_instant
+from perminute.domain.values.times import EPOCH, format_instant, parse_instant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

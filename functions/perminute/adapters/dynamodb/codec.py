@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 import zlib
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from msgspec.json import decode, encode
 
-from perminute.domain.values.times import format_instant, parse_instant
+from perminute.domain.values.times import EPOCH, format_instant, parse_instant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -24,7 +24,6 @@ T = TypeVar("T")
 Item = dict[str, dict[str, Any]]
 """An item as DynamoDB's API has it: attribute name to `{type: value}`."""
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SECOND, MICROSECOND = timedelta(seconds=1), timedelta(microseconds=1)
 MICROS_PER_SECOND = 1_000_000
 LEAST_MICROSECONDS = 10**12

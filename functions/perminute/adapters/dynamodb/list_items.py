@@ -3,7 +3,7 @@
 Lists are `calls#…` of the credit table, by when the last of their calls ended. An index would lag
 behind, and cost a write unit for each call. The entry of what the calls were charged is mostly in
 one of them: an item of its own would cost two more. Revisions are `revised#…`, by when the last of
-their calls had ended before.
+their calls ended, as recorded before the change.
 
 Calls are written column by column, since like beside like is what compression shortens best, and as
 differences from what is usual, most of which are 0: every transaction pays for its list by the
@@ -23,7 +23,6 @@ from msgspec.json import Decoder, encode
 from perminute.adapters.dynamodb.account_items import CALLS, CHARGE, credit_key, entry_in
 from perminute.adapters.dynamodb.call_items import REASONS
 from perminute.adapters.dynamodb.codec import (
-    EPOCH,
     MICROS_PER_SECOND,
     MICROSECOND,
     as_json,
@@ -40,6 +39,7 @@ from perminute.domain.reporting.postings import (
     Revision,
     UsageList,
 )
+from perminute.domain.values.times import EPOCH
 from perminute.ports.stores import CallList, ListedCall
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
-"""What reports read on DynamoDB, page by page, and no faster than leaves charging its share.
+"""What reports read on DynamoDB, page by page, and slowly enough for charging.
 
-All items of an organization are in one item collection, which gives 3,000 read units a second
+All items of an organization are in one item collection, which has 3,000 read units a second
 (AWS: "Best practices for designing and using partition keys effectively"), to charging as well.
 """
 

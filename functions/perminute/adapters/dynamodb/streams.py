@@ -11,11 +11,11 @@ from datetime import timedelta
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
-from perminute.adapters.dynamodb.codec import EPOCH
 from perminute.adapters.dynamodb.outbox_items import documents_in
 from perminute.adapters.notification_documents import notification_of
 from perminute.domain.errors import Refused
 from perminute.domain.pools.pools import PoolStep
+from perminute.domain.values.times import EPOCH
 from perminute.ports.messaging import Announcement, Rejection, Waiting
 
 if TYPE_CHECKING:

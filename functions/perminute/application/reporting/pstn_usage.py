@@ -71,7 +71,8 @@ def read_export(reader: ReportReader, question: ExportQuestion, deadline: Deadli
     if len(usages) > MAX_CALLS:
         raise TooManyCalls
     organizers = {usage.organizer_id for usage in usages}
-    licensing = reader.licensing.for_account(account, organizers)
+    read = partial(reader.licensing.for_account, account, organizers)
+    licensing = reader.retry.call(read, question.organization_id, deadline)
     calls = (
         _exported(usage, record, licensing.user(usage.organizer_id), question)
         for usage, record in _with_records(reader, question.organization_id, usages, deadline)

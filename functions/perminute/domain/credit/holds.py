@@ -10,8 +10,10 @@ charged. Its instant, one of four a day, is when that is due if no `Call Ended` 
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
+
+from perminute.domain.values.times import EPOCH
 
 if TYPE_CHECKING:
     from perminute.domain.credit.lots import Lot
@@ -30,7 +32,6 @@ call is charged later than it would be by the hour.
 CHARGED_WITHIN = timedelta(days=1, hours=1)
 """How long after it is due the daily run has charged what calls have used, at the latest."""
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FINEST = timedelta(minutes=1)
 
 
@@ -64,12 +65,12 @@ def lapses_at(at: datetime, span: timedelta) -> datetime:
     # The finest one, doubled until the span has no more instants of it.
     times = -(-span // (MAX_INSTANTS_PER_SPAN * _FINEST))
     grid = _FINEST * (1 << max(0, times - 1).bit_length())
-    return at + span + (_EPOCH - (at + span)) % grid
+    return at + span + (EPOCH - (at + span)) % grid
 
 
 def charge_time(at: datetime) -> datetime:
     """Return the first instant, not before `at`, at which used holds may be due."""
-    return at + (_EPOCH - at) % CHARGE_TIMES_APART
+    return at + (EPOCH - at) % CHARGE_TIMES_APART
 
 
 class Holds(NamedTuple):

@@ -11,6 +11,9 @@ _RFC3339 = re.compile(
     re.ASCII,
 )
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+"""The instant from which AWS and call records count."""
+
 
 def parse_instant(text: str) -> datetime:
     """Read an RFC 3339 time, which must have an offset; raises `ValueError`."""
