@@ -29,12 +29,15 @@ from perminute.application.charge_calls import ChargeCalls
 from perminute.application.licensing_cache import LicensingCache
 from perminute.application.reporting import pstn_usage
 from perminute.application.retry import Deadline
-from perminute.domain.licensing.licensing import LicensingChange
+from perminute.domain.errors import Contended
+from perminute.domain.licensing.licensing import Licensing, LicensingChange
 from perminute.formats.csv_output import BYTE_ORDER_MARK
 from perminute.formats.pstn_usage import COLUMNS
 from perminute.observability import metrics
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from perminute.application.reporting.reader import ReportReader
 
 HOSTILE = "=cmd|' /C calc'!A0"
@@ -296,3 +299,19 @@ def test_more_calls_than_one_answer_contains_are_to_be_asked_for_in_parts(
     status, _, answer = asked(reader, http_request("pstn-usage", **NOVEMBER))
     assert (status, answer["error"]) == (413, "tooLarge")
     assert "ask for parts by from and to, or use perminute pstn-usage" in answer["message"]
+
+
+def test_licenses_that_are_just_being_changed_are_read_again(
+    store: InMemoryStore, reader: ReportReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_licensing, first = store.licensing, iter([Contended("licenses are just being changed")])
+
+    def licensing(organization_id: str, user_ids: Collection[str]) -> Licensing:
+        for contended in first:
+            raise contended
+        return read_licensing(organization_id, user_ids)
+
+    monkeypatch.setattr(store, "licensing", licensing)
+    status, _, text = asked(reader, http_request("pstn-usage", **NOVEMBER))
+    assert status == 200
+    assert len(read(text)) == 3
