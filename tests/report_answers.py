@@ -64,7 +64,23 @@ def answers(text: str) -> dict[str, dict[str, Any]]:
             "next": None,
             "omits": ["free"],
         },
-        "explanation": {"asOf": AS_OF, "callId": text, "sentences": [text], "agrees": True},
+        "explanation": {
+            "asOf": AS_OF,
+            "callId": text,
+            "charge": {"amount": "9.625", "currency": "USD"},
+            "movements": [
+                {
+                    "entryId": "000000000066",
+                    "type": "adjustment",
+                    "at": "2026-11-02T15:30:00Z",
+                    "amount": "-9.625",
+                    "cause": text,
+                    "before": {"outcome": "notEntitled", "reason": "noCreditsLicense"},
+                }
+            ],
+            "sentences": [text],
+            "agrees": True,
+        },
         "ledger": {
             "asOf": AS_OF,
             "currency": "USD",

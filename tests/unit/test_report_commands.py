@@ -304,6 +304,37 @@ def test_a_line_of_the_ledger_names_its_currency(
     ]
 
 
+@pytest.mark.parametrize(
+    ("words", "report", "lines"),
+    [
+        (
+            ["balance"],
+            "overview",
+            ["purchaseId,expiresAt,remaining,currency", "'=1,2027-10-30T09:01:00Z,1,USD"],
+        ),
+        (
+            ["explain", "c-1"],
+            "explanation",
+            [
+                "entryId,at,type,amount,currency,cause,before",
+                "000000000066,2026-11-02T15:30:00Z,adjustment,-9.625,USD,'=1,"
+                "outcome notEntitled; reason noCreditsLicense",
+            ],
+        ),
+    ],
+)
+def test_lots_and_the_changes_of_a_call_are_rows(
+    words: list[str],
+    report: str,
+    lines: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capfdbinary: pytest.CaptureFixture[bytes],
+) -> None:
+    stack_that(monkeypatch, lambda _: answers("=1")[report])
+    assert main([*words, *CONTOSO, "--csv"]) == 0
+    assert capfdbinary.readouterr().out.decode("utf-8-sig").splitlines() == lines
+
+
 @pytest.mark.parametrize("words", [["--csv"], ["--format", "csv"]])
 def test_the_function_itself_writes_a_statement_as_csv(
     words: list[str], monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]

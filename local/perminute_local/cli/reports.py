@@ -33,9 +33,12 @@ _DAY = "--organization contoso --replay examples/day"
 @click.command(
     epilog=examples(f"perminute balance {_CONTOSO}", f"perminute balance {_DAY}"),
 )
-@shows("overview")
+@shows("overview", CSV)
 def balance() -> Parameters:
-    """Show the balance, its lots, and what may change it."""
+    """Show the balance, its lots, and what may change it.
+
+    CSV has the lots.
+    """
     return {}
 
 
@@ -77,9 +80,11 @@ def list_(**parameters: object) -> Parameters:
 
 @click.command(epilog=examples(f"perminute explain contoso-0132 {_CONTOSO}"))
 @click.argument("call", metavar="CALL")
-@shows("explanation")
+@shows("explanation", CSV)
 def explain(*, call: str) -> Parameters:
     """Explain why a call cost what it did.
+
+    CSV has a row for each entry that charged or changed the call.
 
     Exit code 1: the call is not known, or rating it again differs from the record.
     """
@@ -136,7 +141,7 @@ def statement(**parameters: object) -> Parameters:
 
 
 @click.command("pstn-usage", epilog=examples(f"perminute pstn-usage {_CONTOSO} --month 2026-11"))
-@shows("pstn-usage", MONTH)
+@shows("pstn-usage", MONTH, CSV)
 def pstn_usage(**parameters: object) -> Parameters:
     """Write a month's calls as Microsoft's export does.
 

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from perminute_local.reports.source import Answer, Question
 
+CSV_COLUMNS = ("entryId", "at", "type", "amount", "currency", "cause", "before")
+"""What charged and changed the call, a row each."""
+
 
 def tables(question: Question, answer: Answer) -> Iterator[RenderableType]:
     """Yield a line for each sentence."""

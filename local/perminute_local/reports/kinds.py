@@ -26,10 +26,10 @@ class Report(NamedTuple):
 
 
 REPORTS = {
-    "overview": Report(overview.tables),
+    "overview": Report(overview.tables, "lots", lambda _: overview.CSV_COLUMNS),
     "usage": Report(usage.tables, "rows", usage.csv_columns),
     "calls": Report(calls.tables, "calls", lambda _: calls.CSV_COLUMNS, has_pages=True),
-    "explanation": Report(explanation.tables),
+    "explanation": Report(explanation.tables, "movements", lambda _: explanation.CSV_COLUMNS),
     "ledger": Report(ledger.tables, "entries", lambda _: ledger.CSV_COLUMNS, has_pages=True),
     "statement": Report(statement.tables, page=statement.page, makes_csv=True),
     "pstn-usage": Report(None, makes_csv=True),

@@ -23,6 +23,8 @@ _STANDS = {
     "spentToday": "cost of calls that began today (UTC)",
 }
 _LOTS = {"purchaseId": text("lot"), "expiresAt": text("expires (UTC)"), "remaining": money("left")}
+CSV_COLUMNS = ("purchaseId", "expiresAt", "remaining", "currency")
+"""The balance is the sum of its lots, less the debt."""
 _LIMITS = {
     "dailySpendLimit": "{} a day",
     "prefixHourlySpendLimit": "{} an hour to one prefix",

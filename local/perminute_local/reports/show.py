@@ -96,7 +96,7 @@ def _write_csv(report: Report, answer: Answer) -> None:
         else:
             names = report.columns(answer)
             # The currency of all amounts, unless an item has one of its own.
-            of_all = {"currency": answer.get("currency")}
+            of_all = {"currency": answer.get("charge", answer).get("currency")}
             items = ({**of_all, **item} for item in answer[report.items])
             rows = ([_cell(item.get(name)) for name in names] for item in items)
             write_csv(stream, names, rows)
