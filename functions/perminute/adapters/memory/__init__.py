@@ -13,6 +13,7 @@ from perminute.adapters.memory.outside import (
     StoredRejections,
 )
 from perminute.adapters.memory.postings import InMemoryPostings
+from perminute.adapters.memory.records_bucket import InMemoryRecordsBucket
 from perminute.adapters.memory.store import InMemoryStore
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "InMemoryCalls",
     "InMemoryDigests",
     "InMemoryPostings",
+    "InMemoryRecordsBucket",
     "InMemoryReratingQueue",
     "InMemoryStore",
     "PublishedRateCards",
