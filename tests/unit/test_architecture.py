@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parents[2] / "functions" / "perminute"
 INNER_TO_OUTER = {
     "domain": (),
     "ports": ("domain", "ports"),
-    "application": ("application", "domain", "ports"),
+    "application": ("application", "domain", "ports", "sources"),
     "formats": ("formats", "domain"),
     "sources": ("sources", "domain", "fields", "parsing"),
     "adapters": ("adapters", "domain", "formats", "ports", "settings"),

@@ -1,0 +1,286 @@
+"""Pull the phone calls of Microsoft Graph: what has not been charged yet is kept to be read.
+
+Graph cannot be asked for what has changed, and its rows come a day or two late. So the last days
+are read again each day, and compared with what is recorded. Only rows from which something follows
+are kept, as files that are read like those that others drop: to charge a call again that is charged
+would cost two write units for each of them, each day.
+
+A row that only repeats a problem, or a conflict, is kept once: its digest is remembered for as long
+as Graph may answer with it. A run that is interrupted has kept what it had read, and the next one
+begins with the latest day. If what it remembers is lost, an operator is told once more.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from enum import StrEnum
+from hashlib import sha256
+from io import BytesIO
+from typing import TYPE_CHECKING, Protocol
+
+from perminute.application.retry import NEVER, Deadline, RetryPolicy
+from perminute.domain.errors import Refused, Unavailable
+from perminute.domain.rating.calls import Call
+from perminute.domain.values.times import end_of
+from perminute.sources.convert import convert
+from perminute.sources.graph_pstn import GRAPH_PSTN
+from perminute.sources.identity import ReadCalls
+from perminute.sources.outcomes import Leg, Problem
+from perminute.sources.stated_call import InputFile, SourceOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from perminute.domain.rating.usage_record import Usage
+    from perminute.domain.reference.directory import Directory
+    from perminute.ports.directories import Directories
+    from perminute.ports.graph import Graph, GraphPage
+    from perminute.ports.records_bucket import RecordsBucket, State
+    from perminute.ports.stores import Calls
+    from perminute.sources.outcomes import Outcome, Result
+
+WINDOW_DAYS = 7
+"""How many days before the present one are read again: Graph's report lags a day or two, and a few
+nights without a run, or without the right secret, lose nothing (our decision)."""
+
+# A row leaves the window by then. A day more, since a run may be late.
+_REMEMBERED_DAYS = WINDOW_DAYS + 2
+
+
+class GraphTenants(Protocol):
+    """The tenants whose calls are pulled. Raises `Unavailable`."""
+
+    def current(self) -> Mapping[str, Graph]:
+        """Return what to read of each."""
+
+
+class Fate(StrEnum):
+    """What becomes of a row of Graph; each row has one of them."""
+
+    STANDS = "stands"  # recorded with the same content
+    SKIPPED = "skipped"  # no call of ours, by design
+    NEW = "new"  # kept: not recorded yet
+    DIFFERS = "differs"  # kept: recorded with other content, which its charge will report
+    PROBLEM = "problem"  # kept: an operator must act
+    TOLD_BEFORE = "toldBefore"  # the same conflict or problem was kept on another day
+
+
+KEPT = (Fate.NEW, Fate.DIFFERS, Fate.PROBLEM)
+
+
+@dataclass(slots=True)
+class TenantPull:
+    """What was read of one tenant, and why not all of it if that failed."""
+
+    tenant: str
+    rows: Counter[Fate] = field(default_factory=Counter)
+    failure: Unavailable | None = None
+
+    @property
+    def kept(self) -> int:
+        """How many rows were kept to be read."""
+        return sum(self.rows[fate] for fate in KEPT)
+
+
+@dataclass(frozen=True, slots=True)
+class PullGraphCalls:
+    """The use case with its ports."""
+
+    tenants: GraphTenants
+    directories: Directories
+    calls: Calls
+    bucket: RecordsBucket
+    retry: RetryPolicy
+
+    def __call__(self, at: datetime, deadline: Deadline = NEVER) -> list[TenantPull]:
+        """Pull the calls of the days until `at` of each tenant; one's failure stops no other.
+
+        Raises `Unavailable` if the tenants or the directory cannot be read.
+        """
+        graphs, directory = self.tenants.current(), self.directories.current()
+        pulls = []
+        for number, (tenant, graph) in enumerate(graphs.items()):
+            share = deadline.share(len(graphs) - number)
+            pulls.append(_Pull(self, graph, directory, at, share, TenantPull(tenant)).run())
+        return pulls
+
+
+def place_of_calls(begin: date | datetime, end: date | datetime) -> str:
+    """Return where Graph has the calls that began from one instant to another, both included.
+
+    They are at most 90 days apart, UTC (learn.microsoft.com/graph/api/
+    callrecords-callrecord-getpstncalls).
+    """
+    first, last = (_written(at) for at in (begin, end))
+    list_of_calls = "/v1.0/communications/callRecords/getPstnCalls"
+    return f"{list_of_calls}(fromDateTime={first},toDateTime={last})"
+
+
+def _written(at: date | datetime) -> str:
+    return at.isoformat().replace("+00:00", "Z")
+
+
+def _read_told(state: State | None, name: str) -> dict[str, date]:
+    """Return until when it is remembered, by digest, that an operator was told of a row."""
+    if state is None:
+        return {}
+    try:
+        told = json.loads(state.content)["told"]
+        return {digest: date.fromisoformat(day) for digest, day in told.items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        msg = (
+            f"the state {name} is damaged: delete its object, and known problems are reported once "
+            "more"
+        )
+        raise Unavailable(msg) from error
+
+
+def _written_told(told: Mapping[str, date]) -> bytes:
+    days = {digest: day.isoformat() for digest, day in sorted(told.items())}
+    return json.dumps({"told": days}).encode()
+
+
+@dataclass(slots=True)
+class _Pull:
+    # The pull of one tenant.
+    use_case: PullGraphCalls
+    graph: Graph
+    directory: Directory
+    at: datetime
+    deadline: Deadline
+    done: TenantPull
+    # Days overlap, and a page may repeat a row of the one before.
+    read_calls: ReadCalls = field(default_factory=ReadCalls)
+    told_before: Mapping[str, date] = field(default_factory=dict)
+    told_now: dict[str, date] = field(default_factory=dict)
+
+    def run(self) -> TenantPull:
+        try:
+            self._check_tenant()
+            state = self.use_case.bucket.state(self._state_name)
+            self.told_before = _read_told(state, self._state_name)
+            try:
+                self._read_days()
+            finally:
+                # What was kept until an error is not to be told again.
+                self._remember()
+        except Unavailable as error:
+            self.done.failure = error
+        return self.done
+
+    def _check_tenant(self) -> None:
+        # Each of its rows would be a problem of its own.
+        key, source = self.done.tenant, GRAPH_PSTN.name
+        days = list(self._days())
+        if not any(self.directory.tenants.find(key, source=source, at=end_of(day)) for day in days):
+            msg = f"the directory has no row tenant,{key}: add it; no call was read until then"
+            raise Unavailable(msg)
+
+    def _days(self) -> Iterator[date]:
+        # The latest first: if time runs out, it is the days that were read on the days before.
+        today = self.at.date()
+        return (today - timedelta(days=ago) for ago in range(WINDOW_DAYS + 1))
+
+    def _read_days(self) -> None:
+        for day in self._days():
+            place = place_of_calls(day, day + timedelta(days=1))
+            for page in self.graph.pages(place, until=self.deadline.at):
+                self._read_page(page)
+                self.deadline.check()
+
+    def _read_page(self, page: GraphPage) -> None:
+        options = SourceOptions(tenant=self.done.tenant)
+        file = InputFile("page", BytesIO(page.content))
+        outcomes = list(convert(GRAPH_PSTN, [file], self.directory, options))
+        results = [self.read_calls.check(outcome.result) for outcome in outcomes]
+        recorded = self._recorded(results)
+        told = self.told_before.keys() | self.told_now.keys()
+        kept, digests = list[bytes](), set[str]()
+        # Strict: each row has an outcome.
+        for row, outcome, result in zip(page.items, outcomes, results, strict=True):
+            fate, digest = _fate(outcome, result, recorded)
+            if digest and digest in told | digests:
+                fate = Fate.TOLD_BEFORE
+            elif digest:
+                digests.add(digest)
+            self.done.rows[fate] += 1
+            if fate in KEPT:
+                kept.append(row)
+        self._keep(page._replace(items=tuple(kept)))
+        until = self.at.date() + timedelta(days=_REMEMBERED_DAYS)
+        self.told_now |= dict.fromkeys(digests, until)
+
+    def _keep(self, page: GraphPage) -> None:
+        if page.items:
+            content = page.content
+            # The same rows of the same run have the same name, so they are kept once.
+            digest = sha256(content).hexdigest()[:16]
+            folder = f"{GRAPH_PSTN.name}/tenant={self.done.tenant}"
+            self.use_case.bucket.keep(f"{folder}/{self.at:%Y%m%dT%H%M%SZ}-{digest}.json", content)
+
+    def _recorded(self, results: Sequence[Result]) -> Mapping[tuple[str, str], Usage]:
+        legs: dict[str, set[str]] = {}
+        for leg in results:
+            if isinstance(leg, Leg):
+                legs.setdefault(leg.organization_id, set()).add(leg.call_id)
+        return {
+            (organization_id, call_id): usage
+            for organization_id, call_ids in legs.items()
+            for call_id, usage in self.use_case.calls.usages_by_id(
+                organization_id, call_ids
+            ).items()
+        }
+
+    @property
+    def _state_name(self) -> str:
+        return f"graph/{self.done.tenant}"
+
+    def _remember(self) -> None:
+        if self.told_now:
+            self.use_case.retry.call(self._store_told, self.done.tenant)
+
+    def _store_told(self) -> None:
+        # With what another run has added meanwhile, and without what is past.
+        name, bucket, today = self._state_name, self.use_case.bucket, self.at.date()
+        read = bucket.state(name)
+        told = {**_read_told(read, name), **self.told_now}
+        lasting = {digest: day for digest, day in told.items() if day >= today}
+        bucket.store_state(name, _written_told(lasting), read=read)
+
+
+def _fate(
+    outcome: Outcome, result: Result, recorded: Mapping[tuple[str, str], Usage]
+) -> tuple[Fate, str | None]:
+    """Return what becomes of a row, and if an operator is told of it, the digest of what it says.
+
+    A row of which something else follows than before, because the directory was corrected, has
+    another digest.
+    """
+    if isinstance(result, Problem):
+        return Fate.PROBLEM, _digest([result.reason, outcome.record])
+    if not isinstance(result, Leg):
+        return Fate.SKIPPED, None
+    usage = recorded.get((result.organization_id, result.call_id))
+    # What a bridge reported is replaced by what it was, as by any other report of its end.
+    if usage is None or usage.reported_by_bridge:
+        return Fate.NEW, None
+    if usage.call == _call_of(result):
+        return Fate.STANDS, None
+    return Fate.DIFFERS, _digest(result.detail())
+
+
+def _call_of(leg: Leg) -> Call | None:
+    """Return the call that is charged of a leg; None if it is refused, as its charge will say."""
+    try:
+        return Call(**leg._asdict())
+    except Refused:
+        return None
+
+
+def _digest(content: object) -> str:
+    text = json.dumps(content, sort_keys=True, default=str)
+    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
