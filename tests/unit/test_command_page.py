@@ -48,7 +48,9 @@ EXAMPLES = [example for context in COMMANDS for example in examples_of(context)]
 
 
 def of_aws(example: str) -> bool:
-    return any(option in example for option in ("--stack", "--bucket", "--replay"))
+    """Whether it needs AWS, or Microsoft Graph."""
+    options = ("--stack", "--bucket", "--replay", "--client-id")
+    return any(option in example for option in options)
 
 
 def test_the_page_is_what_the_code_makes_of_it() -> None:

@@ -13,6 +13,7 @@ from perminute_local.cli.call_records import convert, directory
 from perminute_local.cli.calls import quote, replay, simulate
 from perminute_local.cli.errors import report, wants_json
 from perminute_local.cli.parameters import Choice, CommandGroup, examples, json_option
+from perminute_local.cli.pull_records import pull
 from perminute_local.cli.rates import rates
 from perminute_local.cli.reports import (
     balance,
@@ -86,6 +87,7 @@ _COMMANDS: tuple[click.Command, ...] = (
     *(credit, license_, user, organization, directory, completion),
 )
 calls.add_command(convert)
+calls.add_command(pull)
 for command in _COMMANDS:
     program.add_command(command)
 
