@@ -222,7 +222,8 @@ def test_the_token_goes_to_no_other_host(stub: GraphStub, pauses: Pauses, elsewh
         "https://graph.microsoft.com.example.com/v1.0/things",
         "https://graph.microsoft.com\\@example.com/v1.0/things",
         "https://graph.microsoft.com@example.com/",
-        "https://graph.microsoft.com\t.example.com/",
+        "https://gra\tph.microsoft.com/v1.0/things",
+        " https://graph.microsoft.com/v1.0/things",
         "https://graph.microsoft.us/v1.0/things",
     ],
 )
@@ -374,7 +375,7 @@ def secret(*entries: dict[str, Any]) -> str:
 
 def test_the_secret_lists_tenants() -> None:
     other = "contoso.onmicrosoft.com"
-    assert read_graph_credentials(secret({}, {"tenant": other, "cloud": "usGovDoD"})) == (
+    assert read_graph_credentials(secret({}, {"tenant": other.upper(), "cloud": "usGovDoD"})) == (
         GraphCredentials(TENANT, CLIENT_ID, CLIENT_SECRET, "global"),
         GraphCredentials(other, CLIENT_ID, CLIENT_SECRET, "usGovDoD"),
     )

@@ -110,7 +110,8 @@ def _credentials(number: int, entry: _Entry) -> GraphCredentials:
             check(text)
         except ValueError as error:
             raise _faulty(number, name, str(error)) from None
-    return GraphCredentials(entry.tenant, entry.client_id, entry.client_secret, entry.cloud)
+    # In one spelling, as the tenant is in keys of objects.
+    return GraphCredentials(entry.tenant.lower(), entry.client_id, entry.client_secret, entry.cloud)
 
 
 def _faulty(number: int, name: str, why: str) -> Unavailable:
