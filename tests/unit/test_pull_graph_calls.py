@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from pulled_calls import AT, NUMBER_ROW, TENANT, TENANT_ROW, Rows, World, row
 
+from perminute.adapters.memory import InMemoryCalls
 from perminute.application.pull_graph_calls import Fate, place_of_calls
 from perminute.application.retry import Deadline
-from perminute.domain.errors import Unavailable
+from perminute.domain.errors import Throttled, Unavailable
 from perminute.domain.rating.usage_record import Flag
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from perminute.domain.rating.usage_record import Usage
 
 OTHER_TENANT = "9b1d3e6a-0c44-4f7c-8f1e-2a5d7c9e1b20"
 KEY = f"graph-pstn/tenant={TENANT}"
@@ -229,6 +237,22 @@ def test_a_run_without_time_ends_between_two_pages() -> None:
     assert done.kept == len(world.kept())
 
 
+def test_a_table_that_is_throttled_is_asked_again() -> None:
+    world = World(row("call-1"))
+
+    class Busy(InMemoryCalls):
+        asked = 0
+
+        def usages_by_id(self, *asked_for: Any) -> Mapping[str, Usage]:
+            self.asked += 1
+            if self.asked == 1:
+                raise Throttled
+            return super().usages_by_id(*asked_for)
+
+    (done,) = replace(world.use_case, calls=Busy(world.store))(world.at)
+    assert (done.failure, done.kept) == (None, 1)
+
+
 def test_the_failure_of_one_tenant_stops_no_other() -> None:
     world = World()
     broken = Rows(failure=Unavailable("the secret has expired"))
@@ -252,6 +276,11 @@ def test_a_tenant_that_has_left_is_read_to_its_end() -> None:
     later = {"startDateTime": "2026-11-04T08:00:00Z", "endDateTime": "2026-11-04T08:05:00Z"}
     world.graph.rows.append(row("call-2", **later))
     assert world.pull().rows == {Fate.NEW: 1, Fate.PROBLEM: 1}
+
+
+def test_the_page_has_every_fate() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "microsoft-graph.md").read_text()
+    assert [fate for fate in Fate if f"| `{fate}` |" not in page] == []
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from enum import StrEnum
+from functools import partial
 from hashlib import sha256
 from io import BytesIO
 from typing import TYPE_CHECKING, Protocol
@@ -230,10 +231,13 @@ class _Pull:
         return {
             (organization_id, call_id): usage
             for organization_id, call_ids in legs.items()
-            for call_id, usage in self.use_case.calls.usages_by_id(
-                organization_id, call_ids
-            ).items()
+            for call_id, usage in self._usages(organization_id, call_ids).items()
         }
+
+    def _usages(self, organization_id: str, call_ids: set[str]) -> Mapping[str, Usage]:
+        # A thousand calls at once may be more than the table answers.
+        read = partial(self.use_case.calls.usages_by_id, organization_id, call_ids)
+        return self.use_case.retry.call(read, organization_id, self.deadline)
 
     @property
     def _state_name(self) -> str:
