@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,6 +56,24 @@ class FaultyFolder(WrongFile):
     def __init__(self, folder: Path, errors: Sequence[WrongFile]) -> None:
         super().__init__(f"{folder}: cannot be replayed: {len(errors)} files are faulty")
         self.errors = errors
+
+
+class LineFault(NamedTuple):
+    """What is wrong with a line of a file: `at` names both."""
+
+    at: str
+    message: str
+
+
+class FaultyLines(WrongFile):
+    """Lines of files are refused, and with them all others; `is_cut`: there may be more."""
+
+    kind = "faultyLines"
+
+    def __init__(self, faults: Sequence[LineFault], *, is_cut: bool) -> None:
+        count = f"{len(faults)} or more" if is_cut else str(len(faults))
+        super().__init__(f"nothing was sent: {count} of the lines are refused")
+        self.faults = faults
 
 
 class AwsFailed(WrongCall):

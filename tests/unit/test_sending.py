@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
+from event_bus import Bus
 
 from perminute.application.retry import RetryPolicy
 from perminute_local.sending import EventSender, NotSent, Sent, lines_of_not_sent
@@ -23,31 +23,6 @@ def event(user_id: str = "adele", source: str = "perminute.licensing", **more: A
         "time": "2026-11-24T06:00:00.25Z",
         "detail": {"userId": user_id, **more},
     }
-
-
-@dataclass
-class Bus:
-    """Answers each request with the next of these, or takes all of it."""
-
-    answers: list[list[str | None] | Exception] = field(default_factory=list)
-    requests: list[list[dict[str, Any]]] = field(default_factory=list)
-
-    def put_events(self, *, Entries: list[Any]) -> Any:  # noqa: N803 - as boto3 has it
-        self.requests.append(Entries)
-        answer = self.answers.pop(0) if self.answers else [None] * len(Entries)
-        if isinstance(answer, Exception):
-            raise answer
-        return {
-            "FailedEntryCount": sum(code is not None for code in answer),
-            "Entries": [
-                {"ErrorCode": code, "ErrorMessage": "no"} if code else {"EventId": entry["Detail"]}
-                for code, entry in zip(answer, Entries, strict=True)
-            ],
-        }
-
-    @property
-    def sizes(self) -> list[int]:
-        return [len(entries) for entries in self.requests]
 
 
 def denied(message: str) -> ClientError:

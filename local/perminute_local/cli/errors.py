@@ -9,7 +9,7 @@ import click
 
 from perminute.domain.errors import FaultyRateCard, PerminuteError
 from perminute_local.terminal import remark, write_json
-from perminute_local.wrong_call import FaultyCard, FaultyFolder, FaultyTable, WrongCall
+from perminute_local.wrong_call import FaultyCard, FaultyFolder, FaultyLines, FaultyTable, WrongCall
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -45,6 +45,9 @@ def _faults(error: Exception) -> Iterator[tuple[str, dict[str, Any]]]:
             for fault in error.faults:
                 line = f"{error.path}:{fault.line}: {fault.message}"
                 yield line, {"line": fault.line, "message": fault.message}
+        case FaultyLines():
+            for at, message in error.faults:
+                yield f"{at}: {message}", {"at": at, "message": message}
         case FaultyFolder():
             for one in error.errors:
                 yield str(one), {"message": str(one)}

@@ -12,6 +12,7 @@ from perminute_local.cli.admin import credit, license_, organization, user
 from perminute_local.cli.call_records import convert, directory
 from perminute_local.cli.calls import quote, replay, simulate
 from perminute_local.cli.errors import report, wants_json
+from perminute_local.cli.events import send
 from perminute_local.cli.parameters import Choice, CommandGroup, examples, json_option
 from perminute_local.cli.pull_records import pull
 from perminute_local.cli.rates import rates
@@ -82,12 +83,13 @@ def program() -> None:
 
 
 _COMMANDS: tuple[click.Command, ...] = (
-    *(quote, rates, replay, simulate, reconcile, dlq, doctor, graph),
+    *(quote, rates, replay, simulate, send, reconcile, dlq, doctor, graph),
     *(balance, usage, calls, explain, ledger, statement, pstn_usage, forecast),
     *(credit, license_, user, organization, directory, completion),
 )
 calls.add_command(convert)
 calls.add_command(pull)
+calls.add_command(send)
 for command in _COMMANDS:
     program.add_command(command)
 
