@@ -24,11 +24,12 @@ def convert(
     read_calls = ReadCalls()
     for file in files:
         for reading in source.read(file, options):
-            result = read_calls.check(_resolved(reading, directory, source.name))
+            result = read_calls.check(resolved(reading, directory, source.name))
             yield Outcome(reading.at, reading.record, result)
 
 
-def _resolved(reading: Reading, directory: Directory, source: str) -> Result:
+def resolved(reading: Reading, directory: Directory, source: str) -> Result:
+    """Return what becomes of a record by itself, whatever was read before it."""
     if not isinstance(reading.call, StatedCall):
         return reading.call
     try:

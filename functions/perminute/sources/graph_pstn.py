@@ -107,4 +107,9 @@ def _direction(row: Mapping[str, Any], name: str) -> bool:
     raise skip(reason)
 
 
-GRAPH_PSTN = Source("graph-pstn", _read)
+GRAPH_PSTN = Source(
+    "graph-pstn",
+    _read,
+    partial(values.charge, name="charge", currency_name="currency"),
+    charges_by_rate_card=False,
+)

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 from perminute.sources.outcomes import Rejected
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from datetime import datetime, tzinfo
 
     from perminute.domain.rating.calls import MeetingType
+    from perminute.domain.reconciliation.record_comparison import OperatorCharge
     from perminute.sources.outcomes import Problem, Skip
 
 
@@ -79,6 +80,10 @@ class Source(NamedTuple):
 
     name: str
     read: Callable[[InputFile, SourceOptions], Iterator[Reading]]
+    # What the operator says that a record's call cost, where it says so.
+    charge: Callable[[Mapping[str, Any]], OperatorCharge | None] | None = None
+    # It knows nothing of licenses and minute pools: its prices are those of a rate card.
+    charges_by_rate_card: bool = True
 
 
 def read_each(records: Iterable[Record], read: Callable[[Any], StatedCall]) -> Iterator[Reading]:

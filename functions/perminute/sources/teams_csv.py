@@ -12,6 +12,7 @@ from fnmatch import fnmatch
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO, cast
 
+from perminute.sources import values
 from perminute.sources.csv_files import csv_records
 from perminute.sources.graph_pstn import Columns, read_row
 from perminute.sources.outcomes import Skip, SkipReason
@@ -84,4 +85,9 @@ def _last_part(name: str) -> str:
     return name.rpartition("/")[2]
 
 
-TEAMS_CSV = Source("teams-csv", _read)
+TEAMS_CSV = Source(
+    "teams-csv",
+    _read,
+    partial(values.charge, name="Charge", currency_name="Currency"),
+    charges_by_rate_card=False,
+)

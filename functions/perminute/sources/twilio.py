@@ -187,5 +187,7 @@ def _ended_at(fields: _Fields, call: Mapping[str, Any]) -> datetime:
 
 
 TWILIO_CALLBACK = Source("twilio-callback", _read_requests)
-TWILIO_CALL = Source("twilio-call", _read_page)
+TWILIO_CALL = Source(
+    "twilio-call", _read_page, partial(values.charge, name="price", currency_name="price_unit")
+)
 TWILIO_EVENT_STREAM = Source("twilio-event-stream", _read_events)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from perminute.domain.rating.calls import MAX_CALL_SECONDS, MAX_ID_LENGTH
+from perminute.domain.reconciliation.record_comparison import OperatorCharge
 from perminute.domain.values.identifiers import canonical_id
+from perminute.domain.values.money import DECIMALS, MAX_AMOUNT_MICROS, MICROS_PER_UNIT
 from perminute.domain.values.times import EPOCH
 from perminute.fields import FIRST_YEAR, LAST_YEAR
 from perminute.parsing import NO_TEXT, is_text
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 
 _MAX_EPOCH_MICROS = (datetime(LAST_YEAR + 1, 1, 1, tzinfo=UTC) - EPOCH) // timedelta(microseconds=1)
 _BEYOND = 10**17  # microseconds of 3,000 years
+MIN_DECIMALS = 2
+"""Decimals that an operator's amount has at least: an export of Teams rounds to two."""
+CURRENCY_LETTERS = 3
 _DECIMAL = re.compile(r"(?=\.?[0-9])[0-9]{0,40}(?:\.[0-9]{0,40})?", re.ASCII)
 
 
@@ -80,6 +85,26 @@ def seconds(record: Mapping[str, Any], name: str) -> int:
     if value > MAX_CALL_SECONDS:
         raise problem(ProblemReason.TOO_LONG, f"{name}: is more than {MAX_CALL_SECONDS} (24 h)")
     return ceil(value)
+
+
+def charge(record: Mapping[str, Any], name: str, currency_name: str = "") -> OperatorCharge | None:
+    """Return what the operator says that a call cost; None if the record has no such amount.
+
+    A minus before it is left out: some operators write what a call takes from the balance. It never
+    makes a record a problem, since nothing is charged by it.
+    """
+    written = str(record.get(name)).strip().removeprefix("-")
+    amount = _decimal(written)
+    if amount is None or amount * MICROS_PER_UNIT > MAX_AMOUNT_MICROS:
+        return None
+    stated = len(written.partition(".")[2])
+    currency = str(record.get(currency_name) or "").strip().upper()
+    return OperatorCharge(
+        int((amount * MICROS_PER_UNIT).to_integral_value(ROUND_HALF_UP)),
+        # JSON drops zeros at the end, and no currency is rounded to less than its cents.
+        min(max(stated, MIN_DECIMALS), DECIMALS),
+        currency if len(currency) == CURRENCY_LETTERS else None,
+    )
 
 
 def epoch(record: Mapping[str, Any], name: str, *, micros: int = 10**6) -> datetime:

@@ -84,4 +84,4 @@ def _seconds_between(start: datetime, end: datetime) -> int:
     return max(0, started_seconds(ExactInstant(start), ExactInstant(end)))
 
 
-ZOOM_TELEPHONE = Source("zoom-telephone", _read)
+ZOOM_TELEPHONE = Source("zoom-telephone", _read, partial(values.charge, name="total"))

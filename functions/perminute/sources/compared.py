@@ -1,0 +1,82 @@
+"""Read records in order to compare them with the calls that we have."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from perminute.domain.reconciliation.record_comparison import TheirCall
+from perminute.sources.convert import resolved
+from perminute.sources.identity import ReadCalls
+from perminute.sources.outcomes import Leg, Problem, Skip
+from perminute.sources.stated_call import StatedCall
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from perminute.domain.reconciliation.record_comparison import OperatorCharge
+    from perminute.domain.reference.directory import Directory
+    from perminute.sources.stated_call import InputFile, Reading, Source, SourceOptions
+
+
+class RecordProblem(NamedTuple):
+    """A record that cannot be compared, and why an operator must look at it."""
+
+    at: str
+    problem: Problem
+    call_id: str | None  # if it could be read: the operator knows this call
+
+
+class ReadRecords(NamedTuple):
+    """What became of the records of some files."""
+
+    calls: list[TheirCall]
+    problems: list[RecordProblem]
+    skipped: Counter[str]  # by reason
+
+    @property
+    def records(self) -> int:
+        """How many records there were."""
+        return len(self.calls) + len(self.problems) + self.skipped.total()
+
+
+def read_records(
+    source: Source, files: Iterable[InputFile], directory: Directory, options: SourceOptions
+) -> ReadRecords:
+    """Read all records of files; of a call that is there twice, the first record counts."""
+    read, known = ReadRecords([], [], Counter()), ReadCalls()
+    for file in files:
+        for reading in source.read(file, options):
+            match known.check(resolved(reading, directory, source.name)):
+                case Leg() as leg:
+                    read.calls.append(_their_call(leg, reading.at, _charge(source, reading)))
+                case Problem() as problem:
+                    read.problems.append(RecordProblem(reading.at, problem, _call_id(reading)))
+                case Skip() as skip:
+                    read.skipped[skip.reason.value] += 1
+    return read
+
+
+def _their_call(leg: Leg, at: str, charge: OperatorCharge | None) -> TheirCall:
+    return TheirCall(
+        at=at,
+        organization_id=leg.organization_id,
+        call_id=leg.call_id,
+        organizer_id=leg.organizer_id,
+        leg_type=leg.leg_type,
+        service_number=leg.service_number,
+        remote_number=leg.remote_number,
+        ended_at=leg.ended_at,
+        is_answered=leg.answered_at is not None,
+        seconds=leg.billable_seconds,
+        charge=charge,
+    )
+
+
+def _charge(source: Source, reading: Reading) -> OperatorCharge | None:
+    record: Any = reading.record
+    return source.charge(record) if source.charge else None
+
+
+def _call_id(reading: Reading) -> str | None:
+    return reading.call.call_id if isinstance(reading.call, StatedCall) else None
