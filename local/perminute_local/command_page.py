@@ -42,7 +42,7 @@ error is a document as well, with the same exit code and the same line on standa
 | `faultyDirectory` | a directory is refused | `message`, `faults`: each with `line` and `message` |
 | `aws` | AWS refused, or was not reached | `message` |
 | `emulator` | the emulator of a replay is missing or did not start | `message` |
-| `faultyLines` | lines of events are refused: nothing was sent | `message`, `faults` |
+| `faultyLines` | lines of events are refused, so nothing was done | `message`, `faults` |
 | `faultyFolder` | several files of a replay's folder are faulty | `message`, `faults` |
 | `failed` | something else went wrong, such as a full disk | `message` |
 

@@ -86,7 +86,7 @@ def _check(paths: Iterable[Path], now: datetime) -> int:
             if len(faults) == MAX_FAULTS:
                 break
     if faults:
-        raise FaultyLines(faults, is_cut=len(faults) == MAX_FAULTS)
+        raise FaultyLines(faults, "nothing was sent", is_cut=len(faults) == MAX_FAULTS)
     if not count:
         msg = f"{', '.join(map(str, paths))}: no event; write one a line, as calls convert does"
         raise WrongFile(msg)

@@ -66,13 +66,16 @@ class LineFault(NamedTuple):
 
 
 class FaultyLines(WrongFile):
-    """Lines of files are refused, and with them all others; `is_cut`: there may be more."""
+    """Lines of files are refused, and with them all others; `is_cut`: there may be more.
+
+    `outcome` says what therefore did not happen.
+    """
 
     kind = "faultyLines"
 
-    def __init__(self, faults: Sequence[LineFault], *, is_cut: bool) -> None:
+    def __init__(self, faults: Sequence[LineFault], outcome: str, *, is_cut: bool = False) -> None:
         count = f"{len(faults)} or more" if is_cut else str(len(faults))
-        super().__init__(f"nothing was sent: {count} of the lines are refused")
+        super().__init__(f"{outcome}: {count} of the lines are refused")
         self.faults = faults
 
 

@@ -23,8 +23,8 @@ from perminute_local.wrong_call import WrongCall
 if TYPE_CHECKING:
     from pathlib import Path
 
-_DIRECTORY = "examples/call-records/directory.csv"
-_TENANT = "0f6f2b0e-5a67-4a3e-9d0c-0c8f5b7f9a10"
+DIRECTORY = "examples/call-records/directory.csv"
+TENANT = "0f6f2b0e-5a67-4a3e-9d0c-0c8f5b7f9a10"
 
 
 @click.group(cls=CommandGroup)
@@ -32,7 +32,7 @@ def directory() -> None:
     """Check the directory that call records are read by."""
 
 
-@directory.command(epilog=examples(f"perminute directory check {_DIRECTORY} --json"))
+@directory.command(epilog=examples(f"perminute directory check {DIRECTORY} --json"))
 @click.argument("file", type=FILE, help="the directory")
 @json_option
 def check(*, file: Path, as_json: bool) -> int:
@@ -50,7 +50,8 @@ def _zone(name: str) -> ZoneInfo:
         raise ValueError(msg) from None
 
 
-def _auth_token(variable: str) -> str:
+def auth_token(variable: str) -> str:
+    """Return what an environment variable holds; raises `WrongCall` if it is not set."""
     token = os.environ.get(variable)
     if not token:
         msg = f"--auth-token-env: the environment variable {variable} is not set"
@@ -60,7 +61,7 @@ def _auth_token(variable: str) -> str:
 
 @click.command(
     epilog=examples(
-        f"perminute calls convert --from teams-csv --tenant {_TENANT} --directory {_DIRECTORY} "
+        f"perminute calls convert --from teams-csv --tenant {TENANT} --directory {DIRECTORY} "
         "examples/call-records/teams-csv/PSTN.calls.2026-11-05.csv",
     )
 )
@@ -109,7 +110,7 @@ def convert(
     options = SourceOptions(
         tenant=tenant,
         timezone=timezone,
-        auth_token=_auth_token(auth_token_env) if auth_token_env else None,
+        auth_token=auth_token(auth_token_env) if auth_token_env else None,
         encoded_values=not no_value_encoding,
     )
     return convert_records(source, files, directory, options, as_json=as_json)

@@ -15,8 +15,7 @@ if TYPE_CHECKING:
 @click.command(
     epilog=examples(
         "perminute send events.jsonl --stack perminute-dev",
-        "perminute calls convert --from graph-pstn --tenant TENANT --directory directory.csv "
-        "page.json | perminute send - --stack perminute-dev",
+        "perminute send - --stack perminute-dev --json < events.jsonl",
     )
 )
 @click.argument("files", nargs=-1, required=True, type=FILE, metavar="FILE...")

@@ -11,6 +11,7 @@ import click
 from perminute_local.cli.admin import credit, license_, organization, user
 from perminute_local.cli.call_records import convert, directory
 from perminute_local.cli.calls import quote, replay, simulate
+from perminute_local.cli.comparing import compare
 from perminute_local.cli.errors import report, wants_json
 from perminute_local.cli.events import send
 from perminute_local.cli.parameters import Choice, CommandGroup, examples, json_option
@@ -89,6 +90,7 @@ _COMMANDS: tuple[click.Command, ...] = (
 )
 calls.add_command(convert)
 calls.add_command(pull)
+calls.add_command(compare)
 calls.add_command(send)
 for command in _COMMANDS:
     program.add_command(command)
