@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from perminute.domain.errors import FaultyDirectory
-from perminute.domain.reconciliation.record_comparison import (
+from perminute.domain.comparison.record_comparison import (
     REPORTED_WITHIN,
     compare_records,
     numbers_of_others,
 )
+from perminute.domain.errors import FaultyDirectory
 from perminute.domain.values.money import format_micros
 from perminute.domain.values.times import format_instant
 from perminute.formats.csv_output import write_csv
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from perminute.domain.reconciliation.record_comparison import (
+    from perminute.domain.comparison.record_comparison import (
         Comparison,
         Difference,
         KindSum,

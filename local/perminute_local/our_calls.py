@@ -6,9 +6,9 @@ import json
 from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
+from perminute.domain.comparison.record_comparison import OurCall
 from perminute.domain.errors import Refused
 from perminute.domain.rating.calls import LegType
-from perminute.domain.reconciliation.record_comparison import OurCall
 from perminute.domain.values.identifiers import canonical_id
 from perminute.domain.values.money import read_micros
 from perminute.domain.values.times import format_instant, parse_instant
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
+    from perminute.domain.comparison.record_comparison import TheirCall
     from perminute.domain.rating.calls import Call
-    from perminute.domain.reconciliation.record_comparison import TheirCall
     from perminute_local.reports.source import Reports
 
 LONGEST_PERIOD = timedelta(days=92)

@@ -14,6 +14,7 @@ from perminute.adapters.notification_documents import (
     facts_of,
     notification_of,
 )
+from perminute.domain.comparison.difference_kinds import DifferenceKind
 from perminute.domain.credit.recharge import Disabled
 from perminute.domain.licensing.licensing import NotEntitled
 from perminute.domain.limits.spending import LimitName
@@ -21,6 +22,7 @@ from perminute.domain.notifications.notifications import (
     CallFlagged,
     CallNotEntitled,
     CallNotRated,
+    DifferingCalls,
     LowBalance,
     Notification,
     NotificationBody,
@@ -39,6 +41,17 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "bool": st.booleans(),
     "datetime": st.datetimes(datetime(2000, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001 - hypothesis adds the zone
     "tuple[str, ...]": st.lists(NAMES, max_size=10).map(tuple),
+    "tuple[DifferingCalls, ...]": st.lists(
+        st.builds(
+            DifferingCalls,
+            st.sampled_from(DifferenceKind),
+            st.integers(1, 10**6),
+            st.integers(-(10**9), 10**9),
+            st.integers(-(10**15), 10**15),
+        ),
+        min_size=1,
+        unique_by=lambda one: one.kind,
+    ).map(tuple),
     "NotEntitled | Unpriced | Flag": st.nothing(),
     **{one.__name__: st.sampled_from(one) for one in (Disabled, LegType, LimitName)},
 }
@@ -51,6 +64,7 @@ FORMED: dict[str, st.SearchStrategy[Any]] = {
     "currency": st.sampled_from(("USD", "JPY")),
     "rate_currency": st.just("EUR"),
     "month": st.just("2026-11"),
+    "day": st.just("2026-11-02"),
     "period": st.sampled_from(("2026-11", "2026-11-02")),
     "prefix": st.from_regex(r"[1-9][0-9]{0,14}", fullmatch=True),
 }

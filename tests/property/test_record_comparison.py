@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perminute.domain.rating.calls import LegType
-from perminute.domain.reconciliation.record_comparison import (
+from perminute.domain.comparison.difference_kinds import DifferenceKind
+from perminute.domain.comparison.record_comparison import (
     REPORTED_WITHIN,
     Comparison,
-    DifferenceKind,
     OperatorCharge,
     OurCall,
     TheirCall,
     are_alike,
     compare_records,
 )
+from perminute.domain.rating.calls import LegType
 from perminute.domain.values.money import DECIMALS
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from report_stack import AS_OF, stack_that
 
-from perminute.domain.reconciliation.record_comparison import OperatorCharge
+from perminute.domain.comparison.record_comparison import OperatorCharge
 from perminute.sources.registry import SOURCES
 from perminute_local.cli import main
 

@@ -25,6 +25,7 @@ from perminute.adapters.memory import (
 from perminute.adapters.notification_documents import document_of, facts_of, notification_of
 from perminute.adapters.sns_topic import SNSTopic
 from perminute.application.publish_notifications import Published, PublishNotifications
+from perminute.domain.comparison.difference_kinds import DifferenceKind
 from perminute.domain.credit.ledger import EntryType, LedgerEntry, entry_id
 from perminute.domain.credit.recharge import Disabled
 from perminute.domain.errors import Refused, Unavailable
@@ -38,6 +39,7 @@ from perminute.domain.notifications.notifications import (
     CallNotRated,
     CreditExpired,
     CreditExpiring,
+    DifferingCalls,
     FraudSuspected,
     LowBalance,
     MinutePoolThreshold,
@@ -47,6 +49,7 @@ from perminute.domain.notifications.notifications import (
     RechargeFailed,
     RechargeRequested,
     RechargeSucceeded,
+    RecordsDiffer,
     SpendLimitReached,
     notification,
 )
@@ -147,6 +150,16 @@ EVERY_NEWS: list[NotificationBody] = [
         reserved_micros=9_000_000,
         currency="USD",
     ),
+    *(
+        RecordsDiffer(source="graph-pstn", day="2026-11-02", kinds=kinds, currency="USD")
+        for kinds in (
+            (DifferingCalls(DifferenceKind.ORGANIZER, 1, 0, 0),),
+            (
+                DifferingCalls(DifferenceKind.ONLY_THERE, 2, -120, -40_000),
+                DifferingCalls(DifferenceKind.SECONDS, 1, 60, 0),
+            ),
+        )
+    ),
 ]
 CARRIES = {
     "LowBalance": {"threshold", "balance"},
@@ -163,6 +176,7 @@ CARRIES = {
     "MinutePoolThreshold": {"percent", "minutes", "used", "month"},
     "SpendLimitReached": {"limit"},
     "FraudSuspected": {"prefix", "since", "amount", "spent", "reserved"},
+    "RecordsDiffer": {"source", "day", "kinds"},
 }
 """What each carries, by type."""
 
@@ -212,6 +226,25 @@ def test_a_document_is_its_facts_the_name_of_the_organization_and_a_text_for_peo
         "Sent by perminute, stack perminute-prod. More about this: "
         "https://docs.example/perminute/docs/notifications.md#creditexpiring",
     }
+
+
+def test_differing_records_are_counted_and_added_up_by_kind() -> None:
+    shown = document(EVERY_NEWS[-1])
+    assert shown["kinds"] == {
+        "onlyThere": {"calls": 2, "seconds": -120, "cost": "-0.04"},
+        "seconds": {"calls": 1, "seconds": 60, "cost": "0"},
+    }
+    assert shown["subject"] == "contoso: calls of 2026-11-02 differ from the operator's records"
+    assert shown["text"].splitlines()[:2] == [
+        "Between the records of graph-pstn about calls that ended on 2026-11-02 (UTC) and the "
+        "calls of contoso we found 3 differences: 2 known to the operator only; 1 with another "
+        "duration.",
+        "In all of these together, perminute has 60 seconds fewer and 0.04 USD less. Nothing was "
+        "corrected.",
+    ]
+    equal = document(EVERY_NEWS[-2])["text"]
+    assert "we found 1 difference: 1 with another organizer." in equal
+    assert "In all of these together, seconds and costs are equal." in equal
 
 
 def test_of_a_call_and_of_a_digest_programs_find_null_what_is_not_known() -> None:

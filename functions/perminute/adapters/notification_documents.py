@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, get_args
 
+from perminute.domain.comparison.difference_kinds import DifferenceKind
 from perminute.domain.credit.recharge import Disabled
 from perminute.domain.errors import Refused
 from perminute.domain.licensing.licensing import NotEntitled
@@ -18,6 +19,7 @@ from perminute.domain.notifications.notifications import (
     CallNotEntitled,
     CallNotification,
     CallNotRated,
+    DifferingCalls,
     Notification,
     NotificationBody,
 )
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 _MICROS = "_micros"
 _OR_NONE = " | None"
 _COUNTED_ON = "countedOn"
+_KINDS = "kinds"
 
 Document = dict[str, Any]
 
@@ -100,6 +103,15 @@ def _camel(name: str) -> str:
 def _plain(name: str, value: object) -> object:
     if isinstance(value, int) and name.endswith(_MICROS):
         return format_micros(value)
+    if name == _KINDS and isinstance(value, tuple):
+        return {
+            one.kind.value: {
+                "calls": one.calls,
+                "seconds": one.seconds,
+                "cost": format_micros(one.cost_micros),
+            }
+            for one in value
+        }
     if isinstance(value, tuple):
         return list(value)
     return format_instant(value) if isinstance(value, datetime) else value
@@ -140,6 +152,7 @@ def _is_a(expected: type, what: str) -> Callable[[object], Any]:
 
 _text = _is_a(str, "a text")
 _list = _is_a(list, "a list of texts")
+_whole = _is_a(int, "a whole number")
 
 
 def _kind(value: str) -> Callable[..., NotificationBody]:
@@ -159,11 +172,24 @@ def _notified_flag(value: str) -> Flag:
     return flag
 
 
+def _differing_calls(value: Any) -> tuple[DifferingCalls, ...]:  # noqa: ANN401 - JSON
+    return tuple(
+        DifferingCalls(
+            DifferenceKind(kind),
+            _whole(figures["calls"]),
+            _whole(figures["seconds"]),
+            read_micros(figures["cost"]),
+        )
+        for kind, figures in value.items()
+    )
+
+
 _READERS: dict[str, Callable[[Any], object]] = {
     "str": _text,
-    "int": _is_a(int, "a whole number"),
+    "int": _whole,
     "bool": bool,
     "datetime": parse_instant,
+    "tuple[DifferingCalls, ...]": _differing_calls,
     "tuple[str, ...]": lambda value: tuple(map(_text, _list(value))),
     **{enum.__name__: enum for enum in (Disabled, LegType, LimitName)},
 }
@@ -182,5 +208,5 @@ def _read(document: Mapping[str, Any], name: str, read: Callable[[Any], Any]) ->
         raise Refused(name, "is missing in the stored notification")
     try:
         return read(document[name])
-    except (TypeError, ValueError, AttributeError) as error:
+    except (TypeError, ValueError, AttributeError, KeyError) as error:
         raise Refused(name, f"cannot be read in the stored notification: {error}") from error

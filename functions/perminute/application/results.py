@@ -40,6 +40,7 @@ _FIELDS = {
     IdentityKind.ADJUSTMENT: "adjustmentId",
     IdentityKind.RECHARGE: "rechargeId",
     IdentityKind.RECHARGE_FAILURE: "rechargeId",
+    IdentityKind.RECORDS_COMPARED: "day",
 }
 # Characters of a `changeId` in the name of a re-rating: of four bytes each they leave room in a
 # sort key for a time. Where two names are the same the second event waits for the first re-rating.

@@ -25,6 +25,7 @@ from perminute.domain.notifications.notifications import (
     RechargeFailed,
     RechargeRequested,
     RechargeSucceeded,
+    RecordsDiffer,
     SpendLimitReached,
 )
 from perminute.domain.rating.rate_card import Unpriced
@@ -305,6 +306,14 @@ TEMPLATES: dict[tuple[type[NotificationBody], object], Template] = {
         "If nobody knows of these calls, find out whose meetings make them, and set the dial-out "
         "policy of these users to none. If the calls are wanted, raise prefixHourlySpendLimit in "
         "the credit settings.",
+    ),
+    (RecordsDiffer, None): Template(
+        "calls of {day} differ from the operator's records",
+        "Between the records of {source} about calls that ended on {day} (UTC) and the calls of "
+        "{organization} we found {differences}: {listed}.",
+        "In all of these together, {more}. Nothing was corrected.",
+        "List the calls with perminute calls compare, and ask your operator, or whoever sends the "
+        "Call Ended events, about those that remain.",
     ),
 }
 """By the kind of a notification, and by what its texts differ: a reason, a limit, or a case."""

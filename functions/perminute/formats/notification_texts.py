@@ -6,6 +6,7 @@ import unicodedata
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple, assert_never
 
+from perminute.domain.comparison.difference_kinds import DifferenceKind
 from perminute.domain.notifications.notifications import (
     CallFlagged,
     CallNotEntitled,
@@ -19,6 +20,7 @@ from perminute.domain.notifications.notifications import (
     RechargeFailed,
     RechargeRequested,
     RechargeSucceeded,
+    RecordsDiffer,
     SpendLimitReached,
 )
 from perminute.domain.rating.calls import LegType
@@ -134,10 +136,40 @@ def _variant(body: NotificationBody) -> tuple[object, dict[str, object]]:  # noq
             return variant, {"reason": body.reason.rstrip(".")}
         case CreditExpiring():
             return None, {"day": f"{body.expires_at:%Y-%m-%d}"}
+        case RecordsDiffer():
+            return None, {
+                "differences": _counted(sum(one.calls for one in body.kinds), "difference"),
+                "listed": "; ".join(f"{one.calls} {_DIFFERENT[one.kind]}" for one in body.kinds),
+                "more": _more(body),
+            }
         case FraudSuspected():
             return None, {"end": f"{body.since + timedelta(hours=1):%H:%M} UTC"}
         case _:
             return None, {}
+
+
+_DIFFERENT = {
+    DifferenceKind.ONLY_THERE: "known to the operator only",
+    DifferenceKind.ONLY_HERE: "known to perminute only",
+    DifferenceKind.SECONDS: "with another duration",
+    DifferenceKind.NUMBER: "with another number",
+    DifferenceKind.ORGANIZER: "with another organizer",
+    DifferenceKind.COST: "with another cost",
+}
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
+def _more(body: RecordsDiffer) -> str:
+    # Both signs may be in it: the sums say what is to be expected on the operator's bill.
+    seconds = sum(one.seconds for one in body.kinds)
+    micros = sum(one.cost_micros for one in body.kinds)
+    said = [f"{abs(seconds)} seconds {'more' if seconds > 0 else 'fewer'}"] if seconds else []
+    if micros:
+        said.append(f"{_money(abs(micros), body)} {'more' if micros > 0 else 'less'}")
+    return f"perminute has {' and '.join(said)}" if said else "seconds and costs are equal"
 
 
 def _field_values(body: NotificationBody) -> dict[str, object]:

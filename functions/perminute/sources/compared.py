@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from perminute.domain.reconciliation.record_comparison import TheirCall
+from perminute.domain.comparison.record_comparison import TheirCall
 from perminute.sources.convert import resolved
 from perminute.sources.identity import ReadCalls
-from perminute.sources.outcomes import Leg, Problem, Skip
+from perminute.sources.outcomes import Leg, Outcome, Problem, Skip
 from perminute.sources.stated_call import StatedCall
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from perminute.domain.reconciliation.record_comparison import OperatorCharge
     from perminute.domain.reference.directory import Directory
     from perminute.sources.stated_call import InputFile, Reading, Source, SourceOptions
 
@@ -49,7 +48,8 @@ def read_records(
         for reading in source.read(file, options):
             match known.check(resolved(reading, directory, source.name)):
                 case Leg() as leg:
-                    read.calls.append(_their_call(leg, reading.at, _charge(source, reading)))
+                    outcome = Outcome(reading.at, reading.record, leg)
+                    read.calls.append(their_call(source, outcome, leg))
                 case Problem() as problem:
                     read.problems.append(RecordProblem(reading.at, problem, _call_id(reading)))
                 case Skip() as skip:
@@ -57,9 +57,11 @@ def read_records(
     return read
 
 
-def _their_call(leg: Leg, at: str, charge: OperatorCharge | None) -> TheirCall:
+def their_call(source: Source, outcome: Outcome, leg: Leg) -> TheirCall:
+    """Return the call of a record that was read to a leg, with what its operator charged."""
+    record: Any = outcome.record
     return TheirCall(
-        at=at,
+        at=outcome.at,
         organization_id=leg.organization_id,
         call_id=leg.call_id,
         organizer_id=leg.organizer_id,
@@ -69,13 +71,8 @@ def _their_call(leg: Leg, at: str, charge: OperatorCharge | None) -> TheirCall:
         ended_at=leg.ended_at,
         is_answered=leg.answered_at is not None,
         seconds=leg.billable_seconds,
-        charge=charge,
+        charge=source.charge(record) if source.charge else None,
     )
-
-
-def _charge(source: Source, reading: Reading) -> OperatorCharge | None:
-    record: Any = reading.record
-    return source.charge(record) if source.charge else None
 
 
 def _call_id(reading: Reading) -> str | None:

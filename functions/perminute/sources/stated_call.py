@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from datetime import datetime, tzinfo
 
+    from perminute.domain.comparison.record_comparison import OperatorCharge
     from perminute.domain.rating.calls import MeetingType
-    from perminute.domain.reconciliation.record_comparison import OperatorCharge
     from perminute.sources.outcomes import Problem, Skip
 
 

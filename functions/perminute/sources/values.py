@@ -8,8 +8,8 @@ from decimal import ROUND_HALF_UP, Decimal
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
+from perminute.domain.comparison.record_comparison import OperatorCharge
 from perminute.domain.rating.calls import MAX_CALL_SECONDS, MAX_ID_LENGTH
-from perminute.domain.reconciliation.record_comparison import OperatorCharge
 from perminute.domain.values.identifiers import canonical_id
 from perminute.domain.values.money import DECIMALS, MAX_AMOUNT_MICROS, MICROS_PER_UNIT
 from perminute.domain.values.times import EPOCH

@@ -44,6 +44,7 @@ class IdentityKind(StrEnum):
     ADJUSTMENT = "adjustment"
     RECHARGE = "recharge"  # a recharge that was paid: by one purchase, whatever its id
     RECHARGE_FAILURE = "rechargeFailure"
+    RECORDS_COMPARED = "recordsCompared"  # no event: an operator's records of a day
 
 
 class EventIdentity(NamedTuple):

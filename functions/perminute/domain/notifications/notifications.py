@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from perminute.domain.comparison.difference_kinds import DifferenceKind
     from perminute.domain.credit.recharge import Disabled
     from perminute.domain.licensing.licensing import NotEntitled
     from perminute.domain.limits.spending import LimitName
@@ -163,6 +164,24 @@ class FraudSuspected(NamedTuple):
     currency: str | None
 
 
+class DifferingCalls(NamedTuple):
+    """In how many calls records differ in one way, and what we have more of; negative: less."""
+
+    kind: DifferenceKind
+    calls: int
+    seconds: int
+    cost_micros: int
+
+
+class RecordsDiffer(NamedTuple):
+    """An operator's records of the calls that ended on a day differ from those we have charged."""
+
+    source: str
+    day: str  # UTC
+    kinds: tuple[DifferingCalls, ...]  # those of which there is a call
+    currency: str | None  # of the costs; those in another one are not added up
+
+
 CallNotification = CallNotEntitled | CallNotRated | CallFlagged
 
 NotificationBody = (
@@ -178,6 +197,7 @@ NotificationBody = (
     | MinutePoolThreshold
     | SpendLimitReached
     | FraudSuspected
+    | RecordsDiffer
 )
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from datetime import timedelta
-from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
+from perminute.domain.comparison.difference_kinds import DifferenceKind
 from perminute.domain.rating.calls import LegType
 from perminute.domain.reference.directory import SOURCE_FAMILIES, EntryKind
 from perminute.domain.reference.phone_numbers import MASK
@@ -29,17 +29,6 @@ REPORTED_WITHIN = timedelta(hours=48)
 (learn.microsoft.com/microsoftteams/teams-analytics-and-reports/pstn-usage-report)."""
 
 _LONGEST_BLOCK_SECONDS = 60  # in which calls are billed; longer ones are not in use
-
-
-class DifferenceKind(StrEnum):
-    """In what a record and a call differ; the value is the name in documents."""
-
-    ONLY_THERE = "onlyThere"  # the operator has a record of a call that we do not know
-    ONLY_HERE = "onlyHere"  # we know a call of which the operator has no record
-    SECONDS = "seconds"
-    NUMBER = "number"
-    ORGANIZER = "organizer"
-    COST = "cost"
 
 
 class OperatorCharge(NamedTuple):

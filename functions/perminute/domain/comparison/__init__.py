@@ -1,0 +1,1 @@
+"""Operators' records of calls, compared with the calls that were charged."""
