@@ -20,13 +20,15 @@ from perminute.adapters.dynamodb.tables import (
     connect,
 )
 from perminute.adapters.s3_rate_cards import S3RateCards
-from perminute.observability import report_stale_rate_card
+from perminute.observability import report_stale_directory, report_stale_rate_card
 from perminute.settings import TableNames, read_timeout_seconds, required
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pynamodb.connection import Connection
+
+    from perminute.adapters.s3_directories import S3Directories
 
 _CLIENT_CONFIG = Config(
     connect_timeout=CONNECT_TIMEOUT_SECONDS,
@@ -61,6 +63,17 @@ class AwsResources:
             lambda: self.client("s3"),
             self.setting("RATE_CARD_BUCKET"),
             report=report_stale_rate_card,
+        )
+
+    def directories(self) -> S3Directories:
+        """Read the directory of call records in force from S3."""
+        # Few functions need it, and the others start without.
+        from perminute.adapters.s3_directories import S3Directories  # noqa: PLC0415
+
+        return S3Directories(
+            lambda: self.client("s3"),
+            self.setting("RATE_CARD_BUCKET"),
+            report=report_stale_directory,
         )
 
     def client(self, service: str) -> Any:  # noqa: ANN401 - botocore's clients are made at run time

@@ -98,6 +98,12 @@ def report_stale_rate_card(message: str) -> None:
     count("RateCardsNotRenewed", 1)
 
 
+def report_stale_directory(message: str) -> None:
+    """Report that the directory of call records could not be read as published."""
+    logger.error("directory not read", reason=message)
+    count("DirectoriesNotRenewed", 1)
+
+
 def report_refused(refused: Sequence[Rejection]) -> None:
     """Log each refused event with its reason."""
     for rejection in refused:

@@ -58,7 +58,7 @@ class InForce(NamedTuple):
 
 
 class PointerMoved(Exception):  # noqa: N818 - what happened, and no malfunction
-    """Another card was put in force after the one that was compared."""
+    """Another pointer was put in force after the one that was read."""
 
 
 def read_in_force(client: S3Client, bucket: str) -> InForce:
@@ -128,10 +128,16 @@ def publish(
         PointerMoved: it is not; the card is stored, and not in force.
     """
     store_version(client, bucket, prepared)
-    condition = {} if in_force is None else in_force.condition
-    body = prepared.pointer.content()
+    condition: Condition = {} if in_force is None else in_force.condition
+    put_in_force(client, bucket, POINTER_KEY, prepared.pointer.content(), condition)
+
+
+def put_in_force(
+    client: S3Client, bucket: str, key: str, content: bytes, condition: Condition
+) -> None:
+    """Write a pointer in force on a condition. Raises `PointerMoved` if it is not met."""
     try:
-        client.put_object(Bucket=bucket, Key=POINTER_KEY, Body=body, **condition)
+        client.put_object(Bucket=bucket, Key=key, Body=content, **condition)
     except ClientError as error:
         if condition and error.response["Error"]["Code"] in _MOVED:
             raise PointerMoved from error
@@ -145,17 +151,17 @@ def store_version(client: S3Client, bucket: str, prepared: PreparedCard) -> None
     its compiled form should be is known by the CSV: another one was damaged, and is replaced.
     """
     pointer, compiled = prepared.pointer, prepared.compiled
-    if not _is_stored(client, bucket, pointer.csv.key, prepared.content):
+    if not is_stored(client, bucket, pointer.csv.key, prepared.content):
         msg = f"version {pointer.version} in {bucket} is another card; give this one a new version"
         raise WrongCall(msg)
-    if pointer.compiled and not _is_stored(client, bucket, pointer.compiled.key, compiled):
+    if pointer.compiled and not is_stored(client, bucket, pointer.compiled.key, compiled):
         client.put_object(Bucket=bucket, Key=pointer.compiled.key, Body=compiled)
     body = pointer.content()
     client.put_object(Bucket=bucket, Key=pointer_key(pointer.version), Body=body)
 
 
-def _is_stored(client: S3Client, bucket: str, key: str, content: bytes) -> bool:
-    # Whether an object has this content: it is put unless there is one.
+def is_stored(client: S3Client, bucket: str, key: str, content: bytes) -> bool:
+    """Return whether an object has this content: it is put unless there is one."""
     try:
         client.put_object(Bucket=bucket, Key=key, Body=content, IfNoneMatch="*")
     except ClientError as error:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
-from perminute.adapters.rate_card_bucket import CardObject, Pointer
+from perminute.adapters.published_objects import PublishedObject
+from perminute.adapters.rate_card_bucket import Pointer
 from perminute.formats.rate_card_csv import read_rate_card
 from perminute_local import doctor
 from perminute_local.cli import main
@@ -201,7 +202,7 @@ def test_a_rate_card_that_is_missing_or_faulty_is_found(
     else:
         s3.put_object(Bucket=bucket, Key=key, Body=content)
     if key == "bad":
-        pointer = Pointer("bad", CardObject.of("bad", content)).content()
+        pointer = Pointer("bad", PublishedObject.of("bad", content)).content()
         s3.put_object(Bucket=bucket, Key="rate-cards/current.json", Body=pointer)
     (found,) = findings(capsys, code=1)
     assert (found["health"], found["what"]) == ("FAIL", "rate card")

@@ -10,7 +10,8 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from perminute.adapters.rate_card_bucket import POINTER_KEY, CardObject, Pointer, pointer_key
+from perminute.adapters.published_objects import PublishedObject
+from perminute.adapters.rate_card_bucket import POINTER_KEY, Pointer, pointer_key
 from perminute.adapters.s3_rate_cards import S3RateCards
 from perminute.formats.compiled_rate_card import compile_rate_card
 from perminute.formats.rate_card_csv import read_rate_card
@@ -203,7 +204,7 @@ def test_json_lists_all_that_changes(
         ((POINTER_KEY, b"nonsense"), "rate-cards/current.json cannot be read: "),
         ((POINTER_KEY, b'{"version": "v1", "key": "k"}'), "has no digest, so an older perminute"),
         (
-            (POINTER_KEY, Pointer("v1", CardObject("gone.csv", "0" * 64)).content()),
+            (POINTER_KEY, Pointer("v1", PublishedObject("gone.csv", "0" * 64)).content()),
             "version v1 in gone.csv cannot be read: ",
         ),
         (

@@ -15,9 +15,9 @@ from botocore.response import StreamingBody
 from urllib3 import HTTPResponse
 
 from perminute.adapters import s3_rate_cards
+from perminute.adapters.published_objects import PublishedObject
 from perminute.adapters.rate_card_bucket import (
     POINTER_KEY,
-    CardObject,
     Pointer,
     pointer_key,
 )
@@ -300,7 +300,7 @@ def test_without_its_compiled_form_a_card_is_read_from_its_csv_and_that_is_repor
         desk.bucket.objects[key] = content
     if content is not None and content.startswith(b"perminute"):
         # Published by another perminute, say.
-        other = pointer._replace(compiled=CardObject.of(key, content))
+        other = pointer._replace(compiled=PublishedObject.of(key, content))
         desk.bucket.objects[POINTER_KEY] = other.content()
     (rate,) = desk.cards().current().rates
     assert rate.rate_micros_per_minute == 100_000
@@ -416,7 +416,9 @@ def test_without_any_card_there_is_none_to_go_on_with() -> None:
     desk = Desk()
     with pytest.raises(Unavailable, match=r"s3://cards/rate-cards/current.json cannot be read"):
         desk.cards().current()
-    desk.bucket.objects[POINTER_KEY] = Pointer("v1", CardObject("gone.csv", "0" * 64)).content()
+    desk.bucket.objects[POINTER_KEY] = Pointer(
+        "v1", PublishedObject("gone.csv", "0" * 64)
+    ).content()
     with pytest.raises(Unavailable, match=r"s3://cards/gone.csv cannot be read"):
         desk.cards().current()
 
@@ -438,7 +440,7 @@ def test_a_former_card_is_found_as_the_one_in_force_is() -> None:
     """By its pointer, wherever that says it lies: charging and re-rating read the same object."""
     desk = Desk()
     former = desk.bucket.publish("v1", "dialOut,49,USD,0.1", is_compiled=False)
-    moved = CardObject("archive/2026/v1.csv", former.csv.digest)
+    moved = PublishedObject("archive/2026/v1.csv", former.csv.digest)
     desk.bucket.objects[moved.key] = desk.bucket.objects.pop(former.csv.key)
     desk.bucket.objects[pointer_key("v1")] = former._replace(csv=moved).content()
     desk.bucket.publish("v2", "dialOut,49,USD,0.2")

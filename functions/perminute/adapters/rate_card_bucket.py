@@ -8,15 +8,11 @@ it was published is refused; without a sound compiled form the CSV is read.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
-import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from botocore.exceptions import BotoCoreError, ClientError
-from botocore.httpsession import URLLib3SSLError  # type: ignore[attr-defined] # urllib3's
-
+from perminute.adapters.published_objects import PublishedBucket, PublishedObject, read_pointer
 from perminute.domain.errors import FaultyRateCard, Unavailable
 
 if TYPE_CHECKING:
@@ -34,38 +30,13 @@ def pointer_key(version: str) -> str:
     return f"rate-cards/pointers/{version}.json"
 
 
-class CardObject(NamedTuple):
-    """An object in the bucket, and the SHA-256 of its content in hexadecimal."""
-
-    key: str
-    digest: str
-
-    @classmethod
-    def of(cls, key: str, content: bytes) -> CardObject:
-        return cls(key, hashlib.sha256(content).hexdigest())
-
-    @classmethod
-    def parse(cls, document: Any) -> CardObject:  # noqa: ANN401 - whatever a pointer contains
-        if not isinstance(document, dict) or not {"key", "digest"} <= document.keys():
-            msg = "must have a key and a digest of the compiled card"
-            raise ValueError(msg)
-        return cls(str(document["key"]), str(document["digest"]))
-
-    def check(self, content: bytes) -> None:
-        """Raise `Unavailable` unless this is what was published."""
-        digest = hashlib.sha256(content).hexdigest()
-        if digest != self.digest:
-            msg = f"its SHA-256 is {digest}, and {self.digest} was published"
-            raise Unavailable(msg)
-
-
 class Pointer(NamedTuple):
     """A version of the rate card, and the objects that contain it."""
 
     version: str
-    csv: CardObject
+    csv: PublishedObject
     # None in pointers of an older perminute, which published the CSV only.
-    compiled: CardObject | None = None
+    compiled: PublishedObject | None = None
 
     @classmethod
     def of(cls, version: str, content: bytes, compiled: bytes | None = None) -> Pointer:
@@ -74,17 +45,14 @@ class Pointer(NamedTuple):
         key = f"rate-cards/{version}.compiled-1"
         return cls(
             version,
-            CardObject.of(f"rate-cards/{version}.csv", content),
-            None if compiled is None else CardObject.of(key, compiled),
+            PublishedObject.of(f"rate-cards/{version}.csv", content),
+            None if compiled is None else PublishedObject.of(key, compiled),
         )
 
     @classmethod
     def parse(cls, content: bytes) -> Pointer:
         """Read a pointer object; raises `ValueError`."""
-        document = json.loads(content)
-        if not isinstance(document, dict) or not {"version", "key"} <= document.keys():
-            msg = "must be an object with version, key and digest"
-            raise ValueError(msg)
+        document = read_pointer(content)
         if not _DIGEST.fullmatch(str(document.get("digest"))):
             msg = (
                 f"has no digest, so an older perminute published version {document['version']}: "
@@ -94,8 +62,8 @@ class Pointer(NamedTuple):
         compiled = document.get("compiled")
         return cls(
             str(document["version"]),
-            CardObject.parse(document),
-            None if compiled is None else CardObject.parse(compiled),
+            PublishedObject.parse(document, "the card"),
+            None if compiled is None else PublishedObject.parse(compiled, "the compiled card"),
         )
 
     def content(self) -> bytes:
@@ -117,15 +85,12 @@ class RateCardBucket:
     """Reads pointers and cards; each method raises `Unavailable`."""
 
     def __init__(self, make_client: Callable[[], S3Client], name: str) -> None:
-        self._make_client = make_client
-        self._name = name
-        self._client: S3Client | None = None
-        self._making_client = threading.Lock()
+        self._bucket = PublishedBucket(make_client, name)
 
     def pointer(self, key: str) -> Pointer:
         """Read a pointer."""
         try:
-            return Pointer.parse(self._get(key))
+            return Pointer.parse(self._bucket.get(key))
         except ValueError as error:
             msg = f"the rate card pointer cannot be read: {key} {error}"
             raise Unavailable(msg) from error
@@ -152,7 +117,7 @@ class RateCardBucket:
         from perminute.formats.rate_card_csv import read_rate_card  # noqa: PLC0415
 
         refused = f"rate card {pointer.version} in {pointer.csv.key} is refused"
-        content = self._get(pointer.csv.key)
+        content = self._bucket.get(pointer.csv.key)
         try:
             pointer.csv.check(content)
             return read_rate_card(content, version=pointer.version)
@@ -166,18 +131,7 @@ class RateCardBucket:
             )
             raise Unavailable(msg) from error
 
-    def _content(self, stored: CardObject) -> bytes:
-        content = self._get(stored.key)
+    def _content(self, stored: PublishedObject) -> bytes:
+        content = self._bucket.get(stored.key)
         stored.check(content)
         return content
-
-    def _get(self, key: str) -> bytes:
-        # A session makes one client at a time, and a client serves all threads.
-        with self._making_client:
-            client = self._client = self._client or self._make_client()
-        try:
-            return client.get_object(Bucket=self._name, Key=key)["Body"].read()
-        except (BotoCoreError, ClientError, URLLib3SSLError) as error:
-            # The last one is that of TLS while the body is read, which botocore lets pass.
-            msg = f"s3://{self._name}/{key} cannot be read: {error}"
-            raise Unavailable(msg) from error

@@ -10,8 +10,10 @@ import click
 
 from perminute.domain.reference.directory import SOURCE_FAMILIES
 from perminute_local.cli.parameters import (
+    BUCKET,
     FILE,
     IDENTIFIER,
+    VERSION,
     Choice,
     CommandGroup,
     Parsed,
@@ -29,7 +31,7 @@ TENANT = "0f6f2b0e-5a67-4a3e-9d0c-0c8f5b7f9a10"
 
 @click.group(cls=CommandGroup)
 def directory() -> None:
-    """Check the directory that call records are read by."""
+    """Check and publish the directory that call records are read by."""
 
 
 @directory.command(epilog=examples(f"perminute directory check {DIRECTORY} --json"))
@@ -40,6 +42,24 @@ def check(*, file: Path, as_json: bool) -> int:
     from perminute_local.call_records import check_directory
 
     return check_directory(file, as_json=as_json)
+
+
+@directory.command(
+    epilog=examples(
+        f"perminute directory publish {_DIRECTORY} --bucket your-rate-cards --version 2026-11"
+    )
+)
+@click.argument("file", type=FILE, help="the directory")
+@click.option("--bucket", required=True, type=BUCKET, help="the stack's output RateCardBucketName")
+@click.option(
+    "--version", required=True, type=VERSION, help="the name of this version, never reused"
+)
+@json_option
+def publish(*, file: Path, bucket: str, version: str, as_json: bool) -> int:
+    """Put a directory in force."""
+    from perminute_local.publish_directory import publish_directory
+
+    return publish_directory(file, bucket, version, as_json=as_json)
 
 
 def _zone(name: str) -> ZoneInfo:
