@@ -3,43 +3,18 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from record_examples import DIRECTORY, FILES, OPTIONS, damaged_file
 from stated_calls import converted
 
 from perminute.events.event import read_event
 from perminute.events.telephony import TELEPHONY, ended_call
-from perminute.formats.directory_csv import read_directory
 from perminute.sources.outcomes import Leg, Outcome, Problem, Skip
 from perminute.sources.registry import SOURCES
-from perminute.sources.stated_call import SourceOptions
 from perminute_local.call_records import event_of
-
-EXAMPLES = Path(__file__).parents[2] / "examples" / "call-records"
-DIRECTORY = read_directory((EXAMPLES / "directory.csv").read_bytes())
-OPTIONS = SourceOptions(
-    tenant="our-zoom-account",
-    timezone=ZoneInfo("Europe/Berlin"),
-    auth_token="12345",  # noqa: S106 - of the examples
-)
-FILES = {
-    source: [
-        path.read_bytes()
-        for path in sorted((EXAMPLES / source).rglob("*"))
-        if path.is_file() and path.name != "expected.jsonl"
-    ]
-    for source in SOURCES
-}
-PIECES = st.one_of(
-    st.binary(max_size=8),
-    st.sampled_from(
-        [b'"', b"\n", b",", b"{", b"}", b"null", b"\\ud800", b"\xff", b"1e999", b"-1", b"[]", b"\0"]
-    ),
-)
 
 
 def check(source: str, outcomes: list[Outcome]) -> None:
@@ -63,11 +38,7 @@ def test_any_bytes_are_read(source: str, content: bytes) -> None:
 @pytest.mark.parametrize("source", SOURCES)
 @given(data=st.data())
 def test_a_file_that_is_damaged_anywhere_is_read(source: str, data: st.DataObject) -> None:
-    content = data.draw(st.sampled_from(FILES[source]))
-    for _ in range(data.draw(st.integers(1, 3))):
-        place = data.draw(st.integers(0, len(content)))
-        rest = data.draw(st.sampled_from([place, place + 1, place + 30, len(content)]))
-        content = content[:place] + data.draw(PIECES) + content[rest:]
+    content = data.draw(damaged_file(source))
     check(source, converted(source, content, of=DIRECTORY, options=OPTIONS))
 
 

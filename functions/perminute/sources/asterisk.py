@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import io
 from datetime import timedelta
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from perminute.domain.rating.calls import LegType
 from perminute.sources import values
 from perminute.sources.asterisk_channels import CallRecord, merged
 from perminute.sources.asterisk_times import channel_epoch, is_late, read_times
-from perminute.sources.csv_files import CsvRows
+from perminute.sources.csv_files import CsvRows, write_rows
 from perminute.sources.numbers import clean_number
 from perminute.sources.outcomes import (
     Problem,
@@ -23,6 +23,7 @@ from perminute.sources.outcomes import (
     Rejected,
     Skip,
     SkipReason,
+    damaged,
     problem,
     skip,
 )
@@ -80,7 +81,7 @@ def _rows(file: InputFile) -> Iterator[Record]:
             yield row
         elif is_last and _is_cut(file.content):
             message = "the line has no end; the file is cut"
-            yield row._replace(fault=Skip(SkipReason.NOT_A_CALL_RECORD, message))
+            yield row._replace(fault=damaged(message))
         else:
             names = _BY_WIDTH[len(row.content)]
             yield row._replace(content=dict(zip(names, row.content, strict=True)))
@@ -118,7 +119,7 @@ def _fault_of(event: Mapping[str, str]) -> Skip | None:
     # The last field, and written even if it is empty.
     if _FIELD in event:
         return None
-    return Skip(SkipReason.NOT_A_CALL_RECORD, f"{_FIELD}: is missing; the event is cut")
+    return damaged(f"{_FIELD}: is missing; the event is cut")
 
 
 def _events(file: InputFile) -> Iterator[dict[str, str]]:
@@ -181,7 +182,7 @@ def _call_id(record: Mapping[str, str]) -> str:
     # Of 17 and of 20 columns, UserField may be the one that is there.
     if call_id is None or "=" in call_id:
         message = f"{_ID}: is missing; set loguniqueid=yes in cdr.conf"
-        raise skip(SkipReason.NOT_A_CALL_RECORD, message)
+        raise Rejected(damaged(message))
     return call_id
 
 
@@ -219,6 +220,30 @@ def _billable_seconds(record: Mapping[str, str], times: LocalTimes) -> int:
         message = "AnswerTime: is missing, and BillableSeconds is not 0"
         raise problem(ProblemReason.INVALID_TIME, message)
     return seconds
+
+
+def write_csv(record: object) -> bytes:
+    """Write the rows of a channel, or one that is damaged, as a file."""
+    if isinstance(record, str):
+        return record.encode("utf-8", "surrogateescape")
+    if isinstance(record, list):
+        # The last row of a file that is cut, which has no end.
+        return write_rows([record], line_end="")
+    return write_rows([list(each.values()) for each in _events_in(record)], line_end="\n")
+
+
+def write_ami(record: object) -> bytes:
+    """Write the events of a channel as a session."""
+    events = (
+        "".join(f"{key}: {value}\r\n" for key, value in event.items())
+        for event in _events_in(record)
+    )
+    return "".join(f"{event}\r\n" for event in events).encode("utf-8", "surrogateescape")
+
+
+def _events_in(record: object) -> tuple[dict[str, str], ...]:
+    # As `asterisk_channels` has it for a channel of several.
+    return record if isinstance(record, tuple) else (cast("dict[str, str]", record),)
 
 
 ASTERISK_CSV = Source("asterisk-csv", _read_csv)

@@ -58,7 +58,7 @@ class _Channels:
 
     def __init__(self) -> None:
         self._records = dict[str, list[CallRecord]]()
-        self._outcomes = dict[str, _Outcome]()  # of those after the first, by their places
+        self._readings = dict[str, Reading]()  # of those after the first, by their places
 
     def add(self, record: CallRecord) -> None:
         self._records.setdefault(record.call.call_id, []).append(record)
@@ -67,15 +67,21 @@ class _Channels:
         """Return the outcome of a record that no longer waits."""
         if isinstance(record, Reading):
             return record
-        outcome = self._outcomes.pop(record.at, None)
-        if outcome is None:
+        reading = self._readings.pop(record.at, None)
+        if reading is None:
             # The first of its channel. What comes after now is no longer part of the call.
-            records = self._records.pop(record.call.call_id)
-            outcome, *others = _outcomes(records)
-            self._outcomes.update(
-                (after.at, result) for after, result in zip(records[1:], others, strict=True)
-            )
-        return Reading(record.at, record.content, outcome)
+            reading, *others = _readings(self._records.pop(record.call.call_id))
+            self._readings.update((other.at, other) for other in others)
+        return reading
+
+
+def _readings(records: Sequence[CallRecord]) -> list[Reading]:
+    # Whoever keeps a record of the call needs all of them: each alone would be another call.
+    whole = records[0].content if len(records) == 1 else tuple(each.content for each in records)
+    return [
+        Reading(record.at, record.content if isinstance(outcome, Skip) else whole, outcome)
+        for record, outcome in zip(records, _outcomes(records), strict=True)
+    ]
 
 
 def _outcomes(records: Sequence[CallRecord]) -> list[_Outcome]:

@@ -1,18 +1,21 @@
-"""Divide CSV files (RFC 4180) into records, a row at a time: files of any size in little memory."""
+"""Divide CSV files (RFC 4180) into records, a row at a time: files of any size in little memory.
+
+A record is written as a file that its reader reads to the same.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from perminute.domain.values.printable import one_line
-from perminute.sources.outcomes import Skip, SkipReason
+from perminute.sources.outcomes import damaged
 from perminute.sources.stated_call import Record
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator, Sequence
+    from collections.abc import Container, Iterable, Iterator, Sequence
 
     from perminute.sources.stated_call import InputFile
 
@@ -44,7 +47,7 @@ def _without_columns(
 ) -> Iterator[Record]:
     """Yield each row as a fault, so that all are counted; the header if there is nothing else."""
     message = f"the first line of the file has no column {', '.join(missing)}"
-    fault = Skip(SkipReason.NOT_A_CALL_RECORD, message)
+    fault = damaged(message)
     second = next(others, first)
     yield second._replace(fault=fault)
     for record in others:
@@ -86,7 +89,7 @@ class CsvRows:
             if fault:
                 line = lines.read_rest_again()
                 reader = csv.reader(lines, strict=True)
-                yield Record(at, line, Skip(SkipReason.NOT_A_CALL_RECORD, one_line(fault)))
+                yield Record(at, line, damaged(one_line(fault)))
             elif cells:
                 yield Record(at, cells)
         lines.text.detach()
@@ -138,3 +141,23 @@ class _Lines:
         self._again += reversed(self.rest_of_row())
         del self._of_row[1:]
         return self._of_row[0]
+
+
+def write_csv_record(record: object, columns: Sequence[str]) -> bytes:
+    """Write a record of `csv_records` as a file."""
+    if isinstance(record, dict):
+        return write_rows([list(record), list(record.values())])
+    if not isinstance(record, str):
+        # The cells of a row below a header that lacks columns.
+        return write_rows([list(cast("Iterable[str]", record))])
+    # A line that is no row stays none only if it has another number of cells than the header.
+    cells = len(next(csv.reader([record]), ()))
+    header = [*columns, *(f"column {number}" for number in range(len(columns), cells + 1))]
+    return write_rows([header]) + record.encode("utf-8", "surrogateescape")
+
+
+def write_rows(rows: Iterable[Sequence[str]], line_end: str = "\r\n") -> bytes:
+    """Write the cells of rows, each in quotation marks."""
+    text = io.StringIO(newline="")
+    csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator=line_end).writerows(rows)
+    return text.getvalue().encode("utf-8", "surrogateescape")

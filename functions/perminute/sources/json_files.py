@@ -1,4 +1,4 @@
-"""Divide files of JSON into records: whole documents, or lines."""
+"""Divide files of JSON into records, and write them: whole documents, or lines."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from msgspec import DecodeError
 from msgspec.json import Decoder
 
-from perminute.sources.outcomes import Skip, SkipReason
+from perminute.sources.outcomes import damaged
 from perminute.sources.stated_call import Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import BinaryIO
 
+    from perminute.sources.outcomes import Skip
     from perminute.sources.stated_call import InputFile
 
 # A document is read whole. Pages of Graph have 1 MB; exports beyond this come as CSV or as lines.
@@ -36,6 +37,7 @@ def _exact(number: str) -> Decimal:
 _decode = Decoder(float_hook=_exact).decode
 # What msgspec refuses and JSON has, such as half of a surrogate pair in a field that nobody reads.
 _lenient = json.JSONDecoder(parse_float=_exact)
+_BEYOND_ALL_EXPONENTS = f"1e{10**20}"
 _NEXT_DOCUMENT = re.compile(r"[\r\n](?=[{\[])")
 _SPACE = re.compile(r"[ \t\r\n]*")
 
@@ -55,7 +57,7 @@ def json_documents(file: InputFile, list_name: str = "") -> Iterator[Record]:
     content = file.content.read(MAX_DOCUMENT_BYTES + 1)
     if len(content) > MAX_DOCUMENT_BYTES:
         message = f"is larger than {MAX_DOCUMENT_BYTES // 1024**2} MB; divide it"
-        yield Record(file.name, None, _not_a_record(message))
+        yield Record(file.name, None, damaged(message))
         return
     documents = _documents(content)
     for document in documents:
@@ -76,7 +78,7 @@ def json_lines(file: InputFile) -> Iterator[Record]:
         try:
             document = _decoded(line)
         except ValueError as error:
-            yield Record(at, _text(line), _not_a_record(f"is not JSON: {error}"))
+            yield Record(at, _text(line), damaged(f"is not JSON: {error}"))
         else:
             yield _record(at, document)
 
@@ -103,7 +105,7 @@ def _records(at: str, document: Any, list_name: str) -> Iterator[Record]:  # noq
 
 def _record(at: str, content: object) -> Record:
     is_object = isinstance(content, dict)
-    return Record(at, content, None if is_object else _not_a_record("must be a JSON object"))
+    return Record(at, content, None if is_object else damaged("must be a JSON object"))
 
 
 def _documents(content: bytes) -> list[_Document]:
@@ -122,14 +124,14 @@ def _each_document(text: str) -> Iterator[_Document]:
             yield _Document(line, document)
         except (ValueError, RecursionError) as error:
             found = _NEXT_DOCUMENT.search(text, place + 1)
-            damaged, place = (
+            piece, place = (
                 text[place : found and found.end()],
                 found.end() if found else len(text),
             )
-            yield _Document(line, damaged, _not_a_record(f"is not JSON: {_why(error)}"))
+            yield _Document(line, piece, damaged(f"is not JSON: {_why(error)}"))
         place = _after_space(text, place)
     if not counted and not text.strip():
-        yield _Document(1, text, _not_a_record("is empty"))
+        yield _Document(1, text, damaged("is empty"))
 
 
 def _decoded(line: bytes) -> Any:  # noqa: ANN401 - whatever JSON can say
@@ -157,5 +159,30 @@ def _text(content: bytes) -> str:
     return content.decode("utf-8-sig", "surrogateescape")
 
 
-def _not_a_record(message: str) -> Skip:
-    return Skip(SkipReason.NOT_A_CALL_RECORD, message)
+def write_document(record: object) -> bytes:
+    """Write a record as a file that `json_documents` reads to the same."""
+    # In a list: an object may have one under the name by which pages have theirs.
+    return _as_it_was(record) if isinstance(record, str) else f"[{_json(record)}]".encode()
+
+
+def write_json_line(record: object) -> bytes:
+    """Write a record as a file that `json_lines` reads to the same."""
+    return _as_it_was(record) if isinstance(record, str) else f"{_json(record)}\n".encode()
+
+
+def _as_it_was(damaged_text: str) -> bytes:
+    return damaged_text.encode("utf-8", "surrogateescape")
+
+
+def _json(value: object) -> str:
+    # Neither `json` nor msgspec writes all that was read: exact numbers, halves of surrogate pairs.
+    match value:
+        case dict():
+            members = (f"{json.dumps(name)}: {_json(member)}" for name, member in value.items())
+            return f"{{{', '.join(members)}}}"
+        case list():
+            return f"[{', '.join(map(_json, value))}]"
+        case Decimal():
+            return str(value) if value.is_finite() else _BEYOND_ALL_EXPONENTS
+        case _:
+            return json.dumps(value)

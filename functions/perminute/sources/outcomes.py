@@ -53,6 +53,8 @@ class Skip(NamedTuple):
 
     reason: SkipReason
     message: str = ""  # for the operator; empty if the reason says all
+    # It cannot be read, so it may have been a call: what is deployed keeps it like a problem.
+    is_damaged: bool = False
 
 
 class Problem(NamedTuple):
@@ -111,6 +113,11 @@ class Rejected(PerminuteError):  # noqa: N818 - an outcome of the business, not 
     def __init__(self, result: Skip | Problem) -> None:
         super().__init__(f"{result.reason}: {result.message}")
         self.result = result
+
+
+def damaged(message: str) -> Skip:
+    """Return what becomes of a record that cannot be read."""
+    return Skip(SkipReason.NOT_A_CALL_RECORD, message, is_damaged=True)
 
 
 def skip(reason: SkipReason, message: str = "") -> Rejected:

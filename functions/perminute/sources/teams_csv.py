@@ -13,9 +13,9 @@ from functools import partial
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from perminute.sources import values
-from perminute.sources.csv_files import csv_records
+from perminute.sources.csv_files import csv_records, write_csv_record
 from perminute.sources.graph_pstn import Columns, read_row
-from perminute.sources.outcomes import Skip, SkipReason
+from perminute.sources.outcomes import damaged
 from perminute.sources.stated_call import InputFile, Record, Source, read_each
 
 if TYPE_CHECKING:
@@ -67,22 +67,27 @@ def _records_in_zip(file: InputFile) -> Iterator[Record]:
         with zipfile.ZipFile(file.content) as archive:
             names = [name for name in archive.namelist() if fnmatch(_last_part(name), _REPORT)]
             if not names:
-                yield _damaged(place, f"contains no {_REPORT}")
+                yield _no_report(place, f"contains no {_REPORT}")
             for name in names:
                 place = f"{file.name}/{name}"
                 with archive.open(name) as content:
                     yield from csv_records(InputFile(place, cast("BinaryIO", content)), _REQUIRED)
     # As `zipfile` has it for a file that is encrypted (RuntimeError), or packed in another way.
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError, ValueError) as error:
-        yield _damaged(place, f"cannot be unpacked: {error}")
+        yield _no_report(place, f"cannot be unpacked: {error}")
 
 
-def _damaged(at: str, message: str) -> Record:
-    return Record(at, None, Skip(SkipReason.NOT_A_CALL_RECORD, message))
+def _no_report(at: str, message: str) -> Record:
+    return Record(at, None, damaged(message))
 
 
 def _last_part(name: str) -> str:
     return name.rpartition("/")[2]
+
+
+def write_row(record: object) -> bytes:
+    """Write a record as a file."""
+    return write_csv_record(record, _REQUIRED)
 
 
 TEAMS_CSV = Source(

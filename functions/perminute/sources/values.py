@@ -15,7 +15,14 @@ from perminute.domain.values.money import DECIMALS, MAX_AMOUNT_MICROS, MICROS_PE
 from perminute.domain.values.times import EPOCH
 from perminute.fields import FIRST_YEAR, LAST_YEAR
 from perminute.parsing import NO_TEXT, is_text
-from perminute.sources.outcomes import ProblemReason, SkipReason, problem, skip
+from perminute.sources.outcomes import (
+    ProblemReason,
+    Rejected,
+    SkipReason,
+    damaged,
+    problem,
+    skip,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -38,12 +45,12 @@ def text(record: Mapping[str, Any], name: str) -> str | None:
     if isinstance(value, str):
         if value.isascii() or is_text(value):
             return value.strip() or None
-        raise skip(SkipReason.NOT_A_CALL_RECORD, f"{name}: {NO_TEXT}")
+        raise Rejected(damaged(f"{name}: {NO_TEXT}"))
     if value is None:
         return None
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    raise skip(SkipReason.NOT_A_CALL_RECORD, f"{name}: must be text")
+    raise Rejected(damaged(f"{name}: must be text"))
 
 
 def identifier(record: Mapping[str, Any], name: str) -> str | None:
@@ -52,8 +59,7 @@ def identifier(record: Mapping[str, Any], name: str) -> str | None:
     if value is None:
         return None
     if len(value) > MAX_ID_LENGTH:
-        fault = f"{name}: must have at most {MAX_ID_LENGTH} characters"
-        raise skip(SkipReason.NOT_A_CALL_RECORD, fault)
+        raise Rejected(damaged(f"{name}: must have at most {MAX_ID_LENGTH} characters"))
     return canonical_id(value)
 
 
