@@ -56,10 +56,17 @@ _COLUMNS = (
     "Disposition",
     "AMAFlags",
 )
-_ID, _FIELD = "UniqueID", "UserField"
+UNIQUE_ID, _FIELD = "UniqueID", "UserField"
 _NEW = ("PeerAccount", "LinkedID", "Sequence")
 # Settings of cdr.conf add columns: loguniqueid, loguserfield, newcdrcolumns.
-_MORE_COLUMNS = ((), (_ID,), (_ID, _FIELD), _NEW, (_ID, *_NEW), (_ID, _FIELD, *_NEW))
+_MORE_COLUMNS = (
+    (),
+    (UNIQUE_ID,),
+    (UNIQUE_ID, _FIELD),
+    _NEW,
+    (UNIQUE_ID, *_NEW),
+    (UNIQUE_ID, _FIELD, *_NEW),
+)
 _BY_WIDTH = {len(_COLUMNS + more): _COLUMNS + more for more in _MORE_COLUMNS}
 
 _LEG_TYPE, _REMOTE_NUMBER = "legType", "remoteNumber"
@@ -67,6 +74,11 @@ _OURS = frozenset({*IN_QUERY, _LEG_TYPE, _REMOTE_NUMBER})
 # The directory says which of the two a dial-in is.
 _LEG_TYPES = (LegType.DIAL_OUT, LegType.TOLL_DIAL_IN, LegType.TOLL_FREE_DIAL_IN)
 _MAX_LINE_BYTES, _MAX_LINES_OF_EVENT = 64 * 1024, 1000
+
+
+def names_of_width(cells: int) -> tuple[str, ...]:
+    """Return what the cells of a row are called; nothing if no row has so many."""
+    return _BY_WIDTH.get(cells, ())
 
 
 def _read_csv(file: InputFile, options: SourceOptions) -> Iterator[Reading]:
@@ -178,10 +190,10 @@ def _read_record(at: str, record: dict[str, str], options: SourceOptions) -> Cal
 
 
 def _call_id(record: Mapping[str, str]) -> str:
-    call_id = values.identifier(record, _ID)
+    call_id = values.identifier(record, UNIQUE_ID)
     # Of 17 and of 20 columns, UserField may be the one that is there.
     if call_id is None or "=" in call_id:
-        message = f"{_ID}: is missing; set loguniqueid=yes in cdr.conf"
+        message = f"{UNIQUE_ID}: is missing; set loguniqueid=yes in cdr.conf"
         raise Rejected(damaged(message))
     return call_id
 
