@@ -12,6 +12,7 @@ from perminute_local.cli.admin import credit, license_, organization, user
 from perminute_local.cli.call_records import convert, directory
 from perminute_local.cli.calls import quote, replay, simulate
 from perminute_local.cli.comparing import compare
+from perminute_local.cli.console import console
 from perminute_local.cli.errors import report, wants_json
 from perminute_local.cli.events import send
 from perminute_local.cli.parameters import Choice, CommandGroup, examples, json_option
@@ -86,6 +87,8 @@ def program() -> None:
 _COMMANDS: tuple[click.Command, ...] = (
     *(quote, rates, replay, simulate, send, reconcile, dlq, doctor, graph),
     *(balance, usage, calls, explain, ledger, statement, pstn_usage, forecast),
+    *(quote, rates, replay, simulate, reconcile, dlq, doctor, graph),
+    *(balance, usage, calls, explain, ledger, statement, pstn_usage, forecast, console),
     *(credit, license_, user, organization, directory, completion),
 )
 calls.add_command(convert)

@@ -14,21 +14,26 @@ from perminute_local.terminal import remark
 from perminute_local.wrong_call import WrongFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from perminute_local.replay.links import InProcess
-    from perminute_local.reports.source import Answer, Question, Reports
+    from perminute_local.reports.source import Answer, Question
 
 
 class FolderReports:
     """The function of a replay, asked when everything has happened."""
 
-    def __init__(self, links: InProcess) -> None:
+    def __init__(self, links: InProcess, organizations: Iterable[str] = ()) -> None:
         self._links = links
+        self.organizations = tuple(organizations)
 
     def ask(self, question: Question) -> Answer:
         """Ask as a replayed request does."""
+        return checked(self.answer(question), question)
+
+    def answer(self, question: Question) -> Answer:
+        """Return what the function answers, be it an error."""
         stated = {name: one for name, one in question.parameters.items() if one is not None}
         request = Delivery(
             event_id="",
@@ -38,11 +43,11 @@ class FolderReports:
             at=self._links.clock.now,
             request=question.report,
         )
-        return checked(self._links.response(request).answer, question)
+        return self._links.response(request).answer
 
 
 @contextmanager
-def replayed_reports(folder: Path) -> Iterator[Reports]:
+def replayed_reports(folder: Path) -> Iterator[FolderReports]:
     """Replay a folder, and answer for as long as the context lasts.
 
     Raises `WrongFile` if it is faulty, has no event or cannot be read, and what `replayed` raises.
@@ -55,7 +60,7 @@ def replayed_reports(folder: Path) -> Iterator[Reports]:
                 raise WrongFile(msg)
             for line in remarks(results):
                 remark(f"perminute: {line}")
-            yield FolderReports(links)
+            yield FolderReports(links, [one.organization_id for one in results.accounts])
     except BooksNotRead as error:
         msg = f"{folder}: {error}"
         raise WrongFile(msg) from error

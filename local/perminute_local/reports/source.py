@@ -69,12 +69,16 @@ class StackReports:
 
     def ask(self, question: Question) -> Answer:
         """Invoke the function, again while it says that it cannot answer just now."""
+        return checked(self.answer(question), question)
+
+    def answer(self, question: Question) -> Answer:
+        """Return what the function answers in the end, be it an error."""
         answer: Answer = {}
         for _ in RETRY.tries():
             answer = self._invoke(question)
             if answer.get("error") != "unavailable":
                 break
-        return checked(answer, question)
+        return answer
 
     @cached_property
     def _function(self) -> tuple[LambdaClient, str]:

@@ -1,0 +1,53 @@
+"""The command that serves the page of reports."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from perminute_local.cli.parameters import FOLDER, STACK, Parsed, examples, organizations_option
+from perminute_local.wrong_call import WrongCall
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+_LAST_PORT = 65_535
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) <= _LAST_PORT):
+        msg = f"{text!r} is no port; write a number of 0 to {_LAST_PORT}"
+        raise ValueError(msg)
+    return int(text)
+
+
+@click.command(
+    epilog=examples("perminute console examples/day", "perminute console --stack perminute-dev")
+)
+@click.argument("folder", metavar="[DIR]", type=FOLDER, required=False)
+@click.option("--stack", type=STACK, help="what this deployed stack has recorded")
+@organizations_option
+@click.option("--port", type=Parsed("PORT", _port), default=0, help="default: a free one")
+@click.option("--no-open", is_flag=True, help="only print the address, and open no browser")
+def console(
+    *,
+    folder: Path | None,
+    stack: str | None,
+    organizations: Sequence[str],
+    port: int,
+    no_open: bool,
+) -> int:
+    """Show reports on a page of this machine, in a browser.
+
+    Of a folder of events, which is replayed first, or of a deployed stack, with your AWS
+    credentials. The address has a token: whoever knows it sees the reports. Ctrl-C ends it.
+    """
+    origin = stack or folder
+    if origin is None or (stack and folder):
+        msg = "needs either DIR, a folder of events, or --stack NAME"
+        raise WrongCall(msg)
+    from perminute_local.console.command import run_console
+
+    return run_console(origin, organizations, port=port, opens_browser=not no_open)

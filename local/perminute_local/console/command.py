@@ -1,0 +1,52 @@
+"""`perminute console`: the page of reports, of a folder that is replayed or of a stack."""
+
+from __future__ import annotations
+
+import webbrowser
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from perminute_local.console.server import ConsoleServer, Shown
+from perminute_local.reports.folder import replayed_reports
+from perminute_local.reports.source import StackReports
+from perminute_local.terminal import remark, write_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from perminute_local.console.server import Source
+
+
+def run_console(
+    origin: str | Path, organizations: Sequence[str], *, port: int, opens_browser: bool
+) -> int:
+    """Serve the page until the user interrupts it; returns the exit code.
+
+    `origin` is the name of a stack, or a folder of events. Raises `WrongCall` if the folder cannot
+    be replayed, or the port is taken.
+    """
+    with (
+        _reports_of(origin, organizations) as (source, shown),
+        ConsoleServer(source, shown, port=port) as server,
+    ):
+        write_line(server.address)
+        remark("perminute: the console is at this address until you press Ctrl-C")
+        if opens_browser:
+            webbrowser.open(server.address)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            remark("perminute: the console has ended")
+    return 0
+
+
+@contextmanager
+def _reports_of(origin: str | Path, organizations: Sequence[str]) -> Iterator[tuple[Source, Shown]]:
+    if isinstance(origin, str):
+        yield StackReports(origin), Shown(f"stack {origin}", tuple(organizations))
+        return
+    remark(f"perminute: replaying {origin}")
+    with replayed_reports(origin) as reports:
+        shown = tuple(organizations) or reports.organizations
+        yield reports, Shown(f"replay of {origin}", shown)

@@ -1,0 +1,197 @@
+"""Serves the page and its reports on loopback, to the browser that knows the token.
+
+Other pages that this browser has open, and other users of this machine, reach the port too. So the
+token is asked for with each report, `Host` must name this server (a name that is bound anew to
+127.0.0.1 does not), and a request that says that it comes of another page is refused. The token
+stands in the fragment of the address, which no browser sends anywhere.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from perminute.api.reports.endpoint import REPORTS
+from perminute_local.reports.source import Question
+from perminute_local.terminal import remark
+from perminute_local.wrong_call import WrongCall
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from perminute_local.reports.source import Answer
+
+LOOPBACK = "127.0.0.1"
+TOKEN_HEADER = "Perminute-Token"  # noqa: S105 - a name
+STATIC = Path(__file__).with_name("static")
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+"""Neither inline scripts nor `eval`, and nothing from elsewhere."""
+
+_KINDS = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+}
+_STATUSES = {
+    "invalid": HTTPStatus.BAD_REQUEST,
+    "forbidden": HTTPStatus.FORBIDDEN,
+    "notFound": HTTPStatus.NOT_FOUND,
+    "unavailable": HTTPStatus.SERVICE_UNAVAILABLE,
+}
+_PATH = re.compile(r"/reports/organizations/([^/]+)/([^/]+)")
+_COUNTS = {"limit", "horizonDays"}
+_LISTS = {"groupBy"}
+
+
+class Source(Protocol):
+    """Where reports come from."""
+
+    def answer(self, question: Question) -> Answer:
+        """Return the answer, or the error as the function returns it. Raises `WrongCall`."""
+        ...
+
+
+class Shown(NamedTuple):
+    """What the page offers; without organizations it asks for one."""
+
+    source: str
+    organizations: tuple[str, ...]
+
+
+class Reply(NamedTuple):
+    """What is sent to the browser."""
+
+    status: HTTPStatus
+    kind: str
+    body: bytes
+
+
+class ConsoleServer(ThreadingHTTPServer):
+    """The server of one run. Raises `WrongCall` if the port is taken."""
+
+    daemon_threads = True
+
+    def __init__(self, source: Source, shown: Shown, *, port: int = 0) -> None:
+        try:
+            super().__init__((LOOPBACK, port), _Request)
+        except OSError as error:
+            msg = f"--port: {port} cannot be used: {error.strerror}; name another one"
+            raise WrongCall(msg) from error
+        self.token = secrets.token_urlsafe(24)
+        self._source, self._shown = source, shown
+        # Handlers are written for Lambda, which calls each instance with one event at a time.
+        self._one_at_a_time = Lock()
+
+    @property
+    def host(self) -> str:
+        """What `Host` must be."""
+        return f"{LOOPBACK}:{self.server_port}"
+
+    @property
+    def address(self) -> str:
+        """The address of the page, with the token."""
+        return f"http://{self.host}/#{self.token}"
+
+    def reply(self, target: str, headers: Mapping[str, str]) -> Reply:
+        """Answer a request for a path, perhaps with a query."""
+        origin = headers.get("Origin")
+        if headers.get("Host") != self.host or origin not in {None, f"http://{self.host}"}:
+            return _error(HTTPStatus.FORBIDDEN, "forbidden", "the request is for another server")
+        if headers.get("Sec-Fetch-Site", "none") not in {"none", "same-origin"}:
+            return _error(HTTPStatus.FORBIDDEN, "forbidden", "the request comes of another page")
+        url = urlsplit(target)
+        if not url.path.startswith(("/reports/", "/console.json")):
+            return _file(url.path)
+        if not secrets.compare_digest(
+            headers.get(TOKEN_HEADER, "").encode("utf-8", "replace"), self.token.encode()
+        ):
+            why = "open the address that perminute console has printed: its token is missing"
+            return _error(HTTPStatus.UNAUTHORIZED, "forbidden", why)
+        if url.path == "/console.json":
+            return _json(HTTPStatus.OK, self._shown._asdict())
+        return self._report(url.path, url.query)
+
+    def _report(self, path: str, query: str) -> Reply:
+        named = _PATH.fullmatch(path)
+        if named is None or named[2] not in REPORTS:
+            return _error(HTTPStatus.NOT_FOUND, "notFound", f"there are {', '.join(REPORTS)}")
+        try:
+            question = Question(named[2], unquote(named[1]), _parameters(query))
+            with self._one_at_a_time:
+                answer = self._source.answer(question)
+        except ValueError as error:
+            return _error(HTTPStatus.BAD_REQUEST, "invalid", str(error))
+        except WrongCall as error:
+            return _failed(str(error))
+        status = HTTPStatus.OK
+        if "error" in answer:
+            status = _STATUSES.get(str(answer["error"]), HTTPStatus.INTERNAL_SERVER_ERROR)
+        return _json(status, answer)
+
+
+def _parameters(query: str) -> dict[str, object]:
+    # As an invocation states them, while a query has only text.
+    stated: dict[str, object] = {}
+    for name, text in parse_qsl(query, keep_blank_values=True):
+        if name in _COUNTS:
+            if re.fullmatch("[0-9]{1,4}", text, re.ASCII) is None:
+                msg = f"{name}: must be a whole number"
+                raise ValueError(msg)
+            stated[name] = int(text)
+        else:
+            stated[name] = text.split(",") if name in _LISTS else text
+    return stated
+
+
+def _failed(message: str) -> Reply:
+    if "AccessDenied" in message or "not authorized" in message:
+        return _error(HTTPStatus.FORBIDDEN, "forbidden", message)
+    remark(f"perminute: {message}")
+    return _error(HTTPStatus.BAD_GATEWAY, "aws", message)
+
+
+def _file(path: str) -> Reply:
+    names = {f"/{file.name}": file for file in STATIC.iterdir()}
+    file = names.get("/index.html" if path == "/" else path)
+    if file is None:
+        return _error(HTTPStatus.NOT_FOUND, "notFound", "there is no such file")
+    return Reply(HTTPStatus.OK, _KINDS[file.suffix], file.read_bytes())
+
+
+def _json(status: HTTPStatus, document: object) -> Reply:
+    return Reply(status, "application/json", json.dumps(document).encode())
+
+
+def _error(status: HTTPStatus, error: str, message: str) -> Reply:
+    return _json(status, {"error": error, "message": message})
+
+
+class _Request(BaseHTTPRequestHandler):
+    server: ConsoleServer
+    server_version, sys_version = "perminute", ""
+
+    def do_GET(self) -> None:
+        reply = self.server.reply(self.path, {name: str(one) for name, one in self.headers.items()})
+        self.send_response(reply.status)
+        self.send_header("Content-Type", reply.kind)
+        self.send_header("Content-Length", str(len(reply.body)))
+        self.send_header("Content-Security-Policy", POLICY)
+        self.send_header("X-Content-Type-Options", "nosniff")
+        self.send_header("Referrer-Policy", "no-referrer")
+        self.send_header("Cross-Origin-Resource-Policy", "same-origin")
+        self.send_header("Cache-Control", "no-store")
+        self.end_headers()
+        self.wfile.write(reply.body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - as it is called
+        """Write nothing: a line of a log would have what the browser sent."""
