@@ -20,6 +20,7 @@ NOT_OF_PYTHON = {
     "event_page.md",
     "page.html",
     "prices.toml",
+    *(file.name for file in (ROOT / "local/perminute_local/console/static").iterdir()),
     "template.yaml",
     "ministack.lock",
 }

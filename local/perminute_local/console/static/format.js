@@ -1,0 +1,58 @@
+// Amounts stay the decimal texts of the API: they are never numbers here, but for the place of a
+// mark in a chart. Sums are of whole millionths.
+
+const DIGITS = 6;
+
+export function micros(text) {
+  const [whole, fraction = ""] = text.replace("-", "").split(".");
+  const size = BigInt(whole + fraction.padEnd(DIGITS, "0").slice(0, DIGITS));
+  return text.startsWith("-") ? -size : size;
+}
+
+export function decimal(amount) {
+  const digits = String(amount < 0n ? -amount : amount).padStart(DIGITS + 1, "0");
+  const fraction = digits.slice(-DIGITS).replace(/0+$/, "");
+  return (amount < 0n ? "-" : "") + digits.slice(0, -DIGITS) + (fraction && `.${fraction}`);
+}
+
+export function grouped(whole) {
+  return String(whole).replace(/\B(?=(\d{3})+$)/g, ",");
+}
+
+// Two decimals at least, as many as there are at most.
+export function amount(text) {
+  if (text === null || text === undefined) return "–";
+  const [whole, fraction = ""] = text.replace("-", "").split(".");
+  return `${text.startsWith("-") ? "−" : ""}${grouped(whole)}.${fraction.padEnd(2, "0")}`;
+}
+
+export function money(text, currency) {
+  return `${amount(text)}${currency ? `\u00a0${currency}` : ""}`;
+}
+
+export function time(instant) {
+  return instant === null ? "–" : instant.slice(0, 19).replace("T", " ");
+}
+
+export function minutes(seconds) {
+  return `${grouped(Math.floor(seconds / 60))}:${String(seconds % 60).padStart(2, "0")}`;
+}
+
+export function plural(count, noun) {
+  return `${grouped(count)} ${noun}${count === 1 ? "" : "s"}`;
+}
+
+export function addMonths(month, count) {
+  const [year, number] = month.split("-").map(Number);
+  return new Date(Date.UTC(year, number - 1 + count, 1)).toISOString().slice(0, 7);
+}
+
+export const LEG_TYPES = {
+  dialIn: "toll dial-in", dialInTollFree: "toll-free dial-in", dialOut: "dial-out",
+};
+
+const OUTCOMES = { notEntitled: "not entitled" };
+
+export function outcome(name) {
+  return OUTCOMES[name] ?? name;
+}

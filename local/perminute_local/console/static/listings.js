@@ -1,0 +1,122 @@
+// Listings that are read page by page: calls with their explanation, and the ledger.
+
+import { report } from "./api.js";
+import { byId, el, rowOf, show, table } from "./dom.js";
+import { LEG_TYPES, grouped, minutes, money, outcome, time } from "./format.js";
+
+const CALLS = [["Ended (UTC)"], ["Organizer"], ["Type"], ["Number"], ["Country"], ["Min:s", "number"], ["Charge", "number"], ["Outcome"]];
+const LEDGER = [["Entry"], ["At (UTC)"], ["Type"], ["Cause"], ["Calls", "number"], ["Amount", "number"], ["Balance", "number"]];
+const OUTCOMES = ["charged", "pooled", "included", "notEntitled", "unrated"];
+
+// Pages of one listing: each cursor leads to the next page, and those read lead back.
+function pager(read, failed) {
+  const cursors = [null];
+  const before = el("button", { type: "button", click: () => { cursors.splice(-2); go(); } }, "Earlier page");
+  const after = el("button", { type: "button", click: () => go() }, "Next page");
+  const words = el("span", { role: "status" });
+  async function go() {
+    before.disabled = after.disabled = true;
+    try {
+      const next = await read(cursors.at(-1));
+      words.textContent = `page ${cursors.length}`;
+      cursors.push(next);
+      before.disabled = cursors.length < 3;
+      after.disabled = next === null;
+    } catch (error) {
+      before.disabled = cursors.length < 2;
+      after.disabled = false;
+      failed(error);
+    }
+  }
+  return { go, element: el("div", { class: "pages" }, before, words, after) };
+}
+
+export function calls(organization, period, days, organizers, countries, signal, failed) {
+  const section = byId("calls"), list = el("div"), aside = el("div", { class: "explanation", hidden: true, tabindex: "-1" });
+  const beside = el("div", { class: "beside" }, list, aside);
+  const choice = (name, values, words = (value) => value) => el("label", {}, `${name} `,
+    el("select", { change: begin }, el("option", { value: "" }, "all"),
+      ...values.map((value) => el("option", { value }, words(value)))));
+  const filters = {
+    day: choice("Day", days), outcome: choice("Outcome", OUTCOMES, outcome), organizerId: choice("Organizer", organizers),
+    legType: choice("Type", Object.keys(LEG_TYPES), (value) => LEG_TYPES[value]), country: choice("Country", countries),
+  };
+  const holder = el("div");
+  show(section, el("div", { class: "filters" }, ...Object.values(filters)), beside, holder);
+  begin();
+
+  function chosen() {
+    const { day, ...stated } = Object.fromEntries(
+      Object.entries(filters).map(([name, label]) => [name, label.querySelector("select").value]));
+    if (!day) return { ...period, ...stated };
+    const to = new Date(Date.parse(day) + 86_400_000).toISOString().slice(0, 10);
+    return { from: day, to, ...stated };
+  }
+
+  function begin() {
+    close();
+    const parameters = chosen();
+    const pages = pager(async (cursor) => {
+      const answer = await report(organization, "calls", { ...parameters, limit: "50", cursor }, signal);
+      if (holder.firstChild === pages.element) write(answer.calls);
+      return answer.next;
+    }, failed);
+    holder.replaceChildren(pages.element);
+    pages.go();
+  }
+
+  function write(found) {
+    const isMasked = found.some((call) => call.number?.includes("*"));
+    list.replaceChildren(
+      found.length ? table("Calls, the last first", CALLS, found.map(row)) : el("p", {}, "No calls."),
+      isMasked ? el("p", { class: "quiet" }, "Ends of phone numbers are masked: you do not have the role numbers.") : "");
+  }
+
+  function row(call) {
+    const open = el("button", { class: "link", type: "button", "aria-label": `Explain call ${call.callId}, ended ${time(call.endedAt)}`,
+      click: () => explain(call, open) }, time(call.endedAt));
+    const result = el("span", {}, outcome(call.outcome), call.reason ? ` (${call.reason})` : "",
+      ...call.flags.map((flag) => el("span", { class: "tag" }, flag)));
+    return rowOf(CALLS, [open, call.organizerId, LEG_TYPES[call.legType] ?? call.legType, call.number ?? "–",
+      call.country ?? "–", minutes(call.billedSeconds), money(call.charge, call.currency), result]);
+  }
+
+  function close() {
+    aside.hidden = true;
+    beside.classList.remove("open");
+    for (const one of list.querySelectorAll(".chosen")) one.classList.remove("chosen");
+  }
+
+  async function explain(call, button) {
+    close();
+    button.closest("tr").classList.add("chosen");
+    try {
+      const found = await report(organization, "explanation", { callId: call.callId }, signal);
+      const shut = () => { close(); button.focus(); };
+      aside.replaceChildren(el("h3", {}, `Call ${call.callId}`),
+        el("ol", {}, ...found.sentences.map((sentence) => el("li", {}, sentence))),
+        found.agrees ? "" : el("p", { class: "bad" }, "Rating it again differs from its record."),
+        el("details", {}, el("summary", {}, "As JSON"), el("pre", { tabindex: "0" }, JSON.stringify(found, null, 2))),
+        el("button", { type: "button", click: shut }, "Close"));
+      aside.hidden = false;
+      beside.classList.add("open");
+      aside.focus();
+    } catch (error) {
+      failed(error);
+    }
+  }
+}
+
+export function ledger(organization, month, signal, failed) {
+  const section = byId("ledger"), list = el("div");
+  const pages = pager(async (cursor) => {
+    const { entries, currency, next } = await report(organization, "ledger", { month, limit: "50", cursor }, signal);
+    const rows = entries.map((entry) => [entry.entryId.replace(/^0+(?=.)/, ""), time(entry.at), entry.type, entry.cause ?? "–",
+      entry.calls.length ? grouped(entry.calls.length) : "–", money(entry.amount, currency), money(entry.balanceAfter, currency)]);
+    list.replaceChildren(rows.length ? table("Entries that moved the balance, the last first", LEDGER, rows)
+      : el("p", {}, `Nothing moved the balance in ${month}.`));
+    return next;
+  }, failed);
+  show(section, list, pages.element);
+  pages.go();
+}

@@ -1,0 +1,143 @@
+// What each section shows of the answers.
+
+import { balanceChart, bar, daysChart } from "./charts.js";
+import { byId, el, show, table } from "./dom.js";
+import { LEG_TYPES, amount, decimal, grouped, micros, minutes, money, plural, time } from "./format.js";
+
+const TOP = 10;
+
+function card(title, figure, kind, ...lines) {
+  return el("div", { class: "card" }, el("h2", {}, title),
+    el("p", { class: `figure ${kind}` }, figure),
+    ...lines.filter(Boolean).map((line) => typeof line === "string" ? el("p", {}, line) : line));
+}
+
+export function isSetUp(overview) {
+  return overview.currency !== null;
+}
+
+export function cards(overview, usage, forecast, month) {
+  const { currency, pool } = overview, isNow = pool.month === month;
+  const shown = [];
+  if (isSetUp(overview)) {
+    const debt = micros(overview.debt) > 0n, isGone = micros(overview.available) <= 0n;
+    shown.push(card("Available credit", money(overview.available, currency), debt || isGone ? "bad" : "",
+      `balance ${amount(overview.balance)}, reserved ${amount(overview.reserved)}`,
+      debt ? `debt ${amount(overview.debt)}, which the next purchase pays` : null));
+    if (forecast) shown.push(runsOut(forecast));
+    const next = [...overview.lots].sort((one, other) => one.expiresAt < other.expiresAt ? -1 : 1)[0];
+    if (next) shown.push(card("Expires next", money(next.remaining, currency), "",
+      `${next.purchaseId}, on ${next.expiresAt.slice(0, 10)}`));
+  }
+  if (usage) {
+    const of = usage.total, band = isNow && forecast?.status === "ok" ? forecast.month : null;
+    shown.push(card(`Cost of ${month}`, money(of.charge, usage.currency), "", plural(of.calls, "call"),
+      band && `in all ${amount(band.low)} to ${amount(band.high)}, in 8 cases of 10 (${forecast.confidence} confidence)`));
+    if (of.billedSeconds) {
+      const each = micros(of.charge) * 60n / BigInt(of.billedSeconds);
+      shown.push(card("Cost per minute", money(decimal(each), usage.currency), "",
+        `${minutes(of.billedSeconds)} min:s billed`));
+    }
+  }
+  if (isNow && pool.minutes) {
+    const left = pool.minutes - pool.used - pool.reserved;
+    shown.push(card(`Minute pool of ${month}`, `${grouped(pool.used)} of ${grouped(pool.minutes)} min`, left > 0 ? "" : "warn",
+      left > 0 ? `${grouped(left)} left` : "used up: dial-outs are charged",
+      el("progress", { max: pool.minutes, value: pool.used, "aria-label": "minutes used" })));
+  }
+  byId("cards").replaceChildren(...shown);
+}
+
+function runsOut({ status, runsOut: days, basis }) {
+  if (status !== "ok") {
+    return card("Runs out", "not known yet", "",
+      `A forecast needs 7 days, 3 of them with cost; there are ${basis.days}, ${basis.activeDays} with cost.`);
+  }
+  if (!days.expected && !days.earliest) return card("Runs out", "not within 90 days", "", "at the present pace");
+  return card("Runs out", days.expected ? `about ${days.expected}` : "after 90 days", "warn",
+    `between ${days.earliest ?? "then"} and ${days.latest ?? "90 days from now"}, in 8 cases of 10`);
+}
+
+export function notices(overview, usage) {
+  const found = [];
+  const notice = (kind, ...lines) => found.push(
+    el("div", { class: `notice ${kind}` }, ...lines.map((line) => el("p", {}, line))));
+  if (!isSetUp(overview)) {
+    notice("", "Credit is not set up for this organization.",
+      "Set it up by an event Credits Configured, or by perminute credit configure. Until then pay-per-minute calls are not entitled.");
+  } else if (micros(overview.available) <= 0n) {
+    notice("bad", "No credit is left: pay-per-minute organizers can no longer join or call by phone.",
+      "Buy credit in your billing system, or by perminute credit purchase. Debt is paid first.");
+  }
+  if (overview.autoRecharge?.stoppedBy) {
+    notice("bad", `Auto-recharge requests nothing at present: ${overview.autoRecharge.stoppedBy}.`);
+  }
+  for (const request of overview.autoRecharge?.waiting ?? []) {
+    notice("", `A recharge of ${money(request.amount, overview.currency)} is requested since ${time(request.requestedAt)} and not answered yet.`);
+  }
+  const { reratings, unsettledFrom } = overview.pending, open = usage?.mayChange ?? [];
+  if (reratings || unsettledFrom || open.length) {
+    notice("", ["What may still change:",
+      reratings ? `${plural(reratings, "change")} of licenses, by which calls are rated again;` : "",
+      unsettledFrom ? `pool minutes of calls since ${time(unsettledFrom)};` : "",
+      open.length ? `the figures of ${open.join(", ")}.` : ""].filter(Boolean).join(" "));
+  }
+  return found;
+}
+
+export function balance(overview, entries, forecast, month) {
+  const { currency, asOf } = overview, section = byId("balance");
+  section.hidden = !isSetUp(overview);
+  if (section.hidden) return;
+  const isNow = asOf.at.startsWith(month), path = isNow && forecast?.status === "ok" ? forecast.path.slice(0, 35) : [];
+  const ordered = [...entries].reverse(), points = [];
+  if (ordered.length) {
+    const before = decimal(micros(ordered[0].balanceAfter) - micros(ordered[0].amount));
+    points.push([`${month}-01T00:00:00Z`, before]);
+    // An event that came late has an earlier time: the line goes on to the right all the same.
+    let latest = points[0][0];
+    for (const entry of ordered) {
+      latest = entry.at > latest ? entry.at : latest;
+      points.push([latest, entry.balanceAfter]);
+    }
+  } else if (isNow) points.push([`${month}-01T00:00:00Z`, overview.balance]);
+  const chart = balanceChart({ month, points, path, trigger: overview.autoRecharge?.triggerAmount,
+    lots: overview.lots, now: isNow ? Date.parse(asOf.at) : Infinity, currency });
+  const lots = table("Lots of credit, in the order in which they pay", [["Lot"], ["Expires (UTC)"], ["Left", "number"]],
+    overview.lots.map((lot) => [lot.purchaseId, time(lot.expiresAt), money(lot.remaining, currency)]));
+  const known = [overview.autoRecharge ? `Recharge of ${amount(overview.autoRecharge.rechargeAmount)} below ${amount(overview.autoRecharge.triggerAmount)} (dashed line).` : "",
+    path.length ? "The shaded band holds in 8 cases of 10." : ""].filter(Boolean).join(" ");
+  show(section, el("p", { class: "quiet" }, `${money(overview.balance, currency)} now. ${known}`),
+    chart ?? el("p", {}, `Nothing moved the balance in ${month}.`),
+    overview.lots.length ? el("details", {}, el("summary", {}, "Lots of credit"), lots) : null);
+}
+
+export function days(usage, month) {
+  const { rows, total, currency } = usage, section = byId("days");
+  if (!total.calls) {
+    show(section, el("p", {}, `No calls in ${month} yet.`));
+    return;
+  }
+  const written = table(`Cost by day and type of call, ${month}`,
+    [["Day"], ["Type"], ["Calls", "number"], ["Billed min:s", "number"], ["Charged", "number"], ["Retail", "number"]],
+    rows.map((row) => [row.day, LEG_TYPES[row.legType] ?? row.legType, grouped(row.calls),
+      minutes(row.billedSeconds), money(row.charge, currency), money(row.retailCost, currency)]));
+  show(section, el("p", { class: "quiet" }, `${plural(total.calls, "call")} cost ${money(total.charge, currency)}; by the rate card ${money(total.retailCost, currency)}.`),
+    ...daysChart({ month, rows, currency }), el("details", {}, el("summary", {}, "As a table"), written));
+}
+
+export function ranking(id, name, usage, key) {
+  const section = byId(id), { currency } = usage;
+  section.hidden = !usage.rows.length;
+  const sorted = usage.rows.map((row) => ({ name: row[key] ?? "not known", calls: row.calls, charge: micros(row.charge) }))
+    .sort((one, other) => one.charge === other.charge ? 0 : one.charge < other.charge ? 1 : -1);
+  const shown = sorted.slice(0, TOP), rest = sorted.slice(TOP);
+  if (rest.length) shown.push({
+    name: `${rest.length} more`, calls: rest.reduce((sum, one) => sum + one.calls, 0),
+    charge: rest.reduce((sum, one) => sum + one.charge, 0n),
+  });
+  const most = shown.reduce((high, one) => one.charge > high ? one.charge : high, 1n);
+  show(section, table(`Cost by ${name}, the highest first`,
+    [[name[0].toUpperCase() + name.slice(1)], ["Share", "bar"], ["Calls", "number"], ["Charged", "number"]],
+    shown.map((one) => [one.name, bar(Number(one.charge) / Number(most)), grouped(one.calls), money(decimal(one.charge), currency)])));
+}
