@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import webbrowser
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -31,6 +32,7 @@ def run_console(
         ConsoleServer(source, shown, port=port) as server,
     ):
         write_line(server.address)
+        sys.stdout.flush()  # who reads it from a pipe waits for it
         remark("perminute: the console is at this address until you press Ctrl-C")
         if opens_browser:
             webbrowser.open(server.address)

@@ -48,7 +48,7 @@ export function addMonths(month, count) {
 }
 
 export const LEG_TYPES = {
-  dialIn: "toll dial-in", dialInTollFree: "toll-free dial-in", dialOut: "dial-out",
+  tollDialIn: "toll dial-in", tollFreeDialIn: "toll-free dial-in", dialOut: "dial-out",
 };
 
 const OUTCOMES = { notEntitled: "not entitled" };

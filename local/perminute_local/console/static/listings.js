@@ -6,6 +6,7 @@ import { LEG_TYPES, grouped, minutes, money, outcome, time } from "./format.js";
 
 const CALLS = [["Ended (UTC)"], ["Organizer"], ["Type"], ["Number"], ["Country"], ["Min:s", "number"], ["Charge", "number"], ["Outcome"]];
 const LEDGER = [["Entry"], ["At (UTC)"], ["Type"], ["Cause"], ["Calls", "number"], ["Amount", "number"], ["Balance", "number"]];
+const PAGE = "25";
 const OUTCOMES = ["charged", "pooled", "included", "notEntitled", "unrated"];
 
 // Pages of one listing: each cursor leads to the next page, and those read lead back.
@@ -57,7 +58,7 @@ export function calls(organization, period, days, organizers, countries, signal,
     close();
     const parameters = chosen();
     const pages = pager(async (cursor) => {
-      const answer = await report(organization, "calls", { ...parameters, limit: "50", cursor }, signal);
+      const answer = await report(organization, "calls", { ...parameters, limit: PAGE, cursor }, signal);
       if (holder.firstChild === pages.element) write(answer.calls);
       return answer.next;
     }, failed);
@@ -66,7 +67,8 @@ export function calls(organization, period, days, organizers, countries, signal,
   }
 
   function write(found) {
-    const isMasked = found.some((call) => call.number?.includes("*"));
+    // A source may have masked some; without the role all are.
+    const isMasked = found.length > 0 && found.every((call) => call.number?.includes("*") ?? true);
     list.replaceChildren(
       found.length ? table("Calls, the last first", CALLS, found.map(row)) : el("p", {}, "No calls."),
       isMasked ? el("p", { class: "quiet" }, "Ends of phone numbers are masked: you do not have the role numbers.") : "");
@@ -110,7 +112,7 @@ export function calls(organization, period, days, organizers, countries, signal,
 export function ledger(organization, month, signal, failed) {
   const section = byId("ledger"), list = el("div");
   const pages = pager(async (cursor) => {
-    const { entries, currency, next } = await report(organization, "ledger", { month, limit: "50", cursor }, signal);
+    const { entries, currency, next } = await report(organization, "ledger", { month, limit: PAGE, cursor }, signal);
     const rows = entries.map((entry) => [entry.entryId.replace(/^0+(?=.)/, ""), time(entry.at), entry.type, entry.cause ?? "–",
       entry.calls.length ? grouped(entry.calls.length) : "–", money(entry.amount, currency), money(entry.balanceAfter, currency)]);
     list.replaceChildren(rows.length ? table("Entries that moved the balance, the last first", LEDGER, rows)
