@@ -13,8 +13,9 @@ CHECKOV := $(VENV)/checkov
 # What Lambda brings along, and nothing else: a function that needs more does not start there.
 LAMBDA := $(VENV)/lambda
 MICROBURST := $(VENV)/microburst
+BROWSER := $(VENV)/browser
 
-.PHONY: help demo test bugs e2e chaos conformance simulate fuzz bench cost lint types template security check format documents lock clean
+.PHONY: help demo console test browser bugs e2e chaos conformance simulate fuzz bench cost lint types template security check format documents lock clean
 
 help: ## Show the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -23,6 +24,9 @@ demo: $(VENV)/.ready $(MINISTACK)/.ready ## Replay a day of calls on an embedded
 	$(BIN)/perminute replay examples/day
 	@echo "More of this day, and of a deployed stack with --stack in place of --replay (docs/reports.md):"
 	@sed -n 's|^[$$] perminute|  $(BIN)/perminute|p' docs/reports.md
+
+console: $(VENV)/.ready $(MINISTACK)/.ready ## Show the same day on a page in your browser
+	$(BIN)/perminute console examples/day
 
 test: $(VENV)/.ready $(MINISTACK)/.ready ## Run the tests
 	$(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal -m "not planted"
@@ -35,6 +39,10 @@ e2e: $(VENV)/.ready $(MINISTACK)/.ready $(SAM)/.ready $(LAMBDA)/.ready ## Run th
 
 chaos: $(VENV)/.ready $(MINISTACK)/.ready $(SAM)/.ready $(LAMBDA)/.ready $(MICROBURST)/.ready ## Run it where as many requests to AWS fail as there are events
 	$(BIN)/pytest -v tests/deployed/chaos
+
+# Nothing of perminute is installed beside the driver: so the tests' common fixtures are left out.
+browser: $(VENV)/.ready $(MINISTACK)/.ready $(BROWSER)/.ready ## Try the console in Chromium, if there is one; pictures in build/console
+	$(BROWSER)/bin/pytest -q --confcutdir tests/browser -o pythonpath=tests/browser tests/browser
 
 # Amazon's license for it asks for an AWS account in good standing, and forbids passing it on: so it is
 # neither fetched nor started here, and no part of what the continuous integration runs.
@@ -100,6 +108,8 @@ lock: $(VENV)/.ready ## Pin the newest versions that pyproject.toml allows
 	  --generate-hashes --no-header --upgrade -o requirements/lambda-runtime.lock
 	$(BIN)/uv pip compile -q requirements/microburst.in --universal --python-version 3.11 \
 	  --generate-hashes --no-header --upgrade -o requirements/microburst.lock
+	$(BIN)/uv pip compile -q requirements/browser.in --universal --python-version 3.11 \
+	  --generate-hashes --no-header --upgrade -o requirements/browser.lock
 	$(BIN)/uv pip compile -q requirements/sam.in --universal --python-version 3.11 \
 	  --generate-hashes --no-header --upgrade -o requirements/sam.lock
 	$(BIN)/uv pip compile -q requirements/checkov.in --universal --python-version 3.11 \
@@ -133,6 +143,11 @@ $(LAMBDA)/.ready: $(VENV)/.ready requirements/lambda-runtime.lock
 $(MICROBURST)/.ready: $(VENV)/.ready requirements/microburst.lock
 	$(PYTHON) -m venv $(MICROBURST)
 	$(MICROBURST)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/microburst.lock
+	@touch $@
+
+$(BROWSER)/.ready: $(VENV)/.ready requirements/browser.lock
+	$(PYTHON) -m venv $(BROWSER)
+	$(BROWSER)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/browser.lock
 	@touch $@
 
 $(SAM)/.ready: $(VENV)/.ready requirements/sam.lock

@@ -1,0 +1,208 @@
+"""The console as a person sees it: figures, states, keyboard, screen reader, pictures."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+from urllib.request import Request, urlopen
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from conftest import PICTURES
+from playwright.sync_api import expect
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from playwright.sync_api import Page, Route
+
+    Open = Callable[..., Page]
+
+NOVEMBER = "from=2026-11-01&to=2026-12-01"
+
+
+def report(address: str, name: str, organization: str = "contoso") -> Any:
+    base, token = address.split("/#")
+    url = f"{base}/reports/organizations/{organization}/{name}"
+    with urlopen(Request(url, headers={"Perminute-Token": token})) as answer:  # noqa: S310
+        return json.load(answer)
+
+
+def ready(page: Page) -> Page:
+    page.locator("#calls table").wait_for()
+    page.locator("#ledger table").wait_for()
+    return page
+
+
+def plain(text: str) -> str:
+    """The decimal text of the API that is shown as an amount."""
+    found = re.sub(r"[,\u00a0 A-Z]", "", text).replace("\u2212", "-")
+    return found.rstrip("0").rstrip(".") if "." in found else found
+
+
+def picture(page: Page, name: str) -> None:
+    page.screenshot(path=PICTURES / f"{name}.png", full_page=True)
+
+
+def answer_with(status: int, error: str, pattern: str = "**/reports/**") -> Callable[[Page], None]:
+    document = json.dumps({"error": error, "message": "a reason"})
+
+    def fulfil(route: Route) -> None:
+        route.fulfill(status=status, body=document, content_type="application/json")
+
+    return lambda page: page.route(pattern, fulfil)
+
+
+def test_figures_are_those_of_the_reports(open_page: Open, address: str) -> None:
+    page = ready(open_page())
+    overview, usage = report(address, "overview"), report(address, f"usage?{NOVEMBER}")
+    figures = page.locator(".card .figure").all_text_contents()
+    titles = page.locator(".card h2").all_text_contents()
+    shown = dict(zip(titles, figures, strict=True))
+    assert plain(shown["Available credit"]) == overview["available"]
+    assert plain(shown["Cost of 2026-11"]) == usage["total"]["charge"]
+    assert plain(shown["Expires next"]) == overview["lots"][0]["remaining"]
+    assert shown["Runs out"].startswith(("about 20", "after 90", "not within"))
+    by_country = report(address, f"usage?{NOVEMBER}&groupBy=country")["rows"]
+    rows = page.locator("#countries tbody tr").all()
+    charged = {row.locator("td").first.text_content(): row.locator("td").last for row in rows}
+    assert {name: plain(cell.text_content() or "") for name, cell in charged.items()} == {
+        row["country"] or "not known": row["charge"] for row in by_country
+    }
+    as_of = overview["asOf"]["at"][:19].replace("T", " ")
+    expect(page.locator("#as-of")).to_have_text(f"As of {as_of} UTC")
+    picture(page, "light")
+
+
+def test_listings_have_pages_filters_and_explanations(open_page: Open, address: str) -> None:
+    page = ready(open_page())
+    listed = report(address, f"calls?{NOVEMBER}&limit=25")
+    amounts = page.locator("#calls tbody td:nth-child(7)").all_text_contents()
+    assert [plain(one) for one in amounts] == [call["charge"] for call in listed["calls"]]
+    first = page.locator("#calls .link").first
+    before = first.get_attribute("aria-label")
+    page.locator("#calls").get_by_role("button", name="Next page").click()
+    expect(page.locator("#calls .pages span")).to_have_text("page 2")
+    assert first.get_attribute("aria-label") != before
+    page.locator("#calls").get_by_role("button", name="Earlier page").click()
+    expect(page.locator("#calls .pages span")).to_have_text("page 1")
+    assert first.get_attribute("aria-label") == before
+    page.get_by_label("Organizer", exact=True).select_option("grady")
+    expect(page.locator("#calls tbody td:nth-child(2)").first).to_have_text("grady")
+    assert set(page.locator("#calls tbody td:nth-child(2)").all_text_contents()) == {"grady"}
+    first.click()
+    sentences = page.locator(".explanation li")
+    sentences.first.wait_for()
+    call = re.fullmatch("Call (.*)", page.locator(".explanation h3").text_content() or "")
+    assert call
+    explained = report(address, f"explanation?callId={call[1]}")
+    assert sentences.all_text_contents() == explained["sentences"]
+    picture(page, "explained")
+
+
+def test_an_organization_without_credit_is_told_what_to_do(open_page: Open) -> None:
+    page = ready(open_page())
+    balance = page.locator(".card .figure").first.text_content()
+    page.get_by_label("Organization").select_option("nobody")
+    expect(page.locator("#notices")).to_contain_text("Credit is not set up")
+    expect(page.locator("#days")).to_contain_text("No calls in ")
+    expect(page.locator("#balance")).to_be_hidden()
+    assert balance not in (page.locator("#figures").text_content() or "")
+    picture(page, "not-set-up")
+
+
+def test_a_month_without_calls_says_so_and_keeps_the_cards(open_page: Open) -> None:
+    page = ready(open_page())
+    page.get_by_label("Month").select_option("2026-08")
+    expect(page.locator("#days")).to_contain_text("No calls in 2026-08 yet.")
+    expect(page.locator(".card").first).to_contain_text("Available credit")
+    picture(page, "empty-month")
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_who_is_refused_sees_no_figure(open_page: Open, status: int) -> None:
+    page = ready(open_page())
+    answer_with(status, "forbidden")(page)
+    page.get_by_label("Month").select_option("2026-10")
+    expect(page.get_by_role("alert")).to_contain_text("You may not see this organization")
+    expect(page.locator("#figures")).to_be_hidden()
+    assert page.locator("#figures .card").count() == 0
+    picture(page, "refused")
+
+
+def test_old_figures_stay_when_a_page_cannot_be_read_and_trying_again_helps(
+    open_page: Open,
+) -> None:
+    page = ready(open_page())
+    answer_with(503, "unavailable")(page)
+    page.locator("#calls").get_by_role("button", name="Next page").click()
+    expect(page.get_by_role("alert")).to_contain_text("nothing is lost")
+    expect(page.locator(".card").first).to_be_visible()
+    picture(page, "broken")
+    page.unroute_all()
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_role("alert")).to_have_count(0)
+
+
+def test_before_anything_is_read_there_is_no_zero(open_page: Open) -> None:
+    held: list[Route] = []
+    page = open_page(lambda page: page.route("**/reports/**", lambda route: held.append(route)))
+    expect(page.locator("#content")).to_have_attribute("aria-busy", "true")
+    expect(page.locator("#as-of")).to_have_text("Loading …")
+    expect(page.locator("#figures")).to_be_hidden()
+    for route in held:
+        route.continue_()
+    page.unroute_all()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing(open_page: Open, scheme: str) -> None:
+    # Axe adds a script of its own, which the policy forbids.
+    page = ready(open_page(color_scheme=scheme, bypass_csp=True))
+    page.locator("#calls .link").first.click()
+    page.locator(".explanation li").first.wait_for()
+    picture(page, scheme)
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+
+
+def test_the_keyboard_reaches_everything(open_page: Open) -> None:
+    page = ready(open_page())
+    wanted = page.locator("a, button:enabled, select, summary, [tabindex='0']")
+    count = page.evaluate(
+        """() => [...document.querySelectorAll(
+             "a, button:enabled, select, summary, [tabindex='0']")]
+             .filter((one) => one.checkVisibility()).length"""
+    )
+    assert wanted.count() >= count > 40
+    reached = set()
+    for _ in range(count):
+        page.keyboard.press("Tab")
+        reached.add(
+            page.evaluate("[...document.querySelectorAll('*')].indexOf(document.activeElement)")
+        )
+    assert len(reached) == count
+    page.locator("#calls .link").first.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator(".explanation")).to_be_focused()
+    page.get_by_role("button", name="Close").press("Enter")
+    expect(page.locator("#calls .link").first).to_be_focused()
+
+
+def test_a_phone_and_paper_have_it_too(open_page: Open) -> None:
+    page = ready(open_page(viewport={"width": 390, "height": 844}))
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    picture(page, "phone")
+    page.emulate_media(media="print")
+    page.pdf(path=PICTURES / "print.pdf", format="A4")
+    expect(page.locator(".choices")).to_be_hidden()
+
+
+def test_the_statement_is_saved_as_csv(open_page: Open, address: str) -> None:
+    page = ready(open_page())
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Statement CSV").click()
+    assert download.value.suggested_filename == "statement-contoso-2026-11.csv"
+    saved = download.value.path().read_bytes().decode()
+    assert saved == report(address, "statement?month=2026-11&format=csv")["csv"]
