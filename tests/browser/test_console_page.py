@@ -56,7 +56,7 @@ def answer_with(status: int, error: str, pattern: str = "**/reports/**") -> Call
 
 
 def test_figures_are_those_of_the_reports(open_page: Open, address: str) -> None:
-    page = ready(open_page())
+    page = ready(open_page(viewport={"width": 1280, "height": 940}))
     overview, usage = report(address, "overview"), report(address, f"usage?{NOVEMBER}")
     figures = page.locator(".card .figure").all_text_contents()
     titles = page.locator(".card h2").all_text_contents()
@@ -73,7 +73,7 @@ def test_figures_are_those_of_the_reports(open_page: Open, address: str) -> None
     }
     as_of = overview["asOf"]["at"][:19].replace("T", " ")
     expect(page.locator("#as-of")).to_have_text(f"As of {as_of} UTC")
-    picture(page, "light")
+    page.screenshot(path=PICTURES / "readme.png")
 
 
 def test_listings_have_pages_filters_and_explanations(open_page: Open, address: str) -> None:
@@ -110,6 +110,7 @@ def test_an_organization_without_credit_is_told_what_to_do(open_page: Open) -> N
     expect(page.locator("#days")).to_contain_text("No calls in ")
     expect(page.locator("#balance")).to_be_hidden()
     assert balance not in (page.locator("#figures").text_content() or "")
+    assert page.locator("#figures .card").count() == 0
     picture(page, "not-set-up")
 
 
@@ -164,7 +165,9 @@ def test_before_anything_is_read_there_is_no_zero(open_page: Open) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing(open_page: Open, scheme: str) -> None:
     # Axe adds a script of its own, which the policy forbids.
-    page = ready(open_page(color_scheme=scheme, bypass_csp=True))
+    page = ready(
+        open_page(color_scheme=scheme, bypass_csp=True, viewport={"width": 1440, "height": 900})
+    )
     page.locator("#calls .link").first.click()
     page.locator(".explanation li").first.wait_for()
     picture(page, scheme)

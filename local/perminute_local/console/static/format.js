@@ -30,6 +30,12 @@ export function money(text, currency) {
   return `${amount(text)}${currency ? `\u00a0${currency}` : ""}`;
 }
 
+// An estimate, to whole cents: more digits would say more than is known.
+export function rounded(text) {
+  const cents = (micros(text) + (text.startsWith("-") ? -5_000n : 5_000n)) / 10_000n;
+  return amount(decimal(cents * 10_000n));
+}
+
 export function time(instant) {
   return instant === null ? "–" : instant.slice(0, 19).replace("T", " ");
 }

@@ -23,13 +23,15 @@ function pager(read, failed) {
       cursors.push(next);
       before.disabled = cursors.length < 3;
       after.disabled = next === null;
+      element.hidden = before.disabled && after.disabled; // one page is no choice
     } catch (error) {
       before.disabled = cursors.length < 2;
       after.disabled = false;
       failed(error);
     }
   }
-  return { go, element: el("div", { class: "pages" }, before, words, after) };
+  const element = el("div", { class: "pages", hidden: true }, before, words, after);
+  return { go, element };
 }
 
 export function calls(organization, period, days, organizers, countries, signal, failed) {

@@ -2,9 +2,13 @@
 
 import { balanceChart, bar, daysChart } from "./charts.js";
 import { byId, el, show, table } from "./dom.js";
-import { LEG_TYPES, amount, decimal, grouped, micros, minutes, money, plural, time } from "./format.js";
+import { LEG_TYPES, amount, decimal, grouped, micros, minutes, money, plural, rounded, time } from "./format.js";
 
 const TOP = 10;
+
+function sum(text, currency) {
+  return el("span", {}, amount(text), currency ? el("small", {}, ` ${currency}`) : null);
+}
 
 function card(title, figure, kind, ...lines) {
   return el("div", { class: "card" }, el("h2", {}, title),
@@ -21,21 +25,21 @@ export function cards(overview, usage, forecast, month) {
   const shown = [];
   if (isSetUp(overview)) {
     const debt = micros(overview.debt) > 0n, isGone = micros(overview.available) <= 0n;
-    shown.push(card("Available credit", money(overview.available, currency), debt || isGone ? "bad" : "",
+    shown.push(card("Available credit", sum(overview.available, currency), debt || isGone ? "bad" : "",
       `balance ${amount(overview.balance)}, reserved ${amount(overview.reserved)}`,
       debt ? `debt ${amount(overview.debt)}, which the next purchase pays` : null));
     if (forecast) shown.push(runsOut(forecast));
     const next = [...overview.lots].sort((one, other) => one.expiresAt < other.expiresAt ? -1 : 1)[0];
-    if (next) shown.push(card("Expires next", money(next.remaining, currency), "",
+    if (next) shown.push(card("Expires next", sum(next.remaining, currency), "",
       `${next.purchaseId}, on ${next.expiresAt.slice(0, 10)}`));
   }
-  if (usage) {
+  if (usage && (usage.currency || usage.total.calls)) {
     const of = usage.total, band = isNow && forecast?.status === "ok" ? forecast.month : null;
-    shown.push(card(`Cost of ${month}`, money(of.charge, usage.currency), "", plural(of.calls, "call"),
-      band && `in all ${amount(band.low)} to ${amount(band.high)}, in 8 cases of 10 (${forecast.confidence} confidence)`));
+    shown.push(card(`Cost of ${month}`, sum(of.charge, usage.currency), "", plural(of.calls, "call"),
+      band && `in all ${rounded(band.low)} to ${rounded(band.high)}, in 8 cases of 10 (${forecast.confidence} confidence)`));
     if (of.billedSeconds) {
       const each = micros(of.charge) * 60n / BigInt(of.billedSeconds);
-      shown.push(card("Cost per minute", money(decimal(each), usage.currency), "",
+      shown.push(card("Cost per minute", sum(decimal(each), usage.currency), "",
         `${minutes(of.billedSeconds)} min:s billed`));
     }
   }
