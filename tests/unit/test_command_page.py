@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
-SLOW = ("perminute replay", "perminute simulate")
-"""They have tests of their own, as what replays a folder first, and take minutes here."""
+SLOW = ("perminute console", "perminute replay", "perminute simulate")
+"""They have tests of their own, as what replays a folder first; here they
+take minutes, and the console does not end."""
 
 
 def all_commands(context: click.Context) -> Iterator[click.Context]:

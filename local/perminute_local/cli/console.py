@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from perminute_local.cli.parameters import FOLDER, STACK, Parsed, examples, organizations_option
+from perminute_local.cli.parameters import (
+    FOLDER,
+    STACK,
+    Parsed,
+    examples,
+    json_option,
+    organizations_option,
+)
 from perminute_local.wrong_call import WrongCall
 
 if TYPE_CHECKING:
@@ -31,6 +38,7 @@ def _port(text: str) -> int:
 @organizations_option
 @click.option("--port", type=Parsed("PORT", _port), default=0, help="default: a free one")
 @click.option("--no-open", is_flag=True, help="only print the address, and open no browser")
+@json_option
 def console(
     *,
     folder: Path | None,
@@ -38,6 +46,7 @@ def console(
     organizations: Sequence[str],
     port: int,
     no_open: bool,
+    as_json: bool,
 ) -> int:
     """Show reports on a page of this machine, in a browser.
 
@@ -50,4 +59,4 @@ def console(
         raise WrongCall(msg)
     from perminute_local.console.command import run_console
 
-    return run_console(origin, organizations, port=port, opens_browser=not no_open)
+    return run_console(origin, organizations, port=port, opens_browser=not no_open, as_json=as_json)

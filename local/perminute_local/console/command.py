@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from perminute_local.console.server import ConsoleServer, Shown
 from perminute_local.reports.folder import replayed_reports
 from perminute_local.reports.source import StackReports
-from perminute_local.terminal import remark, write_line
+from perminute_local.terminal import remark, write_json, write_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 
 
 def run_console(
-    origin: str | Path, organizations: Sequence[str], *, port: int, opens_browser: bool
+    origin: str | Path,
+    organizations: Sequence[str],
+    *,
+    port: int,
+    opens_browser: bool,
+    as_json: bool,
 ) -> int:
     """Serve the page until the user interrupts it; returns the exit code.
 
@@ -31,7 +36,10 @@ def run_console(
         _reports_of(origin, organizations) as (source, shown),
         ConsoleServer(source, shown, port=port) as server,
     ):
-        write_line(server.address)
+        if as_json:
+            write_json({"address": server.address})
+        else:
+            write_line(server.address)
         sys.stdout.flush()  # who reads it from a pipe waits for it
         remark("perminute: the console is at this address until you press Ctrl-C")
         if opens_browser:
