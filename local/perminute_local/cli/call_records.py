@@ -46,7 +46,7 @@ def check(*, file: Path, as_json: bool) -> int:
 
 @directory.command(
     epilog=examples(
-        f"perminute directory publish {_DIRECTORY} --bucket your-rate-cards --version 2026-11"
+        f"perminute directory publish {DIRECTORY} --bucket your-rate-cards --version 2026-11"
     )
 )
 @click.argument("file", type=FILE, help="the directory")
