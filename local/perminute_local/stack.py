@@ -10,11 +10,13 @@ import json
 import re
 import time
 import tomllib
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import boto3
 from cfnlint.decode import decode  # type: ignore[import-untyped] # it ships no annotations
 
+from perminute_local.conditions import StackError, decided, parameters_of
 from perminute_local.packaged import TEMPLATE
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_cloudformation import CloudFormationClient
 
-    Parameters = Mapping[str, str]
+    from perminute_local.conditions import Parameters
 
 
 STACK_NAME = "perminute"
@@ -43,13 +45,10 @@ BACKING_TYPES = frozenset(
 )
 _KEPT_PARTS = ("Parameters", "Conditions", "Mappings")
 _FUNCTION = "AWS::Serverless::Function"
+_DEFAULTS: Parameters = MappingProxyType({})
 
 Template = dict[str, Any]
 Pattern = dict[str, Any]
-
-
-class StackError(Exception):
-    """The template could not be read or its resources could not be made."""
 
 
 class Queue(NamedTuple):
@@ -136,10 +135,22 @@ def load_template(path: Path = TEMPLATE) -> Template:
     return loaded
 
 
-def create_stack(template: Template, types: Collection[str] = BACKING_TYPES) -> Stack:
-    """Make the resources with whatever AWS the environment points at."""
+def create_stack(
+    template: Template, types: Collection[str] = BACKING_TYPES, chosen: Parameters = _DEFAULTS
+) -> Stack:
+    """Make the resources with whatever AWS the environment points at.
+
+    `chosen` are parameters that differ from their defaults.
+    """
+    template = decided(template, parameters_of(template, chosen))
     client = boto3.client("cloudformation")
-    client.create_stack(StackName=STACK_NAME, TemplateBody=json.dumps(backing(template, types)))
+    client.create_stack(
+        StackName=STACK_NAME,
+        TemplateBody=json.dumps(backing(template, types)),
+        Parameters=[
+            {"ParameterKey": name, "ParameterValue": value} for name, value in chosen.items()
+        ],
+    )
     return stack_of(template, _wait(client))
 
 
@@ -319,59 +330,3 @@ def chosen_for(stage: str) -> dict[str, str]:
     config = tomllib.loads(SAM_CONFIG.read_text(encoding="utf-8"))
     overrides: str = config[stage]["deploy"]["parameters"]["parameter_overrides"]
     return dict(pair.split("=", 1) for pair in overrides.split())
-
-
-def parameters_of(template: Template, chosen: Parameters) -> dict[str, str]:
-    """Return the value of each parameter: the chosen one, or else its default."""
-    known = template["Parameters"]
-    unknown = set(chosen) - set(known)
-    if unknown:
-        msg = f"the template has no parameter {', '.join(sorted(unknown))}"
-        raise StackError(msg)
-    return {name: str(chosen.get(name, said["Default"])) for name, said in known.items()}
-
-
-def present(template: Template, parameters: Parameters) -> Template:
-    """Return the template without the resources whose condition does not hold."""
-    kept = {
-        name: resource
-        for name, resource in template["Resources"].items()
-        if "Condition" not in resource or holds(template, resource["Condition"], parameters)
-    }
-    return {**template, "Resources": kept}
-
-
-def holds(template: Template, condition: str, parameters: Parameters) -> bool:
-    """Decide a condition of the template, by its name."""
-    return _decide(template["Conditions"][condition], template, parameters)
-
-
-def value_of(said: object, parameters: Parameters) -> str:
-    """Return a value, or the value of the parameter that it refers to.
-
-    Of a list, which is text with commas here, it may choose one.
-    """
-    match said:
-        case {"Ref": name}:
-            return parameters[name]
-        case {"Fn::Select": [number, {"Ref": name}]}:
-            return parameters[name].split(",")[int(number)]
-        case _:
-            return str(said)
-
-
-def _decide(expression: Any, template: Template, parameters: Parameters) -> bool:  # noqa: ANN401 - whatever YAML can say
-    match expression:
-        case {"Fn::Equals": [one, other]}:
-            return value_of(one, parameters) == value_of(other, parameters)
-        case {"Fn::Not": [negated]}:
-            return not _decide(negated, template, parameters)
-        case {"Fn::And": parts}:
-            return all(_decide(part, template, parameters) for part in parts)
-        case {"Fn::Or": parts}:
-            return any(_decide(part, template, parameters) for part in parts)
-        case {"Condition": name}:
-            return holds(template, name, parameters)
-        case _:
-            msg = f"this condition cannot be decided here: {expression}"
-            raise StackError(msg)

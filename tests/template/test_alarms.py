@@ -8,19 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from receiving import RECEIVING
 from template_queues import read_queues
 
 from perminute.adapters.dynamodb.streams import HEARTBEAT
 from perminute.adapters.messaging import DELAY_SECONDS
 from perminute.observability import NAMESPACE
+from perminute_local.conditions import parameters_of, present
 from perminute_local.replay.streams import matches
-from perminute_local.stack import Template, environment_of, parameters_of, present, resources
+from perminute_local.stack import Template, environment_of, resources
 
 ROOT = Path(__file__).parents[2]
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text()
 COUNTING = "".join(
-    (ROOT / "functions" / "perminute" / path).read_text()
-    for path in ("observability.py", "reports.py")
+    path.read_text() for path in sorted((ROOT / "functions" / "perminute").rglob("*.py"))
 )
 
 
@@ -86,6 +87,9 @@ def test_what_our_own_counts_tell_of_raises_an_alarm(template: Template) -> None
         "RateCardsNotRenewed": "ChargeCallsFunction",
         "BookDifferences": "ReconcileBooksFunction",
         "RechargesUnanswered": "ExpireCreditFunction",
+        "RecordsInProblem": "IngestRecordsFunction",
+        "WebhooksForbidden": "ReceiveWebhooksFunction",
+        "GraphPullsFailed": "PullGraphCallsFunction",
     }
     assert ours == {
         metric: ([{"Name": "service", "Value": service_of(template, function)}], "Sum", 0)
@@ -172,19 +176,19 @@ def test_a_heartbeat_comes_to_every_reader_of_the_stream_within_each_period(
 
 def test_requests_that_fail_wait_or_are_refused_raise_an_alarm(template: Template) -> None:
     watched_ = {
-        alarm["MetricName"]: (
-            alarm["Dimensions"],
+        (alarm["Dimensions"][0]["Value"]["Ref"], alarm["MetricName"]): (
             alarm.get("Statistic") or alarm["ExtendedStatistic"],
             alarm["Threshold"],
         )
         for alarm in alarms(template).values()
         if alarm["Namespace"] == "AWS/ApiGateway"
     }
-    api = [{"Name": "ApiId", "Value": {"Ref": "ChargingApi"}}]
     assert watched_ == {
-        "5xx": (api, "Sum", 0),
-        "4xx": (api, "Sum", 10),
-        "Latency": (api, "p99", 2_000),
+        ("ChargingApi", "5xx"): ("Sum", 0),
+        ("ChargingApi", "4xx"): ("Sum", 10),
+        ("ChargingApi", "Latency"): ("p99", 2_000),
+        # What is refused of webhooks is counted by their function.
+        ("WebhookApi", "5xx"): ("Sum", 0),
     }
 
 
@@ -247,7 +251,23 @@ def test_the_failures_of_every_function_raise_an_alarm(template: Template) -> No
     }
     # What a schedule starts and fails is a dead letter or late, and a request that fails a 5xx.
     elsewhere = {name for name, kinds in events.items() if "ScheduleV2" in kinds or not kinds}
-    assert watched_ == set(events) - elsewhere
+    # The next run makes up for one that fails, so that none of its runs becomes a dead letter.
+    assert watched_ == set(events) - elsewhere | {"PullGraphLicensesFunction"}
+
+
+def test_graph_that_nobody_asks_raises_an_alarm(template: Template) -> None:
+    silent = {
+        alarm["Dimensions"][0]["Value"]["Ref"]: alarm["Period"] * alarm["EvaluationPeriods"]
+        for alarm in alarms(template).values()
+        if alarm["MetricName"] == "Invocations"
+        and alarm["TreatMissingData"] == "breaching"
+        and (alarm["Statistic"], alarm["ComparisonOperator"], alarm["Threshold"])
+        == ("Sum", "LessThanThreshold", 1)
+    }
+    assert silent == {
+        "PullGraphCallsFunction": 2 * 24 * 3_600,
+        "PullGraphLicensesFunction": 2 * 3_600,
+    }
 
 
 def test_a_notification_that_a_subscriber_does_not_get_raises_an_alarm(template: Template) -> None:
@@ -318,6 +338,18 @@ ESSENTIAL = {
     "CallsDeadLettersAlarm",
     "CreditDeadLettersAlarm",
 }
+OF_RECORDS = {
+    "GraphLicensesDidNotRunAlarm",
+    "GraphLicensesFailAlarm",
+    "GraphPullDidNotRunAlarm",
+    "GraphPullsFailedAlarm",
+    "IngestRecordsFailsAlarm",
+    "RecordsAreLateAlarm",
+    "RecordsDeadLettersAlarm",
+    "RecordsInProblemAlarm",
+    "WebhooksFailAlarm",
+    "WebhooksForbiddenAlarm",
+}
 
 
 @pytest.mark.parametrize(
@@ -335,16 +367,34 @@ def test_a_stage_has_the_alarms_that_are_asked_for(
 ) -> None:
     there = present(template, parameters_of(template, chosen))
     found = {name for name, _ in resources(there, "AWS::CloudWatch::Alarm")}
-    assert found == (ESSENTIAL if essential else set(alarms(template)))
+    assert found == (ESSENTIAL if essential else set(alarms(template)) - OF_RECORDS)
     # Where no alarm waits for the heartbeat, none is sent.
     assert ("StreamHeartbeat" in there["Resources"]) is not essential
 
 
 def test_a_stage_that_expects_no_calls_is_not_alarmed_by_none(template: Template) -> None:
-    there = present(template, parameters_of(template, {"Stage": "prod", "QuietHours": "0"}))
+    chosen = {"Stage": "prod", "QuietHours": "0", **RECEIVING}
+    there = present(template, parameters_of(template, chosen))
     assert set(alarms(template)) - set(alarms(there)) == {"CallsAreNotCountedAlarm"}
+
+
+@pytest.mark.parametrize("parameter", RECEIVING)
+def test_what_receives_no_records_has_no_alarms_of_them(template: Template, parameter: str) -> None:
+    chosen = {"Stage": "dev", parameter: RECEIVING[parameter]}
+    few = present(template, parameters_of(template, chosen))
+    # A record that cannot become a call is not charged.
+    assert set(alarms(few)) == ESSENTIAL | {"RecordsDeadLettersAlarm"}
+    all_ = present(template, parameters_of(template, {**chosen, "Alarms": "all"}))
+    of_graph = {name for name in OF_RECORDS if name.startswith("Graph")}
+    of_webhooks = {name for name in OF_RECORDS if name.startswith("Webhooks")}
+    missing = {
+        "GraphSecret": of_webhooks,
+        "WebhookSecret": of_graph,
+    }.get(parameter, of_graph | of_webhooks)
+    assert OF_RECORDS - set(alarms(all_)) == missing
 
 
 def test_the_runbook_names_the_essential_alarms() -> None:
     said = RUNBOOK.partition("`Alarms=essential`")[2].partition("###")[0]
-    assert set(re.findall(r"\[(\w+Alarm)\]", said)) == ESSENTIAL
+    named = set(re.findall(r"\[(\w+Alarm)\]", said))
+    assert named == ESSENTIAL | {"RecordsDeadLettersAlarm"}

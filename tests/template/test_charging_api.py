@@ -32,7 +32,9 @@ CHARGING_PAGE = (Path(__file__).parents[2] / "docs" / "charging-api.md").read_te
 
 
 def routes(template: Template) -> Iterator[dict[str, Any]]:
-    return (route["Properties"] for _, route in resources(template, "AWS::ApiGatewayV2::Route"))
+    for _, route in resources(template, "AWS::ApiGatewayV2::Route"):
+        if route["Properties"]["ApiId"] == {"Ref": "ChargingApi"}:
+            yield route["Properties"]
 
 
 def test_every_endpoint_has_its_route_and_no_route_leads_nowhere(template: Template) -> None:
@@ -175,13 +177,16 @@ def test_requests_are_limited_in_number_and_logged_without_what_they_ask(
 
 def test_the_api_may_invoke_its_function_and_nobody_else_is_let_in(template: Template) -> None:
     permissions = [one["Properties"] for _, one in resources(template, "AWS::Lambda::Permission")]
-    assert [permission["FunctionName"]["Ref"] for permission in permissions] == [
-        "AuthorizeCallsFunction.Alias",
-        "ReadReportsFunction.Alias",
-    ]
+    asking = {
+        "AuthorizeCallsFunction.Alias": "ChargingApi",
+        "ReadReportsFunction.Alias": "ChargingApi",
+        "ReceiveWebhooksFunction.Alias": "WebhookApi",
+    }
+    assert {permission["FunctionName"]["Ref"] for permission in permissions} == set(asking)
     for permission in permissions:
         assert permission["Principal"] == "apigateway.amazonaws.com"
-        assert permission["SourceArn"]["Fn::Sub"].endswith(":${ChargingApi}/*/*")
+        api = asking[permission["FunctionName"]["Ref"]]
+        assert permission["SourceArn"]["Fn::Sub"].endswith(f":${{{api}}}/*/*")
 
 
 def test_the_function_may_start_from_a_snapshot(template: Template) -> None:

@@ -59,7 +59,18 @@ def test_each_rule_has_its_source_and_each_source_its_producers(
         producers = {"Ref": f"{name}Producers"}
         who = {"Fn::If": [f"{name}OfThisAccount", [{"Ref": "AWS::AccountId"}], producers]}
         keys = ("aws:PrincipalArn", "aws:PrincipalAccount", "aws:PrincipalOrgID")
-        assert condition["StringNotEquals"] == dict.fromkeys(keys, who)
+        allowed = dict.fromkeys(keys, who)
+        if name == "Licensing":
+            allowed["aws:PrincipalArn"] = with_our_own(who)
+        assert condition["StringNotEquals"] == allowed
+
+
+def with_our_own(who: dict[str, Any]) -> dict[str, Any]:
+    """Return who may send licensing events where a function of ours asks Graph for them."""
+    chosen, anybody, named = who["Fn::If"]
+    role = {"Fn::GetAtt": ["PullGraphLicensesRole", "Arn"]}
+    together = {"Fn::Split": [",", {"Fn::Join": [",", [{"Fn::Join": [",", named]}, role]]}]}
+    return {"Fn::If": [chosen, anybody, {"Fn::If": ["HasGraph", together, named]}]}
 
 
 def test_what_denies_spares_aws_itself_and_nobody_else(

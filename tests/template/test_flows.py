@@ -55,6 +55,7 @@ DEAD_LETTERS = {
     "ReratingsQueue": "ReratingsDeadLetters",
     "ExpiriesQueue": "ExpiriesDeadLetters",
     "ReconciliationsQueue": "ReconciliationsDeadLetters",
+    "RecordsQueue": "RecordsDeadLetters",
 }
 
 
@@ -62,7 +63,10 @@ DAILY_RUNS = ("ExpireCreditFunction", "ReconcileBooksFunction")
 """Functions that queue the work of a day for themselves."""
 
 APIS = ("AuthorizeCallsFunction", "ReadReportsFunction")
-"""The functions that API Gateway asks."""
+"""The functions that the charging API asks."""
+
+WEBHOOKS = "ReceiveWebhooksFunction"
+ASKING_GRAPH = ("PullGraphCallsFunction", "PullGraphLicensesFunction")
 
 STREAM_READERS = {
     "PublishNotificationsFunction": "NotificationsDeadLetters",
@@ -112,7 +116,8 @@ def senders(template: Template, queue: str) -> set[str]:
             assert granted == ("Allow", {"Service": "events.amazonaws.com"}, "sqs:SendMessage")
             assert logical_id(statement["Resource"]) == queue
             arns = statement["Condition"]["ArnEquals"]["aws:SourceArn"]
-            sources |= set(map(logical_id, arns if isinstance(arns, list) else [arns]))
+            for arn in arns if isinstance(arns, list) else [arns]:
+                sources.add(logical_id(arn["Fn::If"][1] if "Fn::If" in arn else arn))
     return sources
 
 
@@ -147,15 +152,16 @@ def test_every_function_runs_by_one_thing_known_here_and_perhaps_a_schedule(
             "ApplyLicensingFunction",
             "BookCreditFunction",
             "RerateCallsFunction",
+            "IngestRecordsFunction",
             *DAILY_RUNS,
         },
         "DynamoDB": set(STREAM_READERS),
-        "ScheduleV2": {*DAILY_RUNS, "QueueReratingsFunction"},
+        "ScheduleV2": {*DAILY_RUNS, "QueueReratingsFunction", *ASKING_GRAPH},
     }
-    assert set.union(*kinds.values(), APIS) == set(functions(template))
+    assert set.union(*kinds.values(), APIS, {WEBHOOKS}) == set(functions(template))
     events = {n: len(f["Properties"].get("Events", "")) for n, f in functions(template).items()}
     by_two = {name for name, number in events.items() if number == 2}
-    assert by_two == kinds["ScheduleV2"]
+    assert by_two == kinds["ScheduleV2"] - set(ASKING_GRAPH)
     assert max(events.values()) == 2
 
 
@@ -168,7 +174,8 @@ def test_a_daily_run_reads_what_it_queues_and_is_not_taken_for_a_loop(template: 
         assert function["Properties"]["RecursiveLoop"] == "Allow"
     loops = {n for n, f in functions(template).items() if "RecursiveLoop" in f["Properties"]}
     # It queues the calls of a large event again, once (`test_calls_ended`).
-    assert loops == {*DAILY_RUNS, "ChargeCallsFunction"}
+    # A large object becomes messages of its parts.
+    assert loops == {*DAILY_RUNS, "ChargeCallsFunction", "IngestRecordsFunction"}
     translated = dict(resources(translate(template), "AWS::Lambda::Function"))
     assert {translated[name]["Properties"]["RecursiveLoop"] for name in loops} == {"Allow"}
 
@@ -260,8 +267,14 @@ def test_a_scheduled_run_knows_its_time_and_one_that_fails_is_kept(template: Tem
         assert json.loads(schedule["Input"]) == {"time": "<aws.scheduler.scheduled-time>"}
         assert schedule["ScheduleExpressionTimezone"] == "UTC"
         assert schedule["FlexibleTimeWindow"] == {"Mode": "OFF"}
-        assert logical_id(schedule["RoleArn"]) == "SchedulerRole"
+        asks_graph = name in ASKING_GRAPH
+        assert logical_id(schedule["RoleArn"]) == ("Graph" * asks_graph) + "SchedulerRole"
         invoked = functions(template)[name]["Properties"]["EventInvokeConfig"]
+        if name == "PullGraphLicensesFunction":
+            # The next run, after a quarter of an hour, does what one that failed did not.
+            assert (invoked["MaximumRetryAttempts"], "DestinationConfig" in invoked) == (0, False)
+            assert logical_id(schedule["DeadLetterConfig"]["Arn"]) == "ScheduledRunsDeadLetters"
+            continue
         assert invoked["MaximumRetryAttempts"] == 2
         for kept in (
             schedule["DeadLetterConfig"]["Arn"],
@@ -278,6 +291,9 @@ def test_what_was_forgotten_is_woken_before_lots_expire_and_the_books_are_checke
         "QueueReratingsFunction": "cron(35 23 * * ? *)",
         "ExpireCreditFunction": "cron(5 0 * * ? *)",
         "ReconcileBooksFunction": "cron(35 1 * * ? *)",
+        # Nothing waits for these.
+        "PullGraphCallsFunction": "cron(20 4 * * ? *)",
+        "PullGraphLicensesFunction": "rate(15 minutes)",
     }
 
 
@@ -295,7 +311,7 @@ def test_what_sam_makes_of_the_template_has_no_fixed_name(template: Template) ->
     }
     assert named == set()
     schedules = [r for r in translated["Resources"].values() if "Schedule" in r["Type"]]
-    assert len(schedules) == 4
+    assert len(schedules) == 6
 
 
 def test_every_function_is_traced_and_tells_its_metrics_by_its_log(template: Template) -> None:
@@ -395,9 +411,13 @@ def test_contended_messages_come_back_soon_but_to_daily_runs(template: Template)
         for name, mapping in mappings(template).items()
     }
     hidden = {
-        queues(template)[url["Ref"]]["VisibilityTimeout"] for url in schedules.values() if url
+        url["Ref"]: queues(template)[url["Ref"]]["VisibilityTimeout"]
+        for url in schedules.values()
+        if url
     }
-    assert hidden == {MAX_HIDDEN_SECONDS}
+    # Nobody else writes what is made of call records.
+    del hidden["RecordsQueue"]
+    assert set(hidden.values()) == {MAX_HIDDEN_SECONDS}
 
 
 def test_every_function_is_told_what_its_settings_ask_for(template: Template) -> None:
@@ -407,7 +427,7 @@ def test_every_function_is_told_what_its_settings_ask_for(template: Template) ->
             key: json.dumps(value) for key, value in environment_of(function, template).items()
         }
         told[name] = TableNames.from_environment(environment)
-        if name not in APIS:
+        if name not in (*APIS, WEBHOOKS, *ASKING_GRAPH):
             assert environment["DEAD_LETTER_QUEUE_URL"]
     waking = environment_of(functions(template)["QueueReratingsFunction"], template)
     assert waking["RERATING_QUEUE_URL"] == {"Ref": "ReratingsQueue"}
@@ -421,6 +441,28 @@ def test_every_function_is_told_what_its_settings_ask_for(template: Template) ->
         assert asked["ORGANIZATION_CLAIM"] == {"Ref": "JwtOrganizationClaim"}
     licensing = environment_of(functions(template)["ApplyLicensingFunction"], template)
     assert licensing["RERATING_HORIZON_DAYS"] == {"Ref": "ReratingHorizonDays"}
+    of_records = {
+        "IngestRecordsFunction": {
+            "RATE_CARD_BUCKET": "RateCardBucket",
+            "RECORDS_QUEUE_URL": "RecordsQueue",
+            "CALLS_QUEUE_URL": "CallsQueue",
+        },
+        WEBHOOKS: {"RECORDS_QUEUE_URL": "RecordsQueue", "WEBHOOK_SECRET": "WebhookSecret"},
+        "PullGraphCallsFunction": {
+            "RATE_CARD_BUCKET": "RateCardBucket",
+            "RECORDS_BUCKET": "RecordsBucket",
+            "GRAPH_SECRET": "GraphSecret",
+        },
+        "PullGraphLicensesFunction": {
+            "RATE_CARD_BUCKET": "RateCardBucket",
+            "RECORDS_BUCKET": "RecordsBucket",
+            "GRAPH_SECRET": "GraphSecret",
+            "EVENT_BUS": "EventBus",
+        },
+    }
+    for name, variables in of_records.items():
+        asked = environment_of(functions(template)[name], template)
+        assert {key: asked[key]["Ref"] for key in variables} == variables
     for name in ("ChargeCallsFunction", "RerateCallsFunction", *APIS):
         by_rates = environment_of(functions(template)[name], template)
         assert by_rates["RATE_CARD_BUCKET"] == {"Ref": "RateCardBucket"}

@@ -19,8 +19,13 @@ ROLES = {
     "ReconcileBooksFunction": "ReconcileBooksRole",
     "PublishNotificationsFunction": "PublishNotificationsRole",
     "ReadReportsFunction": "ReadReportsRole",
+    "IngestRecordsFunction": "IngestRecordsRole",
+    "ReceiveWebhooksFunction": "ReceiveWebhooksRole",
+    "PullGraphCallsFunction": "PullGraphCallsRole",
+    "PullGraphLicensesFunction": "PullGraphLicensesRole",
 }
 SCHEDULER = "SchedulerRole"
+GRAPH_SCHEDULER = "GraphSchedulerRole"
 PUBLISHER = "RateCardPublisherRole"
 HEARTBEAT = "StreamHeartbeatRole"
 BRIDGES = "BridgeRole"
@@ -28,7 +33,8 @@ BRIDGES = "BridgeRole"
 
 def statements(template: Template) -> list[tuple[str, dict[str, Any]]]:
     return [
-        (name, statement)
+        # Some are there only if there is what they are about.
+        (name, statement["Fn::If"][1] if "Fn::If" in statement else statement)
         for name, role in resources(template, "AWS::IAM::Role")
         for policy in role["Properties"]["Policies"]
         for statement in policy["PolicyDocument"]["Statement"]
@@ -53,7 +59,7 @@ def test_every_function_has_a_role_of_its_own_that_sam_adds_nothing_to(template:
         for name, role in resources(template, "AWS::IAM::Role")
     }
     assert roles == ROLES
-    others = [SCHEDULER, PUBLISHER, HEARTBEAT, BRIDGES]
+    others = [SCHEDULER, GRAPH_SCHEDULER, PUBLISHER, HEARTBEAT, BRIDGES]
     assert managed == dict.fromkeys([*ROLES.values(), *others])
 
 
@@ -131,6 +137,72 @@ def test_what_is_known_of_books_is_written_by_who_checks_them(template: Template
         ("ReconcileBooksRole", "dynamodb:GetItem"),
         ("ReconcileBooksRole", "dynamodb:PutItem"),
     }
+
+
+def test_who_receives_records_may_do_what_it_does(template: Template) -> None:
+    """All that they are granted beside their own log and traces; by statement, then resource."""
+    common = {"WriteItsOwnLog", "SendTraces"}
+    chime = "arn:${AWS::Partition}:s3:::${ChimeBucket}"
+    bucket = ({"Fn::GetAtt": ["RecordsBucket", "Arn"]}, {"s3:ListBucket"})
+    directory = ({"Fn::Sub": "${RateCardBucket.Arn}/directories/*"}, {"s3:GetObject"})
+    state, secret = {"s3:GetObject", "s3:PutObject"}, {"secretsmanager:GetSecretValue"}
+    reads_queue = {
+        "sqs:ReceiveMessage",
+        "sqs:DeleteMessage",
+        "sqs:GetQueueAttributes",
+        "sqs:ChangeMessageVisibility",
+    }
+    reads_objects = {"s3:GetObject", "s3:GetObjectVersion"}
+    sends = {"sqs:SendMessage"}
+    bus = (
+        "arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:event-bus/${AWS::StackName}"
+    )
+
+    def queue(name: str) -> dict[str, list[str]]:
+        return {"Fn::GetAtt": [name, "Arn"]}
+
+    expected: dict[str, list[tuple[Any, set[str]]]] = {
+        "IngestRecordsRole": [
+            (queue("RecordsQueue"), reads_queue),
+            (queue("RecordsQueue"), sends),
+            ({"Fn::Sub": "${RecordsBucket.Arn}/*"}, reads_objects),
+            bucket,
+            ({"Fn::Sub": f"{chime}/Amazon-Chime-*"}, reads_objects),
+            ({"Fn::Sub": chime}, {"s3:ListBucket"}),
+            directory,
+            (queue("CallsQueue"), sends),
+            (queue("RecordsDeadLetters"), sends),
+        ],
+        "ReceiveWebhooksRole": [
+            ({"Ref": "WebhookSecret"}, secret),
+            (queue("RecordsQueue"), sends),
+        ],
+        "PullGraphCallsRole": [
+            ({"Ref": "GraphSecret"}, secret),
+            directory,
+            (
+                {"Fn::GetAtt": ["UsageTable", "Arn"]},
+                {"dynamodb:BatchGetItem", "dynamodb:GetItem"},
+            ),
+            ({"Fn::Sub": "${RecordsBucket.Arn}/graph-pstn/*"}, {"s3:PutObject"}),
+            ({"Fn::Sub": "${RecordsBucket.Arn}/state/graph/*"}, state),
+            bucket,
+            (queue("ScheduledRunsDeadLetters"), sends),
+        ],
+        "PullGraphLicensesRole": [
+            ({"Ref": "GraphSecret"}, secret),
+            directory,
+            ({"Fn::Sub": "${RecordsBucket.Arn}/state/graph-licenses/*"}, state),
+            bucket,
+            ({"Fn::Sub": bus}, {"events:PutEvents"}),
+        ],
+    }
+    for role, grants in expected.items():
+        assert grants == [
+            (statement["Resource"], set(statement["Action"]))
+            for name, statement in statements(template)
+            if name == role and statement["Sid"] not in common
+        ]
 
 
 def test_the_functions_that_nobody_calls_may_do_what_they_do(template: Template) -> None:
@@ -280,17 +352,18 @@ def test_who_reads_reports_may_change_nothing(template: Template) -> None:
 
 def test_the_scheduler_may_run_what_is_scheduled_and_nothing_else(template: Template) -> None:
     scheduled = {
-        name
+        (event["Properties"]["RoleArn"]["Fn::GetAtt"][0], f"{name}.Alias")
         for name, function in resources(template, "AWS::Serverless::Function")
         for event in function["Properties"].get("Events", {}).values()
         if event["Type"] == "ScheduleV2"
     }
     invoked = {
-        statement["Resource"]["Ref"]
+        (role, statement["Resource"]["Ref"])
         for role, statement in statements(template)
-        if role == SCHEDULER and statement["Action"] == ["lambda:InvokeFunction"]
+        if statement["Action"] == ["lambda:InvokeFunction"]
     }
-    assert invoked == {f"{name}.Alias" for name in scheduled}
+    assert invoked == scheduled
+    assert {role for role, _ in invoked} == {SCHEDULER, GRAPH_SCHEDULER}
 
 
 def test_bridges_of_other_accounts_reach_the_routes_of_calls_and_no_other(
@@ -330,6 +403,8 @@ def test_usage_is_never_deleted_and_corrected_by_one_function(template: Template
         ("ReadReportsRole", "dynamodb:GetItem"),
         ("ReconcileBooksRole", "dynamodb:BatchGetItem"),
         ("ReconcileBooksRole", "dynamodb:Query"),
+        ("PullGraphCallsRole", "dynamodb:BatchGetItem"),
+        ("PullGraphCallsRole", "dynamodb:GetItem"),
     }
 
 
@@ -343,11 +418,17 @@ def test_rate_cards_are_put_by_who_publishes_them_and_that_is_all_they_may(
         *((role, "s3:GetObject") for role in readers),
         (PUBLISHER, "s3:PutObject"),
     }
+    directories = {"Fn::Sub": "${RateCardBucket.Arn}/directories/*"}
+    asking = ("IngestRecordsRole", "PullGraphCallsRole", "PullGraphLicensesRole", PUBLISHER)
+    assert granted(template, directories) == {
+        *((role, "s3:GetObject") for role in asking),
+        (PUBLISHER, "s3:PutObject"),
+    }
     bucket = {"Fn::GetAtt": ["RateCardBucket", "Arn"]}
     # To list it is what makes a pointer that is not there yet differ from one that may not be read.
     assert granted(template, bucket) == {(PUBLISHER, "s3:ListBucket")}
     own = [s["Resource"] for role, s in statements(template) if role == PUBLISHER]
-    assert own == [cards, cards, bucket]
+    assert own == [cards, cards, directories, bucket]
 
 
 def test_the_bucket_refuses_prices_from_functions_and_if_wanted_from_all_but_the_publisher(
@@ -356,7 +437,8 @@ def test_the_bucket_refuses_prices_from_functions_and_if_wanted_from_all_but_the
     policy = template["Resources"]["RateCardBucketPolicy"]["Properties"]["PolicyDocument"]
     _, functions, others = policy["Statement"]
     whose = functions["Principal"]["AWS"]
-    assert sorted(arn["Fn::GetAtt"][0] for arn in whose) == sorted(ROLES.values())
+    named = [arn["Fn::If"][1] if "Fn::If" in arn else arn for arn in whose]
+    assert sorted(arn["Fn::GetAtt"][0] for arn in named) == sorted(ROLES.values())
     assert "Condition" not in functions
     wanted, statement, otherwise = others["Fn::If"]
     assert (wanted, otherwise) == ("OnlyPublisherWrites", {"Ref": "AWS::NoValue"})

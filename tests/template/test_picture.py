@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from pictures import arrows_of, picture
@@ -19,8 +20,12 @@ OUTSIDE = {
     ("bridge", "ChargingApi"),
     ("admin", "ChargingApi"),
     ("NotificationTopic", "subscribers"),
+    ("files", "RecordsBucket"),
+    ("webhooks", "WebhookApi"),
+    ("PullGraphCallsFunction", "graph"),
+    ("PullGraphLicensesFunction", "graph"),
 }
-SCHEDULES = {"Daily": "daily", "Evening": "evening", "Nightly": "nightly"}
+SCHEDULES = {"Daily": "daily", "Evening": "evening", "Nightly": "nightly", "Often": "often"}
 Arrow = tuple[str, str]
 
 
@@ -29,7 +34,7 @@ def test_the_picture_shows_what_the_template_connects_and_nothing_else(template:
         *(*OUTSIDE, *fed(template), *ruled(template), *given_up(template)),
         *(*allowed(template), *queued(template)),
     }
-    drawn = arrows_of(picture("The system"))
+    drawn = arrows_of(picture("The system")) | arrows_of(picture("Call records"))
     assert sorted(real - drawn) == [], "not drawn"
     assert sorted(drawn - real) == [], "not there"
 
@@ -39,7 +44,7 @@ def fed(template: Template) -> Iterator[Arrow]:
     for name, function in resources(template, "AWS::Serverless::Function"):
         events = function["Properties"].get("Events", {})
         if not events:
-            yield "ChargingApi", name
+            yield "WebhookApi" if name == "ReceiveWebhooksFunction" else "ChargingApi", name
         for event, said in events.items():
             match said["Type"]:
                 case "SQS":
@@ -53,7 +58,11 @@ def fed(template: Template) -> Iterator[Arrow]:
 def ruled(template: Template) -> Iterator[Arrow]:
     """From the bus by its rules to where they deliver, and to where they keep what they cannot."""
     for name, rule in resources(template, "AWS::Events::Rule"):
-        yield rule["Properties"]["EventBusName"]["Ref"], name
+        match rule["Properties"]:
+            case {"EventBusName": {"Ref": bus}}:
+                yield bus, name
+            case {"EventPattern": {"detail": {"bucket": {"name": [{"Ref": bucket}]}}}}:
+                yield bucket, name
         for target in rule["Properties"]["Targets"]:
             yield name, target["Arn"]["Fn::GetAtt"][0]
             yield name, target["DeadLetterConfig"]["Arn"]["Fn::GetAtt"][0]
@@ -87,12 +96,16 @@ def queued(template: Template) -> Iterator[Arrow]:
 def named_by(role: dict[str, Any], action: str | None = None) -> set[str]:
     found: set[str] = set()
     for policy in role["Properties"]["Policies"]:
-        for statement in policy["PolicyDocument"]["Statement"]:
+        for said in policy["PolicyDocument"]["Statement"]:
+            statement = said["Fn::If"][1] if "Fn::If" in said else said
             if action is not None and action not in statement["Action"]:
                 continue
             match statement["Resource"]:
                 case {"Fn::GetAtt": [str(name), "Arn"]} | {"Ref": str(name)}:
                     found.add(name)
+                case {"Fn::Sub": str(text)} if ":event-bus/" in text:
+                    found.add("EventBus")
                 case {"Fn::Sub": str(text)}:
-                    found.add(text.removeprefix("${").partition(".")[0])
+                    last = text.rpartition("${")[2]
+                    found.add(re.split(r"[.}]", last)[0])
     return {name for name in found if not name.endswith("Log")}

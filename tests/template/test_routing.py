@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+from receiving import without_records
 
 from perminute_local.stack import Stack, Template, resources
 
@@ -23,6 +24,7 @@ QUEUES = {
 
 def install_rules(template: Template, stack: Stack) -> None:
     """Do what CloudFormation would: moto's cannot make rules of a bus that it made itself."""
+    template = without_records(template)
     events = boto3.client("events")
     events.create_event_bus(Name=BUS)
     for name, rule in resources(template, "AWS::Events::Rule"):

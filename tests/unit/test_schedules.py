@@ -12,6 +12,7 @@ from perminute.daily_runs import ScheduledRun
 from perminute.domain.errors import Refused
 from perminute.domain.values.times import end_of
 from perminute.parsing import read_message
+from perminute_local.conditions import StackError
 from perminute_local.replay.lambda_runtime import (
     MAX_RUNS_BETWEEN_EVENTS,
     Clock,
@@ -19,7 +20,7 @@ from perminute_local.replay.lambda_runtime import (
     Scheduled,
 )
 from perminute_local.replay.streams import matches
-from perminute_local.stack import ScheduleTrigger, StackError
+from perminute_local.stack import ScheduleTrigger
 
 if TYPE_CHECKING:
     from collections.abc import Callable

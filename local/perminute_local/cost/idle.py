@@ -6,13 +6,14 @@ import re
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from perminute_local.conditions import StackError, present, value_of
 from perminute_local.cost.prices import DAYS, HOURS, SECONDS, gigabytes, of_a_million, price
-from perminute_local.stack import StackError, Template, present, resources, value_of
+from perminute_local.stack import Template, resources
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from perminute_local.stack import Parameters
+    from perminute_local.conditions import Parameters
 
 POLLERS = 5
 """Lambda: how many read a queue that is empty."""

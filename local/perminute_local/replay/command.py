@@ -11,11 +11,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from perminute.domain.rating.usage_record import Outcome
+from perminute_local.conditions import StackError
 from perminute_local.embedded_aws import EmbeddedAwsError, install
 from perminute_local.replay.links import InProcess
 from perminute_local.replay.report import report
 from perminute_local.replay.run import BooksNotRead, System, embedded_stack, read_plan
-from perminute_local.stack import StackError
 from perminute_local.tables import write_tables
 from perminute_local.terminal import remark, write_json, write_large_json
 

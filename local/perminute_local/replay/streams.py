@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import boto3
 from botocore.parsers import JSONParser, ResponseParserFactory
 
-from perminute_local.stack import StackError
+from perminute_local.conditions import StackError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -10,6 +10,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from perminute_local.conditions import present
 from perminute_local.deployed.deploying import BATCHES, BUILD, deploy
 from perminute_local.deployed.emulated_links import DeployedFunction, deployed_functions
 from perminute_local.stack import (
@@ -19,7 +20,6 @@ from perminute_local.stack import (
     StreamTrigger,
     Template,
     load_template,
-    present,
     resources,
     stage_parameters,
 )

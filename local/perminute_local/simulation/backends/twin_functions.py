@@ -37,6 +37,7 @@ from perminute.application.recorded_calls import RecordedCalls
 from perminute.application.retry import RetryPolicy
 from perminute.application.side_by_side import RunAll, in_order
 from perminute.domain.licensing.timelines import RERATING_HORIZON
+from perminute_local.conditions import decided, parameters_of
 from perminute_local.replay.lambda_runtime import LoadedFunction
 from perminute_local.simulation.backends.backend import (
     MAX_SETTLED_AT_ONCE,
@@ -190,6 +191,7 @@ def _always(value: object) -> Callable[..., Any]:
 
 def stack_without_aws(template: Template) -> Stack:
     """Return a stack that was never created: its resources are named by their logical ids."""
+    template = decided(template, parameters_of(template, {}))
     names = _Names(
         (environment_output(logical_id, variable), _logical_id(value))
         for logical_id, function in resources(template, "AWS::Serverless::Function")
@@ -199,10 +201,6 @@ def stack_without_aws(template: Template) -> Stack:
 
 
 def _logical_id(value: Any) -> str:  # noqa: ANN401 - an intrinsic function, or what stands there
-    match value:
-        case {"Fn::If": [_, _, otherwise]}:
-            # No parameter is set, and each condition says that one is.
-            return _logical_id(otherwise)
     return str(next(iter(value.values()))) if isinstance(value, dict) else str(value)
 
 
