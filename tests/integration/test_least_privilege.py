@@ -21,6 +21,7 @@ from perminute import sqs
 from perminute.adapters.dynamodb import licensing_store
 from perminute.api.reports import endpoint
 from perminute.sqs import BatchResults, Message
+from perminute_local.conditions import decided, parameters_of
 from perminute_local.replay.lambda_runtime import LoadedFunction, SQSMessage
 from perminute_local.replay.links import InProcess
 from perminute_local.replay.plan import Disturbance
@@ -534,6 +535,8 @@ def test_every_report_is_among_what_was_read() -> None:
 def test_no_role_is_granted_more_or_less_than_its_function_needs(
     template: Template, watched: Recorder
 ) -> None:
+    # What receives call records: tests/template/test_permissions.py.
+    template = decided(template, parameters_of(template, {}))
     allowed = granted(template, watched.names)
     needed = watched.calls | called_by_lambda(template, watched.names)
     assert sorted(needed - allowed) == [], "called and not granted"

@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError
 
 from perminute.adapters.rate_card_bucket import POINTER_KEY
 from perminute_local.cli import main
+from perminute_local.conditions import decided, parameters_of
 from perminute_local.embedded_aws import (
     ROLES_ENFORCED,
     client_environment,
@@ -51,9 +52,8 @@ def of_rate_cards(template: Template) -> Template:
     del parts["SchedulerRole"]
     statements = parts["RateCardBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]
     statements.pop(0)
-    statements[-1]["Fn::If"][1]["Condition"] = {
-        "ArnNotLike": {"aws:PrincipalArn": {"Fn::Sub": ASSUMED}}
-    }
+    if statements[-1]["Sid"] == "OnlyThePublisherSetsPrices":
+        statements[-1]["Condition"] = {"ArnNotLike": {"aws:PrincipalArn": {"Fn::Sub": ASSUMED}}}
     publisher, function = (parts[n]["Properties"] for n in (PUBLISHER, FUNCTION))
     function["AssumeRolePolicyDocument"] = publisher["AssumeRolePolicyDocument"]
     everything = {"Effect": "Allow", "Action": ["s3:*"], "Resource": "*"}
@@ -73,15 +73,15 @@ def of_rate_cards(template: Template) -> Template:
 
 @pytest.fixture(scope="module", params=["false", "true"], ids=["by default", "only the publisher"])
 def made(template: Template, request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
-    only = {"ParameterKey": "OnlyPublisherWritesRateCards", "ParameterValue": request.param}
+    only = {"OnlyPublisherWritesRateCards": request.param}
+    chosen = decided(template, parameters_of(template, only))
     port = free_port()
     ours = client_environment(f"http://127.0.0.1:{port}")
     with embedded_aws(settings={**ours, **ROLES_ENFORCED}, port=port), environment(**ours):
         client = boto3.client("cloudformation")
         client.create_stack(
             StackName="cards",
-            TemplateBody=json.dumps(of_rate_cards(template)),
-            Parameters=[only],
+            TemplateBody=json.dumps(of_rate_cards(chosen)),
             Capabilities=["CAPABILITY_IAM"],
         )
         client.get_waiter("stack_create_complete").wait(

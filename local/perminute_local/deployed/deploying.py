@@ -15,11 +15,13 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import boto3
 from botocore.exceptions import ClientError
 
+from perminute_local.conditions import decided, parameters_of
 from perminute_local.deployed.emulated_links import ALIAS
 from perminute_local.deployment import resources_of
 from perminute_local.embedded_aws import REGION
@@ -112,6 +114,8 @@ def _platform() -> str:
     return f"manylinux2014_{platform.machine()}"
 
 
+_NOTHING_MORE: Mapping[str, str] = MappingProxyType({})
+
 RUNTIME = "provided.al2023"
 """The one that runs whatever `bootstrap` says: Amazon's runtime client."""
 
@@ -195,11 +199,16 @@ class Deployment(NamedTuple):
     names: Mapping[str, str]
 
 
-def deploy(template_file: Path, stage: str = "dev") -> Deployment:
-    """Deploy a stage by `samconfig.toml`, with whatever emulator the environment points at."""
+def deploy(
+    template_file: Path, stage: str = "dev", asked_for: Mapping[str, str] = _NOTHING_MORE
+) -> Deployment:
+    """Deploy a stage by `samconfig.toml`, with whatever emulator the environment points at.
+
+    `asked_for` are parameters that somebody who deploys it sets besides.
+    """
     stack_name = f"perminute-{stage}"
     config = ("--config-file", str(ROOT / "samconfig.toml"), "--config-env", stage)
-    chosen = {**chosen_for(stage), **WITHOUT_CODEDEPLOY}
+    chosen = {**chosen_for(stage), **WITHOUT_CODEDEPLOY, **asked_for}
     overrides = " ".join(f"{name}={value}" for name, value in chosen.items())
     try:
         # Nobody is asked whether they agree: this AWS is gone in a minute.
@@ -209,6 +218,7 @@ def deploy(template_file: Path, stage: str = "dev") -> Deployment:
         msg = "\n".join([str(error), *_what_failed(stack_name)])
         raise ToolError(msg) from error
     template = load_template(template_file)
+    template = decided(template, parameters_of(template, chosen))
     adapt(template, resources_of(stack_name))
     return deployed(template, stack_name)
 

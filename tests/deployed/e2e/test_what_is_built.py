@@ -10,7 +10,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from perminute_local.conditions import present
+from perminute_local.conditions import decided, present
 from perminute_local.deployed.deploying import BATCHES, BUILD, deploy
 from perminute_local.deployed.emulated_links import DeployedFunction, deployed_functions
 from perminute_local.stack import (
@@ -148,6 +148,7 @@ def test_roles_are_changed_for_the_emulator_by_no_more_than_it_says(
 ) -> None:
     iam, names = boto3.client("iam"), running.deployment.names
     account = boto3.client("sts").get_caller_identity()["Account"]
+    template = decided(template, stage_parameters(template, "dev"))
     roles = dict(resources(template, "AWS::IAM::Role"))
     for _, function in resources(template, "AWS::Serverless::Function"):
         role = function["Properties"]["Role"]["Fn::GetAtt"][0]
