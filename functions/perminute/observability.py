@@ -104,6 +104,12 @@ def report_stale_directory(message: str) -> None:
     count("DirectoriesNotRenewed", 1)
 
 
+def report_unreadable_secret(message: str) -> None:
+    """Report that a secret could not be read; the message shows nothing of its content."""
+    logger.error("secret not read", reason=message)
+    count("SecretsUnreadable", 1)
+
+
 def report_refused(refused: Sequence[Rejection]) -> None:
     """Log each refused event with its reason."""
     for rejection in refused:

@@ -190,7 +190,7 @@ class Door(NamedTuple):
         """Answer a request that came over HTTP, or an invocation by its operation."""
         deadline = Deadline.in_milliseconds(context.get_remaining_time_in_millis())
         if isinstance(event, dict) and "routeKey" in event:
-            with caused_by(_request_id_of(event)):
+            with caused_by(request_id_of(event)):
                 served = self.over_http(event, deadline)
                 report_served(served, self.metric_of)
             return self.response(served.outcome)
@@ -199,8 +199,8 @@ class Door(NamedTuple):
         return invocation_response(served.outcome)
 
 
-def _request_id_of(event: Mapping[str, Any]) -> str:
-    # API Gateway's access log names it.
+def request_id_of(event: Mapping[str, Any]) -> str:
+    """Return the id by which API Gateway's access log names a request; empty if it has none."""
     context = event.get("requestContext")
     request_id = context.get("requestId") if isinstance(context, dict) else None
     return request_id if isinstance(request_id, str) else ""

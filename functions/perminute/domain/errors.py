@@ -18,6 +18,7 @@
         │   └── AccountChanged         nothing was committed, see domain.credit.transaction
         ├── Throttled                  the store has no capacity left for such requests
         ├── Unwritable                 the store does not accept such an item
+        ├── SecretUnreadable           a secret is missing, or is not what it must be
         └── FormerRateCardUnavailable  a rate card that is no longer in force cannot be read
 """
 
@@ -112,6 +113,10 @@ class Unwritable(Unavailable):
 
     One such item cancels its whole transaction: what else is in it must be written without it.
     """
+
+
+class SecretUnreadable(Unavailable):
+    """A secret cannot be read, or is faulty: an operator must act; no message shows its content."""
 
 
 class FormerRateCardUnavailable(Unavailable):

@@ -1,0 +1,1 @@
+"""Call records that other systems post when a call has ended."""
