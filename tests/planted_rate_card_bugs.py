@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from unittest.mock import patch
 
 from perminute.adapters import s3_rate_cards
-from perminute.adapters.published_objects import 
+from perminute.adapters.published_objects import PublishedObject
 from perminute.adapters.s3_rate_cards import S3RateCards
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def waiting_for_no_card() -> Iterator[None]:
 @contextmanager
 def using_a_card_whatever_its_digest() -> Iterator[None]:
     """A compiled form that was written over is taken for the one that was published."""
-    with patch.object(, "check", lambda *_: None):
+    with patch.object(PublishedObject, "check", lambda *_: None):
         yield
 
 
