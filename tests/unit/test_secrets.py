@@ -119,6 +119,7 @@ def test_a_secret_shows_none_of_its_values() -> None:
         ({"twilio": {"AC1": []}}, "twilio.AC1: must be a text or a list of texts"),
         ({"keys": {"k": ["hush", ""]}}, "keys.k: must be a text or a list of texts, none of them"),
         ({"keys": {"k": ["hush", 5]}}, "keys.k: must be a text or a list of texts"),
+        ({"freeswitch": {"u": "hush "}}, "freeswitch.u: has a space or a line break"),
         ({"freeswitch": {"u": "hush\n"}}, "freeswitch.u: has a space or a line break"),
         ({"freeswitch": {"\x1b[2J": ""}}, "freeswitch.\\x1b[2J: must be a text"),
     ],

@@ -160,9 +160,13 @@ def test_who_proves_to_be_the_sender_is_served(event: dict[str, Any]) -> None:
         callback() | {"rawQueryString": ""},
         # Signed for the address of the other route.
         callback() | {"routeKey": "POST /webhooks/twilio/events"},
+        # Of two accounts, whichever of them signs.
         events(ACCOUNT, OTHER),
+        events(ACCOUNT, OTHER, token="other"),  # noqa: S106 - of the secret of the tests
         events(ACCOUNT, token="other"),  # noqa: S106 - of the secret of the tests
         with_body(events(ACCOUNT), body_of(events(ACCOUNT)) + b" "),
+        # Signed as a form, which does not say how it was spelled.
+        signed(with_header(sample(EVENTS), "content-type", "") | {"rawQueryString": "a=1"}, TOKEN),
         with_header(sample(CDR), "authorization", ""),
         with_header(sample(CDR), "authorization", "Bearer "),
         with_header(sample(CDR), "authorization", "Bearer k-2 "[:-3]),
@@ -251,6 +255,7 @@ def test_what_the_queue_has_not_taken_is_to_be_sent_again() -> None:
         (sample(CDR) | {"routeKey": "GET /webhooks/twilio/callback"}, 404),
         (sample(CDR) | {"routeKey": ["POST"]}, 400),
         (sample(CDR) | {"body": "not base64", "isBase64Encoded": True}, 400),
+        (sample(CALLBACK) | {"rawQueryString": "\ud800"}, 400),
     ],
 )
 def test_what_api_gateway_never_sends_is_answered_as_well(event: object, status: int) -> None:

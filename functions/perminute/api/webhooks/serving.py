@@ -15,6 +15,7 @@ from perminute.api.webhooks.twilio import read_callback, read_events
 from perminute.application.correlation import caused_by, correlation_id
 from perminute.domain.errors import Refused, SecretUnreadable, Unavailable
 from perminute.observability import count, logger
+from perminute.parsing import check_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -85,6 +86,7 @@ class Webhooks(NamedTuple):
 
     def _queue(self, event: Mapping[str, Any]) -> PostedRecords:
         request = read_request(event, WebhookRequest)
+        check_text(request.raw_query_string)
         read = ROUTES.get(request.route_key)
         if read is None:
             raise NotServed("notFound", "there is no such route; only POST is served")
