@@ -16,6 +16,8 @@ import pytest
 from builders import card
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from webhooks import CALLBACK, CDR, Received, body_of, sample, with_body
+from webhooks import EVENTS as TWILIO_EVENTS
 
 from perminute.adapters.dynamodb import streams
 from perminute.adapters.memory import PublishedRateCards
@@ -301,5 +303,30 @@ def test_a_line_of_a_replay_is_an_event_or_named_by_its_place(tmp_path: Path) ->
         path.write_bytes("\n".join(lines).encode(errors="surrogatepass"))
         events = Events(path)
         assert [isinstance(one, Delivery) for one in events] == [True] * len(events)
+
+    try_it()
+
+
+def test_a_webhook_is_answered_and_what_is_not_signed_is_never_queued() -> None:
+    requests = [sample(name) for name in (CALLBACK, TWILIO_EVENTS, CDR)]
+    right = {(request["routeKey"], body_of(request)) for request in requests}
+
+    @fuzzed(
+        event=documents | changed(requests),
+        request=st.sampled_from(requests),
+        content=st.binary(max_size=60)
+        | st.sampled_from(requests).flatmap(lambda one: damaged(body_of(one))),
+    )
+    def try_it(event: Any, request: dict[str, Any], content: bytes) -> None:
+        received = Received()
+        assert received.status(event) in {204, 400, 403, 404, 413}
+        before = len(received.messages)
+        route = request["routeKey"]
+        status = received.status(with_body(request, content))
+        is_let_in = route.endswith("/cdr") or (route, content) in right
+        # Of a form not its spelling is signed, but what it says.
+        assert status == 204 or not is_let_in
+        assert route.endswith(("/cdr", "/callback")) or status == (204 if is_let_in else 403)
+        assert len(received.messages) == before + (status == 204)
 
     try_it()

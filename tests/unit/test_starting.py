@@ -37,7 +37,7 @@ NEEDED_BY = {
     ),
     "perminute.api.call_documents": "",
     "perminute.api.endpoints": "authorize_calls",
-    "perminute.api.http": "authorize_calls read_reports",
+    "perminute.api.http": "authorize_calls read_reports receive_webhooks",
     "perminute.api.messages": "authorize_calls",
     "perminute.api.reports.overview": "",
     "perminute.api.reports.responses": "read_reports",

@@ -23,6 +23,7 @@ HANDLERS = (
     "reconcile_books.handler",
     "publish_notifications.handler",
     "read_reports.handler",
+    "receive_webhooks.handler",
 )
 SETTINGS = {
     "AWS_DEFAULT_REGION": "us-east-1",
@@ -43,6 +44,9 @@ SETTINGS = {
     "BOOK_CHECKS_TABLE": "book-checks",
     "BOOKS_READ_WHOLE_WITHIN_DAYS": "28",
     "NOTIFICATION_TOPIC_ARN": "arn:aws:sns:us-east-1:000000000000:notifications",
+    "RECORDS_QUEUE_URL": "http://127.0.0.1/records",
+    "WEBHOOK_SECRET": "webhooks",
+    "WEBHOOK_URL": "https://hooks.example.com",
     "STACK_NAME": "perminute",
     "POWERTOOLS_SERVICE_NAME": "bench",
 }
