@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from perminute.api.webhooks.serving import Webhooks
 from perminute.domain.errors import Unavailable
+from perminute.events.records import records_body
 from perminute.formats.webhook_secret import WebhookSecret, read_webhook_secret
 from perminute_local.replay.lambda_runtime import Context
 
@@ -24,7 +25,7 @@ SECRET = {
     "freeswitch": {"bridge-1": ["open sesame", "open barley"]},
     "keys": {"bridge-2": "k-2"},
 }
-_CONTEXT = Context(function_name="ReceiveWebhooksFunction", invoked_function_arn="arn")
+_CONTEXT: Any = Context(function_name="ReceiveWebhooksFunction", invoked_function_arn="arn")
 CALLBACK, EVENTS, CDR = "twilio-callback", "twilio-events", "freeswitch-cdr"
 
 
@@ -102,7 +103,7 @@ class Received:
         self.secret = HeldSecret(secret)
         self.messages: list[str] = []
         self.is_out_of_order = False
-        self._webhooks = Webhooks(self.secret, self._send, BASE_URL)
+        self._webhooks = Webhooks(self.secret, records_body, self._send, BASE_URL)
 
     def answer(self, event: object) -> dict[str, Any]:
         """Answer a request."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from urllib.parse import parse_qsl
 
 from hypothesis import given
@@ -10,6 +9,7 @@ from hypothesis import strategies as st
 from webhooks import CALLBACK, CDR, EVENTS, Received, body_of, sample, with_body
 
 from perminute.api.webhooks.serving import ROUTES
+from perminute.events.records import SentRecords, parse_records_message
 from perminute.parsing import is_text
 
 texts = st.text(st.characters(codec=None), max_size=30)
@@ -93,10 +93,7 @@ def test_a_changed_signature_is_refused(signature: str) -> None:
 def test_what_is_let_in_is_queued_byte_by_byte(content: bytes) -> None:
     received = Received()
     assert received.status(with_body(sample(CDR), content)) == 204
-    [message] = map(json.loads, received.messages)
-    records = message["records"]
-    sent = with_body(sample(CDR), b"") | {
-        "body": records["content"],
-        "isBase64Encoded": records["base64"],
-    }
-    assert body_of(sent) == content
+    [message] = received.messages
+    sent = parse_records_message(message).content
+    assert isinstance(sent, SentRecords)
+    assert sent.content == content

@@ -31,10 +31,10 @@ from webhooks import (
 from perminute.api.webhooks.requests import NotVerified, WebhookRequest
 from perminute.api.webhooks.serving import MAX_BODY_BYTES, MAX_MESSAGE_BYTES
 from perminute.api.webhooks.twilio import read_callback, read_events
+from perminute.events.records import SentRecords, parse_records_message
 from perminute.formats.webhook_secret import WebhookSecret, read_webhook_secret
 from perminute.parsing import read_message
 from perminute.sources.outcomes import Leg
-from perminute.sources.stated_call import SourceOptions
 
 FORBIDDEN = {"error": "forbidden", "message": "the request is not signed or authorized"}
 DIRECTORY = directory(
@@ -44,12 +44,11 @@ DIRECTORY = directory(
 )
 
 
-def read_by_ingestion(records: dict[str, Any]) -> list[Any]:
-    """What the reader of the source makes of queued records."""
-    text = records["content"]
-    content = base64.b64decode(text) if records["base64"] else text.encode()
-    options = SourceOptions(tenant=records.get("tenant"))
-    outcomes = converted(records["source"], content, of=DIRECTORY, options=options)
+def read_by_ingestion(message: str) -> list[Any]:
+    """What becomes of the records of a message, read as `ingest_records` reads it."""
+    sent = parse_records_message(message).content
+    assert isinstance(sent, SentRecords)
+    outcomes = converted(sent.source, sent.content, of=DIRECTORY, options=sent.options)
     return [outcome.result for outcome in outcomes]
 
 
@@ -69,7 +68,7 @@ def test_a_sample_is_queued_and_becomes_a_call(name: str, source: str, tenant: s
     path = sample(name)["rawPath"]
     assert (records["source"], records["at"]) == (source, f"{path} Xz1abCdEFgHijKl=")
     assert records.get("tenant") == tenant
-    [call] = read_by_ingestion(records)
+    [call] = read_by_ingestion(received.messages[0])
     assert isinstance(call, Leg), call
     assert (call.organization_id, call.organizer_id) == ("contoso", "adele")
     assert call.meeting_id == "weekly-0311"
@@ -232,9 +231,9 @@ def test_a_body_that_has_room_is_queued_however_it_is_written(letter: bytes) -> 
     assert received.status(with_body(sample(CDR), body)) == 204
     [message] = received.messages
     assert len(message.encode()) <= MAX_MESSAGE_BYTES
-    [records] = received.records
-    text = records["content"]
-    assert (base64.b64decode(text) if records["base64"] else text.encode()) == body
+    sent = parse_records_message(message).content
+    assert isinstance(sent, SentRecords)
+    assert sent.content == body
 
 
 def test_what_the_queue_has_not_taken_is_to_be_sent_again() -> None:

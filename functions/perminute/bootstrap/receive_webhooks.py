@@ -11,11 +11,14 @@ from perminute.formats.webhook_secret import read_webhook_secret
 from perminute.observability import report_unreadable_secret
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from perminute.aws import AwsResources
+    from perminute.sources.stated_call import SourceOptions
 
 
-def webhooks(aws: AwsResources) -> Webhooks:
-    """Connect them to the secret and to the queue of call records."""
+def webhooks(aws: AwsResources, write: Callable[[str, str, bytes, SourceOptions], str]) -> Webhooks:
+    """Connect them to the secret and to the queue of call records; `write` writes its messages."""
     queue = SQSQueue(lambda: aws.client("sqs"), aws.setting("RECORDS_QUEUE_URL"))
     return Webhooks(
         secret=CachedSecret(
@@ -24,6 +27,7 @@ def webhooks(aws: AwsResources) -> Webhooks:
             read_webhook_secret,
             report=report_unreadable_secret,
         ),
+        write=write,
         send=lambda message: queue.send_message(message, {}),
         base_url=aws.setting("WEBHOOK_URL").rstrip("/"),
     )

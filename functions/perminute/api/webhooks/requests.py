@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -64,23 +63,3 @@ class PostedRecords(NamedTuple):
     content: bytes
     account: str  # of the sender, for the log
     tenant: str | None = None  # of records that name none
-
-    def message(self, at: str) -> str:
-        """Write the message that `ingest_records` reads; `at` says where the records came from."""
-        records = {"source": self.source, "at": at, **_as_text(self.content)}
-        if self.tenant is not None:
-            records["tenant"] = self.tenant
-        return json.dumps({"records": records}, separators=(",", ":"))
-
-
-def _as_text(content: bytes) -> dict[str, object]:
-    encoded = base64.b64encode(content).decode()
-    try:
-        text = content.decode()
-    except UnicodeDecodeError:
-        return {"content": encoded, "base64": True}
-    # Bodies in which much is escaped twice are shorter this way: what may be posted is limited by
-    # the size of its body alone.
-    if len(json.dumps(text)) > len(encoded) + 2:
-        return {"content": encoded, "base64": True}
-    return {"content": text, "base64": False}

@@ -16,6 +16,7 @@ from perminute.application.correlation import caused_by, correlation_id
 from perminute.domain.errors import Refused, SecretUnreadable, Unavailable
 from perminute.observability import count, logger
 from perminute.parsing import check_text
+from perminute.sources.stated_call import SourceOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -59,6 +60,7 @@ class Webhooks(NamedTuple):
     """What serves webhooks."""
 
     secret: Secret[WebhookSecret]
+    write: Callable[[str, str, bytes, SourceOptions], str]  # `events.records.records_body`
     send: Callable[[str], None]  # a message to the queue of call records; raises `Unavailable`
     # The public one, from configuration: the header Host is whatever a sender writes.
     base_url: str
@@ -96,7 +98,9 @@ class Webhooks(NamedTuple):
             raise _TooLarge
         path = request.route_key.removeprefix("POST ")
         records = self._verified(read, request, content, path)
-        message = records.message(f"{path} {correlation_id()}".strip())
+        at = f"{path} {correlation_id()}".strip()
+        options = SourceOptions(tenant=records.tenant)
+        message = self.write(records.source, at, records.content, options)
         if len(message) > MAX_MESSAGE_BYTES:
             raise _TooLarge
         self.send(message)
