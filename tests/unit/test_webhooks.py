@@ -277,7 +277,6 @@ def test_no_line_of_the_log_shows_a_number_or_a_secret() -> None:
     ]
     route = "POST /webhooks/twilio/callback"
     assert shown == [
-        ("webhook queued", route, ACCOUNT, None),
         ("webhook not queued", route, ACCOUNT, "the signature is not that of the request"),
         ("webhook not queued", route, "", "the secret has no such account"),
         ("webhook not queued", "POST /webhooks/freeswitch/cdr", "", "the secret has no such user"),

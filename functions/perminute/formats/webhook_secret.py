@@ -30,7 +30,7 @@ class WebhookSecret(NamedTuple):
 
     twilio: Values  # auth tokens, by AccountSid
     freeswitch: Values  # passwords, by user
-    keys: Values  # bearer keys, by a name that only logs show
+    keys: Values  # bearer keys, by a name that only people read
 
     def __repr__(self) -> str:
         """Show no value, wherever it is shown."""

@@ -26,15 +26,15 @@ def read_cdr(
     scheme, _, credentials = request.header("authorization").partition(" ")
     match scheme.casefold():
         case "basic":
-            account = _user(credentials.strip(), secret)
+            _check_user(credentials.strip(), secret)
         case "bearer":
-            account = _name_of_key(credentials.strip(), secret)
+            _check_key(credentials.strip(), secret)
         case _:
             raise NotVerified(Doubt.NO_CREDENTIALS)
-    return PostedRecords("freeswitch-json", content, account)
+    return PostedRecords("freeswitch-json", content)
 
 
-def _user(credentials: str, secret: WebhookSecret) -> str:
+def _check_user(credentials: str, secret: WebhookSecret) -> None:
     try:
         user, _, password = base64.b64decode(credentials, validate=True).decode().partition(":")
     except (binascii.Error, ValueError):
@@ -45,15 +45,12 @@ def _user(credentials: str, secret: WebhookSecret) -> str:
         raise NotVerified(Doubt.UNKNOWN_USER)
     if not _is_one_of(password, passwords):
         raise NotVerified(Doubt.WRONG_PASSWORD, user)
-    return user
 
 
-def _name_of_key(key: str, secret: WebhookSecret) -> str:
+def _check_key(key: str, secret: WebhookSecret) -> None:
     # All are compared, so that how long it takes says nothing.
-    names = [name for name, keys in secret.keys.items() if _is_one_of(key, keys)]
-    if not names:
+    if not _is_one_of(key, [key for keys in secret.keys.values() for key in keys]):
         raise NotVerified(Doubt.UNKNOWN_KEY)
-    return names[0]
 
 
 def _is_one_of(text: str, values: Iterable[str]) -> bool:

@@ -61,5 +61,4 @@ class PostedRecords(NamedTuple):
 
     source: str
     content: bytes
-    account: str  # of the sender, for the log
     tenant: str | None = None  # of records that name none

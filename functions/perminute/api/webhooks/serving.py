@@ -75,18 +75,18 @@ class Webhooks(NamedTuple):
         named = event.get("routeKey")
         route = named if isinstance(named, str) and named in ROUTES else "none"
         try:
-            records = self._queue(event)
+            self._queue(event)
         except (NotVerified, NotServed, Refused, Unavailable) as error:
             _report_unanswered(route, error)
             if isinstance(error, NotVerified):
                 # Which part it was is for the operator's log alone.
                 error = NotServed("forbidden", "the request is not signed or authorized")
             return http_response(error_document(error))
-        logger.info("webhook queued", extra=_described(route, records.account))
+        # No line of the log: API Gateway writes one of each request.
         count("WebhooksQueued", 1)
         return {"statusCode": 204, "headers": {"cache-control": "no-store"}}
 
-    def _queue(self, event: Mapping[str, Any]) -> PostedRecords:
+    def _queue(self, event: Mapping[str, Any]) -> None:
         request = read_request(event, WebhookRequest)
         check_text(request.raw_query_string)
         read = ROUTES.get(request.route_key)
@@ -104,7 +104,6 @@ class Webhooks(NamedTuple):
         if len(message) > MAX_MESSAGE_BYTES:
             raise _TooLarge
         self.send(message)
-        return records
 
     def _verified(
         self, read: Read, request: WebhookRequest, content: bytes, path: str
@@ -124,13 +123,16 @@ class Webhooks(NamedTuple):
 
 def _report_unanswered(route: str, error: Exception) -> None:
     account = error.account if isinstance(error, NotVerified) else ""
-    described = {**_described(route, account), "reason": str(error)}
-    logger.warning("webhook not queued", extra=described)
+    described = {
+        "route": route,
+        "account": account,
+        "correlationId": correlation_id(),
+        "reason": str(error),
+    }
+    # What keeps us from taking it is ours to mend; whom we refuse may be anybody.
+    log = logger.error if isinstance(error, Unavailable) else logger.warning
+    log("webhook not queued", extra=described)
     # One that cannot be read is counted by what tries to read it.
     if not isinstance(error, SecretUnreadable):
         metric = next(name for kind, name in _METRICS.items() if isinstance(error, kind))
         count("WebhooksTooLarge" if isinstance(error, _TooLarge) else metric, 1)
-
-
-def _described(route: str, account: str) -> dict[str, str]:
-    return {"route": route, "account": account, "correlationId": correlation_id()}

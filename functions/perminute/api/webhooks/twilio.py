@@ -42,7 +42,7 @@ def read_callback(
     _signer(request, content, url, _tokens_of(account, secret))
     # Its signature is checked, and not stored: the reader would need the token for it.
     line = {"method": "POST", "url": url, "headers": {}, "body": body}
-    return PostedRecords("twilio-callback", json.dumps(line).encode(), account, account)
+    return PostedRecords("twilio-callback", json.dumps(line).encode(), account)
 
 
 def read_events(
@@ -58,7 +58,7 @@ def read_events(
         # Without it the body would be taken for a form, whose spelling is not signed.
         raise NotVerified(Doubt.NO_HASH, _only(tokens))
     account = _signer(request, content, url, tokens)
-    return PostedRecords("twilio-event-stream", content, account, account)
+    return PostedRecords("twilio-event-stream", content, account)
 
 
 def _accounts(content: bytes) -> Iterator[str]:
