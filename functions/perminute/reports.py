@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from perminute.application.daily_expiry import AccountExpiry
     from perminute.application.daily_runs import ListedPage
     from perminute.application.publish_notifications import Published
+    from perminute.application.pull_graph_calls import TenantPull
     from perminute.application.recorded_calls import ReratingProgress
     from perminute.domain.licensing.timelines import Tie
     from perminute.domain.rating.usage_record import Usage
@@ -203,6 +204,24 @@ def report_reconciled(reconciled: Sequence[BooksReport]) -> None:
     count("BooksReconciled", len(done))
     count("BooksReadWhole", whole)
     count("BookDifferences", len(differences))
+
+
+def report_pulled(pulls: Sequence[TenantPull]) -> None:
+    """Report what was read of each tenant of Microsoft Graph, and what of it was kept."""
+    for pull in pulls:
+        rows = {str(fate): rows for fate, rows in pull.rows.items()}
+        logger.info("calls pulled", extra={"tenant": pull.tenant, **rows})
+        if pull.failure is not None:
+            report_pull_failed(str(pull.failure), pull.tenant)
+    # Counted even if it is 0: an alarm looks at whether the function runs at all.
+    count("GraphRecordsRead", sum(pull.rows.total() for pull in pulls), even_zero=True)
+    count("GraphRecordsKept", sum(pull.kept for pull in pulls))
+
+
+def report_pull_failed(reason: str, tenant: str = "all") -> None:
+    """Report that calls could not all be read, of a tenant or of all."""
+    logger.error("calls not pulled", tenant=tenant, reason=reason)
+    count("GraphPullsFailed", 1)
 
 
 def _report_charged_by_reports(done: Sequence[AccountExpiry]) -> None:

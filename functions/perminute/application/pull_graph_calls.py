@@ -110,6 +110,14 @@ class PullGraphCalls:
         return pulls
 
 
+def raise_failures(pulls: Sequence[TenantPull]) -> None:
+    """Raise `Unavailable` if the calls of a tenant could not all be read: the run has failed."""
+    failures = [f"{pull.tenant}: {pull.failure}" for pull in pulls if pull.failure]
+    if failures:
+        msg = f"{len(failures)} of {len(pulls)} tenants: {'; '.join(failures)}"
+        raise Unavailable(msg)
+
+
 def place_of_calls(begin: date | datetime, end: date | datetime) -> str:
     """Return where Graph has the calls that began from one instant to another, both included.
 

@@ -24,6 +24,7 @@ HANDLERS = (
     "publish_notifications.handler",
     "read_reports.handler",
     "receive_webhooks.handler",
+    "pull_graph_calls.handler",
 )
 SETTINGS = {
     "AWS_DEFAULT_REGION": "us-east-1",
@@ -48,6 +49,8 @@ SETTINGS = {
     "WEBHOOK_SECRET": "webhooks",
     "WEBHOOK_URL": "https://hooks.example.com",
     "STACK_NAME": "perminute",
+    "RECORDS_BUCKET": "records",
+    "GRAPH_SECRET": "graph",
     "POWERTOOLS_SERVICE_NAME": "bench",
 }
 
