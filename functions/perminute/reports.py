@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from perminute.application.check_books import BooksReport
     from perminute.application.daily_expiry import AccountExpiry
     from perminute.application.daily_runs import ListedPage
+    from perminute.application.ingest_records import IngestedRecords
     from perminute.application.publish_notifications import Published
     from perminute.application.pull_graph_calls import TenantPull
     from perminute.application.recorded_calls import ReratingProgress
@@ -69,6 +70,28 @@ def report_charged(batch: BatchResults[Usage]) -> None:
 def report_queued_calls(event_id: str, calls: int, messages: int) -> None:
     """Report an event whose calls were queued again, by organization."""
     logger.info("calls queued again", eventId=traceable(event_id), calls=calls, messages=messages)
+
+
+def report_ingested(batch: BatchResults[IngestedRecords]) -> None:
+    """Report what became of call records, by file; reasons name no numbers, as messages may."""
+    done = batch.accepted
+    files = [
+        {
+            "records": traceable(ingested.place),
+            "calls": ingested.calls,
+            "skipped": dict(ingested.skipped),
+            "kept": dict(ingested.kept),
+            "parts": ingested.parts,
+        }
+        for ingested in done
+    ]
+    counts = {
+        "CallsInRecords": sum(ingested.calls for ingested in done),
+        "RecordsSkipped": sum(sum(ingested.skipped.values()) for ingested in done),
+        "RecordsInProblem": sum(sum(ingested.kept.values()) for ingested in done),
+    }
+    log_with_names("call records read", counts, "files", files)
+    report_batch(batch, counts)
 
 
 def report_rerated(batch: BatchResults[ReratingProgress]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -11,19 +12,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from perminute.application.record_messages import RecordsMessage, SentRecords
 from perminute.domain.errors import Refused
-from perminute.events.records import (
-    RecordsMessage,
-    SentRecords,
-    parse_records_message,
-    part_body,
-    records_body,
-)
+from perminute.events.records import parse_records_message, part_body, records_body
 from perminute.ports.record_objects import ObjectPart, StoredObject
 from perminute.sources.object_keys import read_key, write_key
 from perminute.sources.registry import SOURCES
 from perminute.sources.stated_call import SourceOptions
+from perminute.sqs import Received
 
+NOW = datetime(2026, 11, 5, 9, tzinfo=UTC)
 STORED = StoredObject("records", "chime-sma/a b+c.json", 812, "5d41402a", "v1")
 CREATED: dict[str, Any] = {
     "version": "0",
@@ -51,16 +49,20 @@ OPTIONS = st.builds(
 )
 
 
+def parse(body: str) -> RecordsMessage:
+    return parse_records_message(body, Received(None, NOW))
+
+
 def test_the_event_of_s3_names_an_object() -> None:
     body = json.dumps(CREATED)
-    assert parse_records_message(body) == RecordsMessage(body, STORED)
-    assert parse_records_message(body).place == "s3://records/chime-sma/a b+c.json"
+    assert parse(body) == RecordsMessage(body, STORED, NOW)
+    assert parse(body).place == "s3://records/chime-sma/a b+c.json"
 
 
 def test_a_part_is_read_as_it_is_written() -> None:
     for stored in (STORED, STORED._replace(version_id=None)):
         part = ObjectPart(stored, 100, 812)
-        message = parse_records_message(part_body(part))
+        message = parse(part_body(part))
         assert message.content == part
         assert message.place == "s3://records/chime-sma/a b+c.json bytes 100-812"
 
@@ -74,9 +76,7 @@ def test_records_are_read_as_they_are_written(
     source: str, content: bytes, options: SourceOptions
 ) -> None:
     body = records_body(source, "requests/1", content, options)
-    assert parse_records_message(body).content == SentRecords(
-        source, "requests/1", content, options
-    )
+    assert parse(body).content == SentRecords(source, "requests/1", content, options)
 
 
 def test_what_is_escaped_much_is_shorter_in_base64() -> None:
@@ -123,7 +123,7 @@ def test_a_message_that_is_wrong_is_refused_by_its_field(
 ) -> None:
     body = sent if isinstance(sent, str) else json.dumps(sent)
     with pytest.raises(Refused) as refused:
-        parse_records_message(body)
+        parse(body)
     assert refused.value.field.split(".")[-1] == field.rsplit(".", maxsplit=1)[-1]
     assert message in str(refused.value)
 
@@ -132,7 +132,7 @@ def test_a_message_that_is_wrong_is_refused_by_its_field(
 def test_any_message_is_read_or_refused(body: object) -> None:
     text = body if isinstance(body, str) else json.dumps({"records": body})
     with contextlib.suppress(Refused):
-        parse_records_message(text)
+        parse(text)
 
 
 @given(source=st.sampled_from(list(SOURCES)), options=OPTIONS)

@@ -6,7 +6,7 @@ import json
 import re
 from datetime import timedelta
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -16,8 +16,10 @@ from perminute.domain.values.times import format_instant
 from perminute.ports.messaging import Rejection, RunOrganization, RunPage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
+
+M = TypeVar("M")
 
 # Messages that SNS and SQS take at once; of SNS, together 256 KB, of which ours are a few.
 MAX_BATCH = 10
@@ -40,15 +42,19 @@ def string_attribute(text: str) -> dict[str, str]:
     return {"DataType": "String", "StringValue": clean(text) or "-"}
 
 
-def batches(bodies: Sequence[str]) -> Iterator[list[str]]:
+def batches(bodies: Iterable[str]) -> Iterator[list[str]]:
     """Yield as many messages as SQS takes at once."""
-    batch, size = list[str](), 0
-    for body in bodies:
-        length = len(body.encode())
+    return _batches(bodies, _size_of_text)
+
+
+def _batches(messages: Iterable[M], size_of: Callable[[M], int]) -> Iterator[list[M]]:
+    batch, size = list[M](), 0
+    for message in messages:
+        length = size_of(message)
         if batch and (len(batch) == MAX_BATCH or size + length > MAX_BATCH_BYTES):
             yield batch
             batch, size = [], 0
-        batch.append(body)
+        batch.append(message)
         size += length
     if batch:
         yield batch
@@ -73,8 +79,12 @@ class SQSQueue:
         """Send all in few requests. Raises `Unavailable`: then some may have been sent."""
         delay = {"DelaySeconds": delay_seconds} if delay_seconds else {}
         for some in batches(bodies):
-            entries = [{"Id": str(n), "MessageBody": body, **delay} for n, body in enumerate(some)]
-            self._ask("send_message_batch", Entries=entries)
+            self.send_batch([{"MessageBody": body, **delay} for body in some])
+
+    def send_batch(self, messages: Sequence[Mapping[str, object]]) -> None:
+        """Send as many as SQS takes at once. Raises `Unavailable`: then some may have been sent."""
+        entries = [{"Id": str(n), **message} for n, message in enumerate(messages)]
+        self._ask("send_message_batch", Entries=entries)
 
     def _ask(self, operation: str, **request: object) -> None:
         try:
@@ -89,6 +99,19 @@ class SQSQueue:
             raise Unavailable(msg)
 
 
+def _size_of_text(text: str) -> int:
+    return len(text.encode())
+
+
+def _attributes(rejection: Rejection) -> dict[str, str]:
+    return {"eventId": rejection.event_id, "reason": rejection.reason}
+
+
+def _size_of_message(message: Mapping[str, Any]) -> int:
+    # Names, types and values of the attributes count as well; no character has more than 4 bytes.
+    return _size_of_text(message["MessageBody"]) + 4 * len(repr(message["MessageAttributes"]))
+
+
 class SQSRejections(SQSQueue):
     """`Rejections` over a function's dead-letter queue.
 
@@ -97,9 +120,22 @@ class SQSRejections(SQSQueue):
     """
 
     def store(self, rejections: Sequence[Rejection]) -> None:
-        for rejection in rejections:
-            attributes = {"eventId": rejection.event_id, "reason": rejection.reason}
-            self.send_message(rejection.body, attributes)
+        if len(rejections) == 1:
+            (rejection,) = rejections
+            self.send_message(rejection.body, _attributes(rejection))
+            return
+        # Of a file of call records there may be a thousand.
+        messages = [
+            {
+                "MessageBody": clean(rejection.body),
+                "MessageAttributes": {
+                    name: string_attribute(text) for name, text in _attributes(rejection).items()
+                },
+            }
+            for rejection in rejections
+        ]
+        for some in _batches(messages, _size_of_message):
+            self.send_batch(some)
 
 
 class SQSRedeliveries(SQSQueue):

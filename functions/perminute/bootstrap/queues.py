@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from perminute.adapters.messaging import (
     SQSCalls,
+    SQSQueue,
     SQSRedeliveries,
     SQSRejections,
     SQSReratingQueue,
@@ -29,6 +30,16 @@ def redeliveries(aws: AwsResources) -> SQSRedeliveries:
 def calls_queue(aws: AwsResources) -> SQSCalls:
     """Return the queue of calls that have ended."""
     return SQSCalls(lambda: aws.client("sqs"), aws.setting("QUEUE_URL"))
+
+
+def queue_of_function(aws: AwsResources) -> SQSQueue:
+    """Return the queue that the function reads, to send it more work."""
+    return SQSQueue(lambda: aws.client("sqs"), aws.setting("QUEUE_URL"))
+
+
+def other_calls_queue(aws: AwsResources) -> SQSCalls:
+    """Return the queue of calls that have ended, for a function that does not read it."""
+    return SQSCalls(lambda: aws.client("sqs"), aws.setting("CALLS_QUEUE_URL"))
 
 
 def rerating_queue(aws: AwsResources) -> SQSReratingQueue:

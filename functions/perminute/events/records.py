@@ -10,10 +10,11 @@ from __future__ import annotations
 import binascii
 import json
 from base64 import b64decode, b64encode
-from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import Meta, field
 
+from perminute.application.record_messages import RecordsMessage, SentRecords
 from perminute.domain.errors import Refused
 from perminute.fields import Id, Message, about
 from perminute.parsing import is_text, parse_json, read_message
@@ -28,33 +29,6 @@ if TYPE_CHECKING:
 _MAX_BYTES = 2**50  # of an object: far more than S3 takes
 _Bytes = Annotated[int, Meta(ge=0, le=_MAX_BYTES)]
 _Text = Annotated[str, Meta(min_length=1)]
-
-
-class SentRecords(NamedTuple):
-    """Records in a message: what a file of their source may contain."""
-
-    source: str
-    at: str  # where they came from
-    content: bytes
-    options: SourceOptions
-
-
-class RecordsMessage(NamedTuple):
-    """What a message says, and its body: that is stored if it cannot be processed."""
-
-    body: str
-    content: StoredObject | ObjectPart | SentRecords
-
-    @property
-    def place(self) -> str:
-        """Where the records are, or came from."""
-        match self.content:
-            case SentRecords(at=at):
-                return at
-            case ObjectPart(object=stored, begin=begin, end=end):
-                return f"s3://{stored.bucket}/{stored.key} bytes {begin}-{end}"
-            case StoredObject() as stored:
-                return f"s3://{stored.bucket}/{stored.key}"
 
 
 class _Bucket(Message, frozen=True, kw_only=True):
@@ -99,7 +73,7 @@ class _Records(Message, frozen=True, kw_only=True):
     base64: bool = False
 
 
-def parse_records_message(body: str, _received: Received | None = None) -> RecordsMessage:
+def parse_records_message(body: str, received: Received) -> RecordsMessage:
     """Parse a message. Raises `Refused`, which names the field."""
     sent = parse_json(body, called="message")
     if isinstance(sent, dict) and "part" in sent:
@@ -107,15 +81,15 @@ def parse_records_message(body: str, _received: Received | None = None) -> Recor
         if part.end <= part.begin:
             raise Refused("part.end", "must be greater than begin")
         stored = StoredObject(part.bucket, part.key, part.size, part.etag, part.version_id)
-        return RecordsMessage(body, ObjectPart(stored, part.begin, part.end))
+        return RecordsMessage(body, ObjectPart(stored, part.begin, part.end), received.now)
     if isinstance(sent, dict) and "records" in sent:
-        return RecordsMessage(body, _sent_records(sent["records"]))
+        return RecordsMessage(body, _sent_records(sent["records"]), received.now)
     event = read_message(sent, _ObjectCreated, called="message")
     created = event.detail.object
     stored = StoredObject(
         event.detail.bucket.name, created.key, created.size, created.etag, created.version_id
     )
-    return RecordsMessage(body, stored)
+    return RecordsMessage(body, stored, received.now)
 
 
 def part_body(part: ObjectPart) -> str:

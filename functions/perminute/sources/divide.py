@@ -45,7 +45,12 @@ class _Piece(NamedTuple):
 
 def header_of(source: str, beginning: bytes) -> bytes:
     """Return the header that each part needs; empty if files of the source have none."""
-    return beginning[: beginning.find(b"\n") + 1] if source == TEAMS_CSV.name else b""
+    return beginning[: beginning.find(b"\n") + 1] if has_header(source) else b""
+
+
+def has_header(source: str) -> bool:
+    """Return whether files of a source have a header."""
+    return source == TEAMS_CSV.name
 
 
 def find_boundary(source: str, header: bytes, window: bytes) -> int | None:
