@@ -48,8 +48,8 @@ def test_all_pages_are_read_with_one_login(stub: GraphStub, pauses: Pauses) -> N
         stub.page([{"n": 3}], delta_link=f"{PLACE}?$deltatoken=x"),
     ]
     assert read(pauses, headers={"Prefer": "odata.maxpagesize=2"}) == [
-        GraphPage((b'{"n": 1}', b'{"n": 2}')),
-        GraphPage(()),
+        GraphPage((b'{"n": 1}', b'{"n": 2}'), next_link=f"{stub.url}{PLACE}?$skip=2"),
+        GraphPage((), next_link=f"{stub.url}{PLACE}?$skip=3"),
         GraphPage((b'{"n": 3}',), f"{stub.url}{PLACE}?$deltatoken=x"),
     ]
     assert stub.targets == [PLACE, f"{PLACE}?$skip=2", f"{PLACE}?$skip=3"]
@@ -159,7 +159,7 @@ def test_a_broken_page_that_stays_broken_is_an_error(stub: GraphStub, pauses: Pa
     stub.answers += [Answer(b'{"value": [')] * MAX_ATTEMPTS
     with client_of(pauses) as client:
         pages = client.pages(PLACE)
-        assert next(pages) == GraphPage((b"1",))
+        assert next(pages).items == (b"1",)
         with pytest.raises(Unavailable, match=r"than what was asked for"):
             next(pages)
 
@@ -248,7 +248,7 @@ def test_an_expired_token_is_renewed_once(stub: GraphStub, pauses: Pauses) -> No
         REFUSED_TOKEN,
         stub.page([2]),
     ]
-    assert read(pauses) == [GraphPage((b"1",)), GraphPage((b"2",))]
+    assert [page.items for page in read(pauses)] == [(b"1",), (b"2",)]
     tokens = [question.headers["Authorization"] for question in stub.questions]
     assert tokens == ["Bearer token-1", "Bearer token-1", "Bearer token-2"]
 

@@ -154,7 +154,7 @@ class GraphClient:
         while url is not None:
             self._check_link(url, seen)
             page = self._page(url, headers or {}, until)
-            yield GraphPage(tuple(map(bytes, page.value)), page.delta_link)
+            yield GraphPage(tuple(map(bytes, page.value)), page.delta_link, page.next_link)
             url = page.next_link
 
     def _check_link(self, url: str, seen: set[str]) -> None:

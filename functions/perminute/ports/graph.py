@@ -18,6 +18,8 @@ class GraphPage(NamedTuple):
     items: tuple[bytes, ...]
     # Where a delta query goes on the next time; on its last page only.
     delta_link: str | None = None
+    # Where the next page is; None after the last one.
+    next_link: str | None = None
 
     @property
     def content(self) -> bytes:
