@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from perminute.domain.rating.usage_record import Usage
     from perminute.domain.reference.directory import Directory
     from perminute.ports.graph import Graph
+    from perminute.ports.records_bucket import State
 
 TENANT = "0f6f2b0e-5a67-4a3e-9d0c-0c8f5b7f9a10"
 AT = datetime(2026, 11, 5, 3, 10, tzinfo=UTC)
@@ -129,10 +130,10 @@ class Kept(InMemoryRecordsBucket):
         self.writes += is_new
         return is_new
 
-    def store_state(self, name: str, content: bytes, **read: Any) -> None:
+    def store_state(self, name: str, content: bytes, **read: Any) -> State:
         self.before_state()
         self.writes += 1
-        super().store_state(name, content, **read)
+        return super().store_state(name, content, **read)
 
 
 class World:

@@ -55,16 +55,14 @@ def test_a_file_is_kept_once(bucket: RecordsBucket) -> None:
 def test_a_state_is_replaced_only_by_who_has_read_it(bucket: RecordsBucket) -> None:
     name = "graph/T"
     assert bucket.state(name) is None
-    bucket.store_state(name, b"1", read=None)
+    first = bucket.store_state(name, b"1", read=None)
     with pytest.raises(Contended):
         bucket.store_state(name, b"2", read=None)
-    first = bucket.state(name)
-    assert first is not None
-    bucket.store_state(name, b"3", read=first)
+    assert bucket.state(name) == first
+    second = bucket.store_state(name, b"3", read=first)
     with pytest.raises(Contended):
         bucket.store_state(name, b"4", read=first)
-    second = bucket.state(name)
-    assert second is not None
+    assert bucket.state(name) == second
     assert (first.content, second.content) == (b"1", b"3")
     # Another name is another state.
     assert bucket.state("graph/U") is None

@@ -36,7 +36,7 @@ class S3RecordsBucket:
         self._name = bucket
 
     def keep(self, name: str, content: bytes) -> bool:
-        return self._put(name, content, {"IfNoneMatch": "*"})
+        return self._put(name, content, {"IfNoneMatch": "*"}) is not None
 
     def state(self, name: str) -> State | None:
         key = state_key(name)
@@ -49,16 +49,19 @@ class S3RecordsBucket:
             msg = f"s3://{self._name}/{key} cannot be read: {error}"
             raise Unavailable(msg) from error
 
-    def store_state(self, name: str, content: bytes, *, read: State | None) -> None:
+    def store_state(self, name: str, content: bytes, *, read: State | None) -> State:
         key = state_key(name)
         condition = {"IfNoneMatch": "*"} if read is None else {"IfMatch": read.version}
-        if not self._put(key, content, condition):
+        version = self._put(key, content, condition)
+        if version is None:
             msg = f"s3://{self._name}/{key} was written by another run"
             raise Contended(msg)
+        return State(content, version)
 
-    def _put(self, key: str, content: bytes, condition: dict[str, Any]) -> bool:
+    def _put(self, key: str, content: bytes, condition: dict[str, Any]) -> str | None:
+        """Write an object and return its version; None if it was not as the condition says."""
         try:
-            self._client().put_object(
+            answer = self._client().put_object(
                 Bucket=self._name,
                 Key=key,
                 Body=content,
@@ -67,10 +70,10 @@ class S3RecordsBucket:
             )
         except (BotoCoreError, ClientError) as error:
             if _code(error) in _NOT_AS_READ:
-                return False
+                return None
             msg = f"s3://{self._name}/{key} cannot be written: {error}"
             raise Unavailable(msg) from error
-        return True
+        return answer["ETag"]
 
 
 def _code(error: Exception) -> str | None:

@@ -24,5 +24,8 @@ class RecordsBucket(Protocol):
     def state(self, name: str) -> State | None:
         """Read a state, such as `graph/<tenant>`; None if there is none."""
 
-    def store_state(self, name: str, content: bytes, *, read: State | None) -> None:
-        """Replace the state that was read. Raises `Contended` if another one is there by now."""
+    def store_state(self, name: str, content: bytes, *, read: State | None) -> State:
+        """Replace the state that was read, and return the new one.
+
+        Raises `Contended` if another one is there by now.
+        """

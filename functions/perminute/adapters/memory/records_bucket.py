@@ -24,9 +24,10 @@ class InMemoryRecordsBucket:
     def state(self, name: str) -> State | None:
         return self.states.get(name)
 
-    def store_state(self, name: str, content: bytes, *, read: State | None) -> None:
+    def store_state(self, name: str, content: bytes, *, read: State | None) -> State:
         if self.states.get(name) != read:
             msg = f"the state {name} was written by another run"
             raise Contended(msg)
         version = 1 + int(read.version if read else 0)
         self.states[name] = State(content, str(version))
+        return self.states[name]
