@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 SELECT = "id,assignedLicenses,assignedPlans,usageLocation"
 """The fields to ask Graph for; it sends `assignedPlans` only if asked."""
 
-DELTA_SELECT = f"{SELECT},accountEnabled"
-"""The fields of which a delta query reports changes."""
+DELTA_PLACE = f"/v1.0/users/delta?$select={SELECT},accountEnabled"
+"""Where a delta query begins: all users, with the fields of which it then reports changes."""
 
 _USERS = f"/users?$select={SELECT}"
 _CALL_RECORDS = (
