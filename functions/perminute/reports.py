@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from perminute.application.ingest_records import IngestedRecords
     from perminute.application.publish_notifications import Published
     from perminute.application.pull_graph_calls import TenantPull
+    from perminute.application.pull_graph_licenses import TenantLicenses
     from perminute.application.recorded_calls import ReratingProgress
     from perminute.domain.licensing.timelines import Tie
     from perminute.domain.rating.usage_record import Usage
@@ -144,6 +145,47 @@ def report_published(published: Published) -> None:
         logger.error("outbox to be delivered again", reason=published.why)
     count("NotificationsPublished", published.announced)
     count("NotificationsRefused", len(published.refused))
+
+
+def report_pulled_licenses(pulls: Sequence[TenantLicenses]) -> None:
+    """Report what was read of the users of each tenant of Microsoft Graph, and what was sent."""
+    for pull in pulls:
+        _report_pulled_licenses(pull)
+    # Counted even if it is 0: an alarm looks at whether the function runs at all.
+    count("GraphUsersRead", sum(pull.users for pull in pulls), even_zero=True)
+    count("GraphLicensingEventsSent", sum(pull.sent.total() for pull in pulls))
+    count("GraphUserProblems", sum(len(pull.problems) for pull in pulls))
+    count("GraphRemovalsRefused", sum(pull.refused is not None for pull in pulls))
+
+
+def report_licenses_not_pulled(reason: str, tenant: str | None = None) -> None:
+    """Report that users could not all be read, or changes not be sent, of a tenant or of any."""
+    logger.error("licenses not pulled", reason=reason, tenant=tenant)
+    count("GraphPullsFailed", 1)
+
+
+def _report_pulled_licenses(pull: TenantLicenses) -> None:
+    logger.info(
+        "licenses pulled",
+        tenant=pull.tenant,
+        users=pull.users,
+        allUsers=pull.is_full,
+        sent=dict(pull.sent),
+        goesOn=pull.goes_on,
+        overtaken=pull.overtaken,
+    )
+    if pull.problems:
+        extra = {"tenant": pull.tenant}
+        log_with_names("users with problems", extra, "problems", pull.problems)
+    if pull.refused is not None:
+        logger.error(
+            "removal of licenses refused",
+            tenant=pull.tenant,
+            users=pull.refused.users,
+            of=pull.refused.holders,
+        )
+    if pull.failure is not None:
+        report_licenses_not_pulled(str(pull.failure), pull.tenant)
 
 
 def report_begun(at: datetime) -> None:

@@ -25,6 +25,7 @@ HANDLERS = (
     "read_reports.handler",
     "receive_webhooks.handler",
     "pull_graph_calls.handler",
+    "pull_graph_licenses.handler",
 )
 SETTINGS = {
     "AWS_DEFAULT_REGION": "us-east-1",
@@ -51,6 +52,7 @@ SETTINGS = {
     "STACK_NAME": "perminute",
     "RECORDS_BUCKET": "records",
     "GRAPH_SECRET": "graph",
+    "EVENT_BUS": "perminute",
     "POWERTOOLS_SERVICE_NAME": "bench",
 }
 
