@@ -35,7 +35,8 @@ DIFFERENCE = Difference("contoso", "balance 1 is not 2")
             [
                 "rates.csv: there is no such file; a replay needs the rate card that its calls "
                 "cost by",
-                "events.jsonl: there is no such file; a replay needs its events there, one a line",
+                "events.jsonl: there is no such file; a replay needs its events there, one a line, "
+                "or call records in records/",
             ],
         ),
         (

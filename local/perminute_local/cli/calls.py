@@ -106,7 +106,10 @@ def _probability(text: str) -> float:
     )
 )
 @click.argument(
-    "folder", type=FOLDER, metavar="DIR", help="a folder with rates.csv and events.jsonl"
+    "folder",
+    type=FOLDER,
+    metavar="DIR",
+    help="a folder with rates.csv, and with events.jsonl or call records",
 )
 @json_option
 @click.option(
@@ -117,7 +120,7 @@ def _probability(text: str) -> float:
     "--duplicate",
     type=Parsed("P", _probability),
     default=0.0,
-    help="deliver each event again with this probability",
+    help="deliver each event or file again with this probability",
 )
 @click.option("--shuffle", is_flag=True, help="shuffle the events of each second")
 def replay(
@@ -129,7 +132,7 @@ def replay(
     shuffle: bool,
     as_json: bool,
 ) -> int:
-    """Replay a folder of events on an emulated AWS.
+    """Replay events and records on an emulated AWS.
 
     Exit code 1: the books differ, or could not be read. The emulator is installed if it is missing.
     """

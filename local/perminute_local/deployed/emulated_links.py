@@ -25,8 +25,9 @@ from botocore.exceptions import NoCredentialsError
 from botocore.httpsession import URLLib3Session
 
 from perminute_local.embedded_aws import REGION
+from perminute_local.replay.converted_records import converted
 from perminute_local.replay.lambda_runtime import Failure, LambdaFunction, sqs_record
-from perminute_local.replay.links import answer_in, query_of, response_to, wire
+from perminute_local.replay.links import CALLS_QUEUE, answer_in, query_of, response_to, wire
 from perminute_local.replay.results import Rejected
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs.type_defs import MessageTypeDef
 
     from perminute.api.http import Endpoint
+    from perminute.domain.reference.directory import Directory
     from perminute.fields import Message
     from perminute_local.deployed.clock import EmulatorClock
     from perminute_local.deployed.deploying import Deployment
@@ -189,7 +191,7 @@ class Deployed:
         # Not as its readers: of streams the emulator asks for rights on all resources.
         self.streams = self._wiring.streams()
         self.clock = self._wiring.clock(deployment.stack, self._work_off)
-        self._bus = boto3.client("events")
+        self._bus, self._sqs = boto3.client("events"), boto3.client("sqs")
         self._places: dict[str, str] = {}
         self._api = SignedRequests(deployment.names[API])
 
@@ -203,6 +205,18 @@ class Deployed:
             if delivery.at is not None:
                 self._time.set(delivery.at)
             rejected += self._put(delivery)
+        self.settle(batch_size)
+        return rejected
+
+    def deliver_records(
+        self, batch: Sequence[Delivery], directory: Directory, batch_size: int | None
+    ) -> list[Rejected]:
+        for delivery in batch:
+            if delivery.at is not None:
+                self._time.set(delivery.at)
+        bodies, rejected = converted(batch, directory, self._places)
+        for body in bodies:
+            self._sqs.send_message(QueueUrl=self.stack.queues[CALLS_QUEUE].url, MessageBody=body)
         self.settle(batch_size)
         return rejected
 

@@ -48,7 +48,8 @@ def run_replay(
         write_large_json(results.parts())
     else:
         write_tables(report(results))
-    for line in remarks(results):
+    skips = () if plan.skips is None else plan.skips.remarks()
+    for line in (*skips, *remarks(results)):
         remark(f"perminute: {line}")
     return 1 if results.differences or results.unread else 0
 
@@ -104,6 +105,8 @@ def _replay(plan: Plan, links: InProcess, *, hide_progress: bool) -> Results:
         disable=not screen.is_terminal,
     )
     with bar:
-        task = bar.add_task("events", total=len(plan.deliveries))
+        task = bar.add_task(
+            "events" if plan.directory is None else "events and records", total=len(plan.deliveries)
+        )
         system = System(links, plan.rate_card)
         return system.replay(plan, advance=lambda count: bar.advance(task, count))

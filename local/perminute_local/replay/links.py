@@ -22,6 +22,7 @@ from perminute.api.reports.endpoint import REPORTS, endpoint_of
 from perminute.events.telephony import TELEPHONY
 from perminute.fields import Message
 from perminute.sqs import event_id_of
+from perminute_local.replay.converted_records import converted
 from perminute_local.replay.lambda_runtime import (
     Clock,
     Failure,
@@ -37,6 +38,7 @@ from perminute_local.stack import ApiTrigger, QueueTrigger, ScheduleTrigger, Str
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
+    from perminute.domain.reference.directory import Directory
     from perminute_local.replay.lambda_runtime import LambdaFunction
     from perminute_local.replay.plan import Delivery
     from perminute_local.stack import Function, Stack
@@ -190,6 +192,12 @@ class Links(Protocol):
         """Send events to the bus, and process them, `batch_size` messages at a time."""
         ...
 
+    def deliver_records(
+        self, batch: Sequence[Delivery], directory: Directory, batch_size: int | None
+    ) -> list[Rejected]:
+        """Process call records that arrive."""
+        ...
+
     def deliver_sent(self, names: set[str]) -> list[Rejected] | None:
         """Process what these functions send to others; return None if they send nothing."""
         ...
@@ -261,6 +269,9 @@ def wire(
     return wiring
 
 
+CALLS_QUEUE = "CallsQueue"
+"""The queue of calls that have ended, by its name in the template."""
+
 _QUEUED_AGAIN = {f"{TELEPHONY.name} Calls Ended"}
 """Events whose function may send parts of them to its own queue."""
 
@@ -277,8 +288,11 @@ class InProcess:
         self.clock = self._wiring.clock(stack, self._work_off)
         self._bus = Bus(stack)
         self._sqs = boto3.client("sqs")
+        self._places: dict[str, str] = {}
 
     def largest_batch(self, first: Delivery) -> int:
+        if first.arrival is not None:
+            return self.readers[CALLS_QUEUE][0].batch_size
         # Of more than its function takes, a batch of a few would be left over each time.
         sizes = (self.readers[queue][0].batch_size for queue in self._queues_for(first))
         return max(sizes, default=1)
@@ -297,6 +311,16 @@ class InProcess:
             rejected += self._deliver(messages, names, queue, batch_size)
             if batch[0].kind in _QUEUED_AGAIN:
                 rejected += self.deliver_sent({self.readers[queue][1].name}) or ()
+        return rejected
+
+    def deliver_records(
+        self, batch: Sequence[Delivery], directory: Directory, batch_size: int | None
+    ) -> list[Rejected]:
+        bodies, rejected = converted(batch, directory, self._places)
+        sent_at = max((one.at for one in batch if one.at is not None), default=None)
+        messages = [SQSMessage(body, sent_at=sent_at) for body in bodies]
+        rejected += self._deliver(messages, bodies, CALLS_QUEUE, batch_size)
+        rejected += self.deliver_sent({self.readers[CALLS_QUEUE][1].name}) or ()
         return rejected
 
     def deliver_sent(self, names: set[str]) -> list[Rejected] | None:
@@ -326,8 +350,12 @@ class InProcess:
 
     def places(self, deliveries: Iterable[Delivery]) -> Mapping[str, str]:
         # Events without an id go by their fingerprint: each by its line in the file.
-        known_as = ((event_id_of(delivery.body), delivery.event_id) for delivery in deliveries)
-        return {known: event_id for known, event_id in known_as if known != event_id}
+        known_as = (
+            (event_id_of(delivery.body), delivery.event_id)
+            for delivery in deliveries
+            if delivery.arrival is None
+        )
+        return self._places | {known: own for known, own in known_as if known != own}
 
     def _deliver(
         self,

@@ -1,4 +1,4 @@
-"""What a replay replays: a folder with a rate card and events, cut into the batches of SQS.
+"""What a replay replays: a folder with a rate card, events and records, cut into batches of SQS.
 
 Every fault of the folder is found before anything starts. The clock of a replay is the events' own
 `time`. Events of one kind share a batch only if at most a second of that clock lies between them.
@@ -12,17 +12,22 @@ import json
 import random
 from array import array
 from datetime import UTC, datetime, timedelta
+from heapq import merge
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from perminute.domain.values.times import parse_instant
 from perminute.fields import FIRST_YEAR, LAST_YEAR
 from perminute.formats.rate_card_csv import read_rate_card
+from perminute_local.replay.record_folder import RECORDS, record_sources
 from perminute_local.user_input import check_encoding, faults_of
 from perminute_local.wrong_call import FaultyFolder, WrongFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
+
+    from perminute_local.replay.arrivals import Arrival
+    from perminute_local.replay.record_folder import RecordSource
 
 
 WINDOW = timedelta(seconds=1)
@@ -32,7 +37,7 @@ class Delivery(NamedTuple):
     """One event as it is handed to the bus; or a request to the charging API, by its name.
 
     A request stands alone: it is answered before anything else happens. `fault` is what is wrong
-    with it.
+    with it. What arrives as call records is no event: `arrival` says what and how.
     """
 
     event_id: str
@@ -42,6 +47,7 @@ class Delivery(NamedTuple):
     at: datetime | None
     request: str | None = None
     fault: str | None = None
+    arrival: Arrival | None = None
 
 
 class NotAnEvent(NamedTuple):
@@ -115,6 +121,34 @@ class Events:
         return _EPOCH + self._times[position] * _MICROSECOND if self._has_times else None
 
 
+class Timeline:
+    """Events and call records in the order of their time; events go first in the same instant."""
+
+    def __init__(self, events: Events | None, arrivals: Sequence[Arrival]) -> None:
+        self._events: Events | Sequence[Delivery] = () if events is None else events
+        self._arrivals = arrivals
+
+    def __len__(self) -> int:
+        return len(self._events) + len(self._arrivals)
+
+    def __iter__(self) -> Iterator[Delivery]:
+        return merge(self._events, map(_delivery_of, self._arrivals), key=_place)
+
+
+def _place(delivery: Delivery) -> datetime:
+    if delivery.at is not None:
+        return delivery.at
+    # Where no event has a time, they come first; where no record has one, they come last.
+    return _BEFORE_ALL if delivery.arrival is None else _AFTER_ALL
+
+
+def _delivery_of(arrival: Arrival) -> Delivery:
+    kind = "posted records" if arrival.is_posted else "dropped records"
+    return Delivery(arrival.place, "", kind, "", arrival.at, arrival=arrival)
+
+
+_BEFORE_ALL = datetime(1, 1, 1, tzinfo=UTC)
+_AFTER_ALL = datetime(9999, 12, 31, tzinfo=UTC)
 _EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 
 
@@ -213,25 +247,31 @@ def _disturb(
 RATES, EVENTS = "rates.csv", "events.jsonl"
 
 
-def check_folder(folder: Path) -> None:
-    """Raise `WrongFile` with every fault that makes a replay of this folder impossible.
+def check_folder(folder: Path) -> list[RecordSource]:
+    """Return the call records of a folder, which may have none.
 
-    A line that is no event does not: it is refused as the bus would refuse it.
+    Raises `WrongFile` with every fault that makes a replay of this folder impossible. A line that
+    is no event does not: it is refused as the bus would refuse it.
     """
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "does not exist"
         msg = f"{folder}: {what}; name a folder that holds {RATES} and {EVENTS}"
         raise WrongFile(msg)
+    sources, of_records = record_sources(folder)
     errors: list[WrongFile] = []
     for check, name in (_check_card, RATES), (_check_events, EVENTS):
+        if name == EVENTS and sources and not (folder / name).exists():
+            continue
         try:
             check(folder / name)
         except WrongFile as error:
             errors.append(error)
+    errors += of_records
     if len(errors) > 1:
         raise FaultyFolder(folder, errors)
     for only in errors:
         raise only
+    return sources
 
 
 def _check_card(path: Path) -> None:
@@ -244,7 +284,10 @@ def _check_card(path: Path) -> None:
 
 def _check_events(path: Path) -> None:
     if not path.is_file():
-        msg = f"{path}: there is no such file; a replay needs its events there, one a line"
+        msg = (
+            f"{path}: there is no such file; a replay needs its events there, one a line, or call "
+            f"records in {RECORDS}/"
+        )
         raise WrongFile(msg)
     check_encoding(path)
     with path.open(encoding="utf-8-sig", errors="replace") as lines:

@@ -16,15 +16,18 @@ from perminute.settings import TableNames
 from perminute_local.embedded_aws import client_environment, embedded_aws, environment
 from perminute_local.publishing import PreparedCard, publish
 from perminute_local.reconcile import reconcile
+from perminute_local.replay.arrivals import arrivals_of
 from perminute_local.replay.plan import (
     EVENTS,
     RATES,
     WINDOW,
     Delivery,
     Events,
+    Timeline,
     batches,
     check_folder,
 )
+from perminute_local.replay.record_folder import directory_of
 from perminute_local.replay.results import Listener, Rejected, Response, Results, collect
 from perminute_local.stack import Stack, create_stack, load_template
 
@@ -33,6 +36,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from perminute.domain.reference.directory import Directory
+    from perminute_local.replay.arrivals import Skips
     from perminute_local.replay.lambda_runtime import Failure
     from perminute_local.replay.links import Links
     from perminute_local.replay.plan import Disturbance
@@ -46,28 +51,36 @@ class Plan(NamedTuple):
     """What to replay, and how; `requests` are those to the charging API, by their lines."""
 
     rate_card: bytes
-    deliveries: Sequence[Delivery] | Events
+    deliveries: Sequence[Delivery] | Timeline
     rejected: tuple[Rejected, ...]
     requests: tuple[str, ...]
     batch_size: int | None
     disturbance: Disturbance
+    directory: Directory | None = None  # None: there are no call records
+    skips: Skips | None = None
 
 
 def read_plan(folder: Path, *, batch_size: int | None, disturbance: Disturbance) -> Plan:
-    """Read `rates.csv` and `events.jsonl`, once both are known to be sound.
+    """Read the rate card, events and call records of a folder, once all are known to be sound.
 
     Raises `WrongCall` with every fault if they are not.
     """
-    check_folder(folder)
+    sources = check_folder(folder)
     rate_card = (folder / RATES).read_bytes()
-    events = Events(folder / EVENTS)
+    # Of a folder with call records there may be no events.
+    events = Events(folder / EVENTS) if (folder / EVENTS).exists() else None
+    directory = directory_of(folder) if sources else None
+    arrivals = None if directory is None else arrivals_of(sources, directory)
+    of_events = () if events is None else events.rejected
     return Plan(
         rate_card=rate_card,
-        deliveries=events,
-        rejected=tuple(Rejected(line.event_id, line.reason) for line in events.rejected),
-        requests=tuple(events.requests),
+        deliveries=Timeline(events, () if arrivals is None else arrivals.in_order),
+        rejected=tuple(Rejected(line.event_id, line.reason) for line in of_events),
+        requests=() if events is None else tuple(events.requests),
         batch_size=batch_size,
         disturbance=disturbance,
+        directory=directory,
+        skips=arrivals and arrivals.skips,
     )
 
 
@@ -103,6 +116,8 @@ class System:
             rejected += self._pass_until(at)
             if batch[0].request is not None:
                 responses[batch[0].event_id] = links.response(batch[0])
+            elif plan.directory is not None and batch[0].arrival is not None:
+                rejected += links.deliver_records(batch, plan.directory, plan.batch_size)
             else:
                 rejected += links.deliver(batch, plan.batch_size)
             advance(len(batch))
