@@ -1,4 +1,4 @@
-"""Makes `examples/day/events.jsonl`: `python -m perminute_local.example_day > FILE`.
+"""Makes the events of `examples/day`; `example_day_records` divides them into files.
 
 A working day of four organizations, made from a seed so that it can be made again. All numbers
 are from ranges that regulators reserve for drama. Contoso recharges automatically, and some of its
@@ -11,9 +11,7 @@ its calls costs more than is there. In the evening somebody asks what Contoso's 
 
 from __future__ import annotations
 
-import json
 import random
-import sys
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -394,7 +392,3 @@ def _ask(  # noqa: PLR0913, PLR0917 - the parts of a request
 
 def _broken(event: Event, event_id: str, **wrong: object) -> Event:
     return {**event, "id": event_id, "detail": {**event["detail"], **wrong}}
-
-
-if __name__ == "__main__":
-    sys.stdout.writelines(json.dumps(event) + "\n" for event in make_day())

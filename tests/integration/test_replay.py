@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
+import shutil
 from collections import Counter, defaultdict
 from contextlib import redirect_stdout
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
 
 import pytest
 from botocore.exceptions import ReadTimeoutError
@@ -28,7 +31,7 @@ from perminute_local.replay.results import drain
 from perminute_local.replay.run import System, embedded_stack, read_plan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 DAY = Path(__file__).parents[2] / "examples" / "day"
 
@@ -95,7 +98,21 @@ def _check_against_the_events(document: dict[str, Any]) -> None:
         for event in events
         if event["detail-type"] == "Call Ended" and event["id"] not in rejected
     }
-    assert Counter(call["callId"] for call in document["calls"]) == Counter(sent)
+    recorded = Counter(_recorded_calls())
+    assert len(recorded) >= 40
+    assert Counter(call["callId"] for call in document["calls"]) == recorded + Counter(sent)
+
+
+def _recorded_calls() -> Iterator[str]:
+    """The ids of the calls in the records of the day, whose own readers are not asked."""
+    records = DAY / "records"
+    for line in (records / "twilio-callback" / "requests.jsonl").read_text().splitlines():
+        yield dict(parse_qsl(json.loads(line)["body"]))["CallSid"]
+    for path in (records / "chime-voice-connector").rglob("*_*"):
+        yield json.loads(path.read_text())["TransactionId"]
+    with (records / "asterisk-csv" / "Master.csv").open(newline="") as log:
+        for row in csv.reader(log):
+            yield row[16]
 
 
 def test_duplicates_order_and_batch_size_change_no_outcome_and_no_balance(
@@ -552,7 +569,7 @@ def test_calls_that_are_reported_together_are_charged_as_if_each_came_alone(
     replay: Callable[..., dict[str, Any]], day: dict[str, Any], tmp_path: Path
 ) -> None:
     """Those of one second in one event, whatever their organizations are; a refused one alone."""
-    (tmp_path / "rates.csv").write_bytes((DAY / "rates.csv").read_bytes())
+    shutil.copytree(DAY, tmp_path, dirs_exist_ok=True)
     together: list[dict[str, Any]] = []
     alone: dict[str, str] = {}
     organizations: defaultdict[str, list[str]] = defaultdict(list)
@@ -576,6 +593,36 @@ def test_calls_that_are_reported_together_are_charged_as_if_each_came_alone(
     assert {one["eventId"]: one["reason"] for one in document["rejected"]} == {
         alone.get(one["eventId"], one["eventId"]): one["reason"] for one in day["rejected"]
     }
+
+
+def test_records_arrive_without_any_event_and_problems_are_named_by_their_place(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    samples = DAY.parent / "call-records"
+    (tmp_path / "rates.csv").write_bytes((DAY / "rates.csv").read_bytes())
+    (tmp_path / "directory.csv").write_bytes((samples / "directory.csv").read_bytes())
+    options = {"asterisk-csv": {"timezone": "Europe/Berlin"}, "twilio-callback": {"authToken": "1"}}
+    for source, said in options.items():
+        shutil.copytree(samples / source, tmp_path / "records" / source)
+        (tmp_path / "records" / source / "OPTIONS.json").write_text(json.dumps(said))
+    disturbed = ("--seed", "5", "--duplicate", "0.5", "--shuffle")
+    assert main(["replay", str(tmp_path), "--json", *disturbed]) == 0
+    shown = capsys.readouterr()
+    document = json.loads(shown.out)
+    expected = map(
+        json.loads, (samples / "asterisk-csv" / "expected.jsonl").read_text().splitlines()
+    )
+    legs = {one["callEnded"]["callId"] for one in expected if "callEnded" in one}
+    assert {call["callId"] for call in document["calls"]} == legs
+    assert len(document["calls"]) == len(legs)
+    reasons = {one["eventId"]: one["reason"].partition(":")[0] for one in document["rejected"]}
+    of_twilio = {name: reason for name, reason in reasons.items() if "/twilio-callback/" in name}
+    # It is not the token that they were signed by.
+    assert set(of_twilio.values()) == {"invalidSignature"}
+    assert of_twilio["records/twilio-callback/requests.jsonl:1"]
+    assert reasons["records/asterisk-csv/Master.csv:9"] == "timezoneMismatch"
+    assert len(reasons) == len(document["rejected"])
+    assert "1 mergedLeg" in shown.err
 
 
 def test_an_organization_known_from_a_call_alone_is_listed_without_credit(

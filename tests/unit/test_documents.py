@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from perminute_local.cli import main
-from perminute_local.example_day import make_day
+from perminute_local.example_day_records import make_folder
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -75,6 +74,9 @@ def test_the_tree_in_the_readme_is_the_tree() -> None:
 
 
 def test_the_example_day_is_what_its_generator_makes() -> None:
-    lines = (ROOT / "examples" / "day" / "events.jsonl").read_text().splitlines()
-    assert [json.loads(line) for line in lines] == make_day()
-    assert len(lines) >= 300
+    day = ROOT / "examples" / "day"
+    made = make_folder()
+    there = {path.relative_to(day).as_posix() for path in day.rglob("*") if path.is_file()}
+    assert there == {*made, "rates.csv"}
+    assert {name: (day / name).read_text() for name in made} == made
+    assert len(made["events.jsonl"].splitlines()) >= 300
