@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     from perminute.application.check_books import BooksReport
+    from perminute.application.compare_records import RecordsCompared
     from perminute.application.daily_expiry import AccountExpiry
     from perminute.application.daily_runs import ListedPage
     from perminute.application.ingest_records import IngestedRecords
@@ -287,6 +288,27 @@ def report_pull_failed(reason: str, tenant: str = "all") -> None:
     """Report that calls could not all be read, of a tenant or of all."""
     logger.error("calls not pulled", tenant=tenant, reason=reason)
     count("GraphPullsFailed", 1)
+
+
+def report_compared(compared: Sequence[RecordsCompared]) -> None:
+    """Report in how much an operator's records differ from what was charged."""
+    for one in compared:
+        if one.notified:
+            logger.warning(
+                "records differ",
+                organizationId=one.organization_id,
+                differences=one.differences,
+                days=one.notified,
+            )
+    failed = {one.organization_id: one.failure for one in compared}
+    failures = log_failures("records not compared", failed)
+    logger.info(
+        "records compared",
+        organizations=len(compared),
+        equal=sum(one.equal for one in compared),
+        failed=failures,
+    )
+    count("RecordsDiffering", sum(one.differences for one in compared))
 
 
 def _report_charged_by_reports(done: Sequence[AccountExpiry]) -> None:

@@ -15,6 +15,7 @@ from graph_stub import graph_stub as serve
 from log_lines import logged
 from pulled_calls import NUMBER_ROW, TENANT, TENANT_ROW, Published, directory, row
 
+from perminute.adapters.dynamodb.outbox_items import documents_in
 from perminute.aws import AwsResources
 from perminute.domain.errors import Refused, Unavailable
 from perminute.sources.convert import convert
@@ -74,7 +75,7 @@ class Deployed:
                 name: value[0]
                 for line in lines
                 for name, value in line.items()
-                if name.startswith(("Graph", "Secrets"))
+                if name.startswith(("Graph", "Records", "Secrets"))
             }
         return self.counts
 
@@ -101,6 +102,14 @@ class Deployed:
         table = self._environment["USAGE_TABLE"]
         items: list[dict[str, Any]] = boto3.client("dynamodb").scan(TableName=table)["Items"]
         return sorted(items, key=lambda item: item["callId"]["S"])
+
+    def notified(self, kind: str) -> list[dict[str, Any]]:
+        """Return the notifications of a kind that wait in the outbox."""
+        table = self._environment["CREDIT_TABLE"]
+        items = boto3.client("dynamodb").scan(TableName=table)["Items"]
+        outbox = [item for item in items if item["record"]["S"].startswith("outbox#")]
+        documents = [one for item in outbox for one in documents_in(item)]
+        return [one for one in documents if one["type"] == kind]
 
 
 @pytest.fixture
@@ -214,3 +223,24 @@ def test_a_run_without_its_secret_or_its_time_fails_instead_of_guessing(
         deployed.pull()
     assert deployed.counts == {"GraphPullsFailed": 1, "SecretsUnreadable": 1}
     assert stub.logins == []
+
+
+def test_what_differs_is_notified_of_once_when_no_record_is_awaited_any_more(
+    deployed: Deployed, stub: GraphStub
+) -> None:
+    free: Any = {"charge": 0}
+    calls = [row("call-1"), row("call-2"), row("call-3")]
+    content = json.dumps({"value": calls}).encode()
+    assert deployed.charge("graph-pstn", content) == 3
+    serve_rows(stub, row("call-1", duration=299, **free), row("call-2", **free), row("call-4"))
+    assert "RecordsDiffering" not in deployed.pull(), "two days later rows may still come"
+    later = {**RUN, "time": "2026-11-07T03:10:00Z"}
+    assert deployed.pull(later)["RecordsDiffering"] == 3
+    assert "RecordsDiffering" not in deployed.pull(later)
+    (sent,) = deployed.notified("RecordsDiffer")
+    assert (sent["source"], sent["day"]) == ("graph-pstn", "2026-11-03")
+    assert {kind: figures["calls"] for kind, figures in sent["kinds"].items()} == {
+        "onlyThere": 1,
+        "onlyHere": 1,
+        "seconds": 1,
+    }

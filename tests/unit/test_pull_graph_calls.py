@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from pulled_calls import AT, NUMBER_ROW, TENANT, TENANT_ROW, Rows, World, row
+from pulled_calls import AT, NUMBER_ROW, TENANT, TENANT_ROW, Rows, Tenants, World, row
 
 from perminute.adapters.memory import InMemoryCalls
-from perminute.application.pull_graph_calls import Fate, place_of_calls
+from perminute.application.pull_graph_calls import Fate, graph_records, place_of_calls
 from perminute.application.retry import Deadline
+from perminute.domain.comparison.record_comparison import OperatorCharge
 from perminute.domain.errors import Throttled, Unavailable
 from perminute.domain.rating.usage_record import Flag
 
@@ -295,3 +296,26 @@ def test_the_page_has_every_fate() -> None:
 )
 def test_graph_is_asked_for_days_or_instants(begin: Any, place: str) -> None:
     assert place_of_calls(begin, AT).endswith(f"/communications/callRecords/getPstnCalls{place}")
+
+
+def test_what_is_read_is_gathered_for_the_comparison_and_a_failure_says_so() -> None:
+    world = World(row("call-1"), row("call-1"), row("call-2", calleeNumber="+12065550177"))
+    records = graph_records(world.at + timedelta(days=3))
+    (done,) = world.use_case(world.at, records=records)
+    assert done.failure is None
+    ((organization_id, calls),) = records.by_organization().items()
+    assert (organization_id, [call.call_id for call in calls]) == ("contoso", ["call-1"])
+    assert calls[0].charge == OperatorCharge(120_000, 2)
+    assert records.known == {"call-1", "call-2"}
+
+    failing = replace(world.graph, failure=Unavailable("no answer"), read=0)
+    incomplete = graph_records(world.at)
+    replace(world.use_case, tenants=Tenants({TENANT: failing}))(world.at, records=incomplete)
+    assert incomplete.by_organization() == {}
+
+
+def test_the_organization_of_a_tenant_is_compared_even_if_all_records_are_lost() -> None:
+    world = World()
+    records = graph_records(world.at)
+    world.use_case(world.at, records=records)
+    assert records.by_organization() == {"contoso": []}

@@ -231,6 +231,14 @@ class CompareRecords:
         commit(self.credit, transaction)
 
 
+def raise_failed(compared: Sequence[RecordsCompared]) -> None:
+    """Raise `Unavailable` if an organization could not be compared: the run has failed."""
+    failed = [f"{one.organization_id}: {one.failure}" for one in compared if one.failure]
+    if failed:
+        msg = f"records of {len(failed)} organizations were not compared: {'; '.join(failed)}"
+        raise Unavailable(msg)
+
+
 def _parts(call_ids: Sequence[str]) -> Iterator[Sequence[str]]:
     for start in range(0, len(call_ids), CALLS_READ):
         yield call_ids[start : start + CALLS_READ]

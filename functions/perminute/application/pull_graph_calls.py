@@ -22,12 +22,14 @@ from hashlib import sha256
 from io import BytesIO
 from typing import TYPE_CHECKING, Protocol
 
+from perminute.application.compare_records import OperatorRecords, days_to_compare
 from perminute.application.retry import NEVER, Deadline, RetryPolicy
 from perminute.domain.errors import Refused, Unavailable
 from perminute.domain.rating.calls import Call
 from perminute.domain.values.times import end_of
+from perminute.sources.compared import their_call
 from perminute.sources.convert import convert
-from perminute.sources.graph_pstn import GRAPH_PSTN
+from perminute.sources.graph_pstn import GRAPH_PSTN, call_id_of
 from perminute.sources.identity import ReadCalls
 from perminute.sources.outcomes import Leg, Problem
 from perminute.sources.stated_call import InputFile, SourceOptions
@@ -97,17 +99,27 @@ class PullGraphCalls:
     bucket: RecordsBucket
     retry: RetryPolicy
 
-    def __call__(self, at: datetime, deadline: Deadline = NEVER) -> list[TenantPull]:
+    def __call__(
+        self, at: datetime, deadline: Deadline = NEVER, records: OperatorRecords | None = None
+    ) -> list[TenantPull]:
         """Pull the calls of the days until `at` of each tenant; one's failure stops no other.
 
+        To `records`, what was read is added, to be compared with what was charged.
         Raises `Unavailable` if the tenants or the directory cannot be read.
         """
         graphs, directory = self.tenants.current(), self.directories.current()
         pulls = []
         for number, (tenant, graph) in enumerate(graphs.items()):
             share = deadline.share(len(graphs) - number)
-            pulls.append(_Pull(self, graph, directory, at, share, TenantPull(tenant)).run())
+            done = TenantPull(tenant)
+            pulls.append(_Pull(self, graph, directory, at, share, done, records).run())
         return pulls
+
+
+def graph_records(at: datetime) -> OperatorRecords:
+    """Return what gathers the rows that a run compares with what was charged."""
+    by_rate_card = GRAPH_PSTN.charges_by_rate_card
+    return OperatorRecords(GRAPH_PSTN.name, days_to_compare(at), by_rate_card=by_rate_card)
 
 
 def raise_failures(pulls: Sequence[TenantPull]) -> None:
@@ -162,10 +174,12 @@ class _Pull:
     at: datetime
     deadline: Deadline
     done: TenantPull
+    records: OperatorRecords | None
     # Days overlap, and a page may repeat a row of the one before.
     read_calls: ReadCalls = field(default_factory=ReadCalls)
     told_before: Mapping[str, date] = field(default_factory=dict)
     told_now: dict[str, date] = field(default_factory=dict)
+    organizations: set[str] = field(default_factory=set)
 
     def run(self) -> TenantPull:
         try:
@@ -179,7 +193,20 @@ class _Pull:
                 self._remember()
         except Unavailable as error:
             self.done.failure = error
+        if self.records is not None:
+            self._say_whose_records_are_complete(self.records)
         return self.done
+
+    def _say_whose_records_are_complete(self, records: OperatorRecords) -> None:
+        tenants = (
+            self.directory.tenants.find(self.done.tenant, source=GRAPH_PSTN.name, at=end_of(day))
+            for day in self._days()
+        )
+        of_tenant = {one.organization_id for one in tenants if one and one.organization_id}
+        organizations = of_tenant | self.organizations
+        records.organizations |= organizations
+        if self.done.failure is not None:
+            records.incomplete |= organizations
 
     def _check_tenant(self) -> None:
         # Each of its rows would be a problem of its own.
@@ -211,6 +238,7 @@ class _Pull:
         kept, digests = list[bytes](), set[str]()
         # Strict: each row has an outcome.
         for row, outcome, result in zip(page.items, outcomes, results, strict=True):
+            self._compare_later(outcome, result)
             fate, digest = _fate(outcome, result, recorded)
             if digest and digest in told | digests:
                 fate = Fate.TOLD_BEFORE
@@ -222,6 +250,16 @@ class _Pull:
         self._keep(page._replace(items=tuple(kept)))
         until = self.at.date() + timedelta(days=_REMEMBERED_DAYS)
         self.told_now |= dict.fromkeys(digests, until)
+
+    def _compare_later(self, outcome: Outcome, result: Result) -> None:
+        if isinstance(result, Leg):
+            self.organizations.add(result.organization_id)
+            if self.records is not None:
+                self.records.add(their_call(GRAPH_PSTN, outcome, result))
+        elif isinstance(result, Problem) and self.records is not None:
+            call_id = call_id_of(outcome.record)
+            if call_id is not None:
+                self.records.known.add(call_id)
 
     def _keep(self, page: GraphPage) -> None:
         if page.items:

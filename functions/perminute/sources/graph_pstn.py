@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from perminute.sources import values
 from perminute.sources.json_files import json_documents
 from perminute.sources.numbers import clean_number
-from perminute.sources.outcomes import ProblemReason, SkipReason, problem, skip
+from perminute.sources.outcomes import ProblemReason, Rejected, SkipReason, problem, skip
 from perminute.sources.stated_call import Source, StatedCall, read_each
 
 if TYPE_CHECKING:
@@ -92,6 +92,16 @@ def read_row(columns: Columns, options: SourceOptions, row: Mapping[str, Any]) -
         user_is_organizer=user_id is not None,
         conference_id=conference_id,
     )
+
+
+def call_id_of(row: object) -> str | None:
+    """Return the id of a row's call, also of one that is a problem; None if it has none."""
+    if not isinstance(row, dict):
+        return None
+    try:
+        return values.identifier(row, _COLUMNS.call_id)
+    except Rejected:
+        return None
 
 
 def _direction(row: Mapping[str, Any], name: str) -> bool:
