@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from receiving import without_records
+from receiving import RECEIVING, without_records
 
 from perminute_local.conditions import parameters_of
 from perminute_local.cost import prices
@@ -22,6 +22,7 @@ from perminute_local.cost.calls import (
     call_costs,
 )
 from perminute_local.cost.idle import Cost, idle_costs, snapshot_month
+from perminute_local.cost.records import WAYS, record_costs
 from perminute_local.cost.reports import overview, overview_costs
 from perminute_local.stack import stage_parameters
 
@@ -48,6 +49,22 @@ def test_an_idle_stage_costs_no_more_than_was_promised(template: Template, stage
     costs = idle_costs(template, stage_parameters(template, stage))
     assert total(costs) <= AT_MOST[stage], costs
     assert f"`{stage}` costs at most ${AT_MOST[stage]} a month" in PAGE
+
+
+def test_an_idle_stage_that_receives_records_costs_little_more(template: Template) -> None:
+    for stage in AT_MOST:
+        without = stage_parameters(template, stage)
+        more = total(idle_costs(template, {**without, **RECEIVING}))
+        more -= total(idle_costs(template, without))
+        assert Decimal("1.50") < more <= Decimal("2.50")
+    assert "cost at most $2.50 a month more when idle" in PAGE
+
+
+def test_what_it_costs_to_read_records_stands_in_the_docs(template: Template) -> None:
+    said = dict(
+        re.findall(r"^\| (dropped files of [\d\w, ]+|webhooks) \| ([\d.]+) \|$", PAGE, re.MULTILINE)
+    )
+    assert said == {way.name: f"{total(record_costs(template, way)):.2f}" for way in WAYS}
 
 
 def test_each_alarm_and_each_metric_that_one_is_computed_from_has_its_price(

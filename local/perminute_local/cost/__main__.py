@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from perminute_local.cost.calls import BATCHES, REQUEST_MILLISECONDS, arrivals, call_costs
 from perminute_local.cost.idle import idle_costs
 from perminute_local.cost.prices import AS_OF
+from perminute_local.cost.records import WAYS, record_costs
 from perminute_local.cost.reports import overview, overview_costs
 from perminute_local.stack import load_template, stage_parameters
 
@@ -31,6 +32,9 @@ def main() -> None:
         for size, arrival in zip(BATCHES, way, strict=True):
             title = f"a million calls by {arrival.name}, {size} of an organization at a time"
             _print(title, call_costs(template, arrival))
+    for way_of_records in WAYS:
+        title = f"a million calls by {way_of_records.name}, until they are queued"
+        _print(title, record_costs(template, way_of_records))
     _print("a million overviews", overview_costs(template, overview()))
     sys.stdout.write(
         f"\nA request to AWS is taken to last {REQUEST_MILLISECONDS} ms. Beside that, each"

@@ -45,6 +45,7 @@ def idle_costs(template: Template, parameters: Parameters) -> list[Cost]:
         _snapshots(there, parameters),
         _runs(there),
         _metrics(there),
+        _secrets(parameters),
         Cost("stored, sent, asked", Decimal(), "nothing while idle: by the gigabyte and request"),
     ]
     return sorted(costs, key=lambda cost: -cost.dollars)
@@ -124,11 +125,22 @@ def log_dollars(count: int) -> Decimal:
 
 
 def _metrics(template: Template) -> Cost:
-    # Daily runs count themselves, so their metrics have data in one hour of the day.
+    # Scheduled runs count themselves, so their metrics have data in the hours in which they run.
     # A run counts itself (`perminute.reports.report_run`), and else only what it found to do.
-    counted = sum(event["Type"] == "ScheduleV2" for _, event in _events(template))
-    dollars = counted * price("cloudwatch", "metric_month") * DAYS / HOURS
-    return Cost("own metrics", dollars, f"{counted} of daily runs, in one hour of each day")
+    hours = [
+        min(_runs_a_month(event["Properties"]["ScheduleExpression"]), HOURS)
+        for _, event in _events(template)
+        if event["Type"] == "ScheduleV2"
+    ]
+    dollars = sum(hours) * price("cloudwatch", "metric_month") / HOURS
+    return Cost("own metrics", dollars, f"{len(hours)} of scheduled runs, in {sum(hours)} hours")
+
+
+def _secrets(parameters: Parameters) -> Cost:
+    # They are not of the stack, but nobody else needs them.
+    named = {value for name, value in parameters.items() if name.endswith("Secret") and value}
+    dollars = len(named) * price("secretsmanager", "secret_month")
+    return Cost("secrets", dollars, f"{len(named)} secrets that parameters name")
 
 
 def _runs_a_month(expression: str) -> int:
