@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from urllib.parse import parse_qsl
 
 from hypothesis import given
 from hypothesis import strategies as st
 from webhooks import CALLBACK, CDR, EVENTS, Received, body_of, sample, with_body
 
+from perminute import sqs
 from perminute.api.webhooks.serving import ROUTES
-from perminute.events.records import SentRecords, parse_records_message
+from perminute.application.record_messages import SentRecords
+from perminute.events.records import parse_records_message
 from perminute.parsing import is_text
 
 texts = st.text(st.characters(codec=None), max_size=30)
@@ -94,6 +97,6 @@ def test_what_is_let_in_is_queued_byte_by_byte(content: bytes) -> None:
     received = Received()
     assert received.status(with_body(sample(CDR), content)) == 204
     [message] = received.messages
-    sent = parse_records_message(message).content
+    sent = parse_records_message(message, sqs.Received(None, datetime.now(UTC))).content
     assert isinstance(sent, SentRecords)
     assert sent.content == content

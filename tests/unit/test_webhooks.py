@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -28,10 +29,12 @@ from webhooks import (
     with_header,
 )
 
+from perminute import sqs
 from perminute.api.webhooks.requests import NotVerified, WebhookRequest
 from perminute.api.webhooks.serving import MAX_BODY_BYTES, MAX_MESSAGE_BYTES
 from perminute.api.webhooks.twilio import read_callback, read_events
-from perminute.events.records import SentRecords, parse_records_message
+from perminute.application.record_messages import SentRecords
+from perminute.events.records import parse_records_message
 from perminute.formats.webhook_secret import WebhookSecret, read_webhook_secret
 from perminute.parsing import read_message
 from perminute.sources.outcomes import Leg
@@ -46,7 +49,7 @@ DIRECTORY = directory(
 
 def read_by_ingestion(message: str) -> list[Any]:
     """What becomes of the records of a message, read as `ingest_records` reads it."""
-    sent = parse_records_message(message).content
+    sent = parse_records_message(message, sqs.Received(None, datetime.now(UTC))).content
     assert isinstance(sent, SentRecords)
     outcomes = converted(sent.source, sent.content, of=DIRECTORY, options=sent.options)
     return [outcome.result for outcome in outcomes]
@@ -231,7 +234,7 @@ def test_a_body_that_has_room_is_queued_however_it_is_written(letter: bytes) -> 
     assert received.status(with_body(sample(CDR), body)) == 204
     [message] = received.messages
     assert len(message.encode()) <= MAX_MESSAGE_BYTES
-    sent = parse_records_message(message).content
+    sent = parse_records_message(message, sqs.Received(None, datetime.now(UTC))).content
     assert isinstance(sent, SentRecords)
     assert sent.content == body
 
