@@ -119,7 +119,8 @@ def commands_named(document: Path) -> list[str]:
     spans = re.findall(r"(?<!`)`perminute ([^`]+)`", text)
     blocks = "".join(re.findall(r"```\w*\n(.*?)```", text, re.DOTALL))
     lines = re.findall(r"^ *(?:\$ )?(?:\.venv/bin/)?perminute (.+)$", blocks, re.MULTILINE)
-    return [" ".join(words.split()) for words in (*spans, *lines)]
+    piped = [words for line in lines for words in line.split(" | perminute ")]
+    return [" ".join(words.split()) for words in (*spans, *piped)]
 
 
 def unknown_words(words: list[str]) -> list[str]:
