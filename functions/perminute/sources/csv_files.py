@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 MAX_LINE_CHARACTERS = 1024 * 1024
 # A cell may have line breaks. A quotation mark that is never closed must not take in other rows.
-_MAX_LINES_OF_ROW = 20
+MAX_LINES_OF_ROW = 20
 
 
 def csv_records(file: InputFile, columns: Sequence[str]) -> Iterator[Record]:
@@ -121,7 +121,7 @@ class _Lines:
         return self
 
     def __next__(self) -> str:
-        if len(self._of_row) == _MAX_LINES_OF_ROW:
+        if len(self._of_row) == MAX_LINES_OF_ROW:
             raise StopIteration
         line = self._again.pop() if self._again else self.text.readline(MAX_LINE_CHARACTERS)
         if not line:

@@ -2,7 +2,8 @@
 
 A part begins where a record begins, which is found in a window of the file: nobody has to read what
 is before it. Of a CSV file that is after a line which is a whole row by itself, since no such line
-is a part of a longer row (`csv_files`); of JSON between two lines that are whole objects.
+is a part of a longer row (`csv_files`), or else after several rows of more lines; of JSON between
+two lines that are whole objects.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from msgspec import DecodeError
 from msgspec.json import decode
 
 from perminute.sources.asterisk import ASTERISK_AMI, ASTERISK_CSV, UNIQUE_ID, names_of_width
+from perminute.sources.csv_files import MAX_LINES_OF_ROW
 from perminute.sources.freeswitch_json import FREESWITCH_JSON
 from perminute.sources.json_files import MAX_LINE_BYTES
 from perminute.sources.teams_csv import TEAMS_CSV
@@ -29,6 +31,8 @@ WINDOW_BYTES = MAX_LINE_BYTES + 64 * 1024
 ZIP = b"PK\x03\x04"
 """How a zip begins, which is not divided."""
 
+# A quotation mark that is missing shows in one of so many rows.
+_SOUND_ROWS = 3
 # Asterisk writes the records of a channel together: not beyond so many others.
 _NEAR = 100
 _CHANNEL = re.compile(rb"^UniqueID:[ \t]*(.*?)\r?$", re.IGNORECASE | re.MULTILINE)
@@ -96,21 +100,53 @@ def _lines_of_json(_: bytes, window: bytes) -> Iterator[_Piece]:
 
 def _rows(header: bytes, window: bytes) -> Iterator[_Piece]:
     width = len(_cells(header))
-    return (_Piece(begin, is_record=len(_cells(line)) == width) for begin, line in _lines(window))
+    return _pieces(window, lambda cells: _Piece(0, len(cells) == width))
 
 
 def _rows_of_channels(_: bytes, window: bytes) -> Iterator[_Piece]:
-    for begin, line in _lines(window):
-        cells = _cells(line)
+    def piece(cells: Sequence[str]) -> _Piece:
         names = names_of_width(len(cells))
         channel = dict(zip(names, cells, strict=False)).get(UNIQUE_ID)
-        yield _Piece(begin, bool(names), channel or None)
+        return _Piece(0, bool(names), channel or None)
+
+    return _pieces(window, piece)
 
 
-def _cells(line: bytes) -> list[str]:
-    """Return the cells of a row that is one line; none of anything else."""
+def _pieces(window: bytes, piece_of: Callable[[Sequence[str]], _Piece]) -> Iterator[_Piece]:
+    """Yield the rows of a window, and each line that is none."""
+    lines = list(_lines(window))
+    number = sound = 0
+    while number < len(lines):
+        begin = lines[number][0]
+        piece, length = _row_of(lines[number : number + MAX_LINES_OF_ROW], piece_of)
+        sound = sound + 1 if piece.is_record else 0
+        # A row of several lines might be the rest of one and the beginning of the next: hardly if
+        # others came before it without a fault between them.
+        is_certain = piece.is_record and (length == 1 or sound >= _SOUND_ROWS)
+        yield _Piece(begin, is_certain, piece.channel)
+        number += length
+
+
+def _row_of(
+    lines: Sequence[tuple[int, bytes]], piece_of: Callable[[Sequence[str]], _Piece]
+) -> tuple[_Piece, int]:
+    """Return the row that begins a list of lines, and of how many it is."""
+    text = b""
+    for length, (_, line) in enumerate(lines, 1):
+        text += line
+        piece = piece_of(_cells(text))
+        if piece.is_record:
+            return piece, length
+        if length > 1 and piece_of(_cells(line)).is_record:
+            # It takes in another row.
+            break
+    return _Piece(0, is_record=False), 1
+
+
+def _cells(text: bytes) -> list[str]:
+    """Return the cells of a row; none of anything else."""
     try:
-        return next(csv.reader([line.decode("utf-8-sig", "surrogateescape")], strict=True), [])
+        return next(csv.reader([text.decode("utf-8-sig", "surrogateescape")], strict=True), [])
     except csv.Error:
         return []
 
