@@ -115,11 +115,13 @@ def outputs(stack_name: str) -> dict[str, str]:
 
 def parameter(stack_name: str, name: str, default: str) -> str:
     """Return the value with which a stack was deployed; `default` if it has no such parameter."""
+    return parameters(stack_name).get(name, default)
+
+
+def parameters(stack_name: str) -> dict[str, str]:
+    """Return all values with which a stack was deployed."""
     (stack,) = boto3.client("cloudformation").describe_stacks(StackName=stack_name)["Stacks"]
-    values: dict[str, str] = {
-        one["ParameterKey"]: one["ParameterValue"] for one in stack.get("Parameters", [])
-    }
-    return values.get(name, default)
+    return {one["ParameterKey"]: one["ParameterValue"] for one in stack.get("Parameters", [])}
 
 
 class Resource(NamedTuple):

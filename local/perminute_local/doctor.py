@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from enum import Enum, StrEnum
+from enum import Enum
 from fnmatch import fnmatchcase
-from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.exceptions import ClientError
@@ -14,7 +13,9 @@ from botocore.exceptions import ClientError
 from perminute.adapters.s3_rate_cards import S3RateCards
 from perminute.domain.errors import Unavailable
 from perminute_local.dead_letters import DEAD_LETTERS, UNKNOWN
-from perminute_local.deployment import calling_aws, outputs, resources_of
+from perminute_local.deployment import calling_aws, outputs, parameters, resources_of
+from perminute_local.findings import Finding, Status, fail, ok, warn
+from perminute_local.record_checks import record_findings
 from perminute_local.terminal import remark, write_json, write_lines
 from perminute_local.wrong_call import WrongCall
 
@@ -118,28 +119,6 @@ MAX_ALARMS_AT_ONCE = 100
 """Alarms that CloudWatch describes by name in one request."""
 
 
-class Status(StrEnum):
-    """How a checked thing is."""
-
-    OK = "OK"
-    # It works, but nobody would be notified of a failure, or it may be open to too many.
-    WARN = "WARN"
-    FAIL = "FAIL"
-
-
-class Finding(NamedTuple):
-    """One thing that was checked, how it is, and what to do if it is not OK."""
-
-    health: Status
-    what: str
-    message: str
-
-
-_ok = partial(Finding, Status.OK)
-_warn = partial(Finding, Status.WARN)
-_fail = partial(Finding, Status.FAIL)
-
-
 def run_doctor(stack_name: str, *, as_json: bool) -> int:
     """Check everything; exit code 1 if anything is FAIL."""
     with calling_aws(f"{stack_name} cannot be checked"):
@@ -159,10 +138,12 @@ class _CheckedStack:
             msg = f"{name} is no stack of perminute: it has no output CreditTableName"
             raise WrongCall(msg)
         self._resources = resources_of(name)
+        self._parameters = parameters(name)
         self.checks: tuple[Callable[[], Iterator[Finding]], ...] = (
             self._tables,
             self._producers,
             self._rate_card,
+            self._records,
             self._mappings,
             self._dead_letters,
             self._alarms,
@@ -181,11 +162,11 @@ class _CheckedStack:
             recovery = backups["ContinuousBackupsDescription"].get("PointInTimeRecoveryDescription")
             restorable = (recovery or {}).get("PointInTimeRecoveryStatus") == "ENABLED"
             if status != "ACTIVE":
-                yield _fail(name, f"is {status}")
+                yield fail(name, f"is {status}")
             elif not restorable:
-                yield _fail(name, "cannot be restored: switch on its recovery")
+                yield fail(name, "cannot be restored: switch on its recovery")
             else:
-                yield _ok(name, "is active and can be restored")
+                yield ok(name, "is active and can be restored")
 
     def _producers(self) -> Iterator[Finding]:
         bus = boto3.client("events").describe_event_bus(Name=self._outputs["EventBusName"])
@@ -193,30 +174,33 @@ class _CheckedStack:
         what, account = "bus", bus["Arn"].split(":")[4]
         if named is None:
             unsaid = "has no policy that says who may send credit: deploy the template again"
-            yield _fail(what, unsaid)
+            yield fail(what, unsaid)
         elif set(named) <= {account}:
             anybody = "takes credit from whoever may send in this account; name BillingProducers"
-            yield _warn(what, anybody)
+            yield warn(what, anybody)
         else:
-            yield _ok(what, f"takes credit from {', '.join(named)}")
+            yield ok(what, f"takes credit from {', '.join(named)}")
 
     def _rate_card(self) -> Iterator[Finding]:
         what, bucket = "rate card", self._outputs["RateCardBucketName"]
         try:
             card = S3RateCards(lambda: boto3.client("s3"), bucket, report=remark).current()
         except Unavailable as error:
-            yield _fail(what, f"{error}; publish one with perminute rates publish")
+            yield fail(what, f"{error}; publish one with perminute rates publish")
         else:
-            yield _ok(what, f"version {card.version} with {len(card.rates)} rates is in force")
+            yield ok(what, f"version {card.version} with {len(card.rates)} rates is in force")
+
+    def _records(self) -> Iterator[Finding]:
+        return record_findings(self._outputs, self._parameters)
 
     def _mappings(self) -> Iterator[Finding]:
         client = boto3.client("lambda")
         for name, mapping in self._of_type("AWS::Lambda::EventSourceMapping").items():
             state = client.get_event_source_mapping(UUID=mapping)["State"]
             if state == "Enabled":
-                yield _ok(name, "is enabled")
+                yield ok(name, "is enabled")
             else:
-                yield _fail(name, f"is {state}: its function receives nothing")
+                yield fail(name, f"is {state}: its function receives nothing")
 
     def _dead_letters(self) -> Iterator[Finding]:
         client = boto3.client("sqs")
@@ -227,9 +211,9 @@ class _CheckedStack:
             answer = client.get_queue_attributes(QueueUrl=url, AttributeNames=[attribute])
             count = int(answer["Attributes"][attribute])
             if count:
-                yield _fail(name, f"{count} waiting; see perminute dlq list")
+                yield fail(name, f"{count} waiting; see perminute dlq list")
             else:
-                yield _ok(name, "nothing waits")
+                yield ok(name, "nothing waits")
 
     def _described_alarms(self) -> list[Any]:
         client = boto3.client("cloudwatch")
@@ -246,11 +230,11 @@ class _CheckedStack:
         ringing = [alarm for alarm in alarms if alarm["StateValue"] == "ALARM"]
         for alarm in ringing:
             name = by_name[alarm["AlarmName"]]
-            yield _fail(name, f"is in ALARM; see docs/runbook.md#{name.lower()}")
+            yield fail(name, f"is in ALARM; see docs/runbook.md#{name.lower()}")
         if any(not alarm.get("AlarmActions") for alarm in alarms):
-            yield _warn("alarms", "notify nobody; deploy with AlarmTopic")
+            yield warn("alarms", "notify nobody; deploy with AlarmTopic")
         if not ringing:
-            yield _ok("alarms", f"none of {len(alarms)} is in ALARM")
+            yield ok("alarms", f"none of {len(alarms)} is in ALARM")
 
     def _alarm_topics(self) -> Iterator[Finding]:
         actions = {
@@ -268,11 +252,11 @@ class _CheckedStack:
         pending = [one for one in found if one["SubscriptionArn"] == "PendingConfirmation"]
         what, page = "notifications", "see docs/notifications.md"
         for one in pending:
-            yield _fail(what, f"a subscription by {one['Protocol']} has not been confirmed")
+            yield fail(what, f"a subscription by {one['Protocol']} has not been confirmed")
         if not found:
-            yield _warn(what, f"nobody subscribes to NotificationTopicArn; {page}")
+            yield warn(what, f"nobody subscribes to NotificationTopicArn; {page}")
         elif not pending:
-            yield _ok(what, f"{len(found)} subscribe")
+            yield ok(what, f"{len(found)} subscribe")
 
 
 def _named_producers(policy: Mapping[str, Any]) -> list[str] | None:
