@@ -444,7 +444,6 @@ def test_every_function_is_told_what_its_settings_ask_for(template: Template) ->
     of_records = {
         "IngestRecordsFunction": {
             "RATE_CARD_BUCKET": "RateCardBucket",
-            "RECORDS_QUEUE_URL": "RecordsQueue",
             "CALLS_QUEUE_URL": "CallsQueue",
         },
         WEBHOOKS: {"RECORDS_QUEUE_URL": "RecordsQueue", "WEBHOOK_SECRET": "WebhookSecret"},

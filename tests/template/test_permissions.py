@@ -150,7 +150,6 @@ def test_who_receives_records_may_do_what_it_does(template: Template) -> None:
         "sqs:ReceiveMessage",
         "sqs:DeleteMessage",
         "sqs:GetQueueAttributes",
-        "sqs:ChangeMessageVisibility",
     }
     reads_objects = {"s3:GetObject", "s3:GetObjectVersion"}
     sends = {"sqs:SendMessage"}
