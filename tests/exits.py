@@ -21,6 +21,7 @@ from perminute.adapters.sns_topic import _entry
 from perminute.api.http import error_document
 from perminute.application.check_books import BooksReport
 from perminute.application.correct_rates import CorrectionTotal
+from perminute.domain.comparison.difference_kinds import DifferenceKind
 from perminute.domain.credit.ledger import EntryType, LedgerEntry
 from perminute.domain.credit.recharge import Disabled
 from perminute.domain.errors import Conflict, NotFound, Refused, Unavailable
@@ -28,6 +29,7 @@ from perminute.domain.licensing.licensing import NotEntitled
 from perminute.domain.limits.spending import LimitName
 from perminute.domain.notifications.notifications import (
     CallNotification,
+    DifferingCalls,
     Notification,
     NotificationBody,
     notification,
@@ -76,6 +78,8 @@ def value_of(kind: Any, name: str, annotation: str, text: str) -> Any:
     for reason, value in REASONS.items():
         if reason in annotation:
             return value
+    if "DifferingCalls" in annotation:
+        return tuple(DifferingCalls(one, 10, -10, 10) for one in DifferenceKind)
     if "tuple" in annotation:
         return (text,)
     if "datetime" in annotation:

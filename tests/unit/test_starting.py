@@ -42,7 +42,9 @@ NEEDED_BY = {
     "perminute.api.reports.overview": "",
     "perminute.api.reports.responses": "read_reports",
     "perminute.domain.authorization.authorization": "authorize_calls",
-    "perminute.domain.credit.booking": "book_credit charge_calls expire_credit rerate_calls",
+    "perminute.domain.credit.booking": (
+        "book_credit charge_calls expire_credit pull_graph_calls rerate_calls"
+    ),
     "perminute.domain.rating.rating": "authorize_calls charge_calls expire_credit rerate_calls",
     "perminute.domain.reconciliation": "reconcile_books",
     "perminute.domain.rerating.corrections": "charge_calls expire_credit rerate_calls",

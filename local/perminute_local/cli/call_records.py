@@ -31,7 +31,7 @@ TENANT = "0f6f2b0e-5a67-4a3e-9d0c-0c8f5b7f9a10"
 
 @click.group(cls=CommandGroup)
 def directory() -> None:
-    """Check and publish the directory that call records are read by."""
+    """Check and publish the directory of call records."""
 
 
 @directory.command(epilog=examples(f"perminute directory check {DIRECTORY} --json"))
