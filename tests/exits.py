@@ -82,12 +82,9 @@ def value_of(kind: Any, name: str, annotation: str, text: str) -> Any:
         return tuple(DifferingCalls(one, 10, -10, 10) for one in DifferenceKind)
     if "tuple" in annotation:
         return (text,)
-    if "datetime" in annotation:
-        return ANSWERED
-    if "int" in annotation:
-        return 10
-    if "bool" in annotation:
-        return None
+    for plain, value in {"datetime": ANSWERED, "int": 10, "bool": None}.items():
+        if plain in annotation:
+            return value
     return {"currency": "USD", "month": "2026-11", "prefix": "49302"}.get(name, text)
 
 

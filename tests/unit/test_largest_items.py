@@ -44,6 +44,7 @@ from perminute.application.licensing_cache import LicensingCache
 from perminute.application.recorded_calls import CALLS_PER_TRANSACTION, RecordedCalls
 from perminute.application.rerate_calls import RerateCalls, ReratingRequest
 from perminute.application.results import Accepted
+from perminute.domain.comparison.difference_kinds import DifferenceKind
 from perminute.domain.credit.ledger import EntryType, LedgerEntry, Producer
 from perminute.domain.credit.lots import MAX_EXPIRED_LOTS, MAX_LOTS_IN_ACCOUNT, LotShare
 from perminute.domain.credit.recharge import Disabled
@@ -65,6 +66,7 @@ from perminute.domain.limits.spending import (
 )
 from perminute.domain.notifications.notifications import (
     CallNotEntitled,
+    DifferingCalls,
     NotificationBody,
     bytes_at_most,
     notification,
@@ -137,14 +139,13 @@ def value_of(kind: Any, name: str, annotation: str) -> Any:
     for reason, value in REASONS.items():
         if reason in annotation:
             return value
+    if "DifferingCalls" in annotation:
+        return tuple(DifferingCalls(one, 2**31, -(2**31), -(10**15)) for one in DifferenceKind)
     if "tuple" in annotation:
         return tuple(longest() for _ in range(10))
-    if "datetime" in annotation:
-        return ANSWERED
-    if "int" in annotation:
-        return 10**15
-    if "bool" in annotation:
-        return True
+    for plain, value in {"datetime": ANSWERED, "int": 10**15, "bool": True}.items():
+        if plain in annotation:
+            return value
     return {"currency": "USD", "month": "2026-11", "prefix": "4930231251"}.get(name, longest())
 
 
