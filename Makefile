@@ -15,7 +15,7 @@ LAMBDA := $(VENV)/lambda
 MICROBURST := $(VENV)/microburst
 BROWSER := $(VENV)/browser
 
-.PHONY: help demo console test browser bugs e2e chaos conformance simulate fuzz bench cost lint types template security check format documents lock clean
+.PHONY: help demo console test browser bugs e2e chaos conformance simulate fuzz bench cost lint types template security check format documents lock wheel clean
 
 help: ## Show the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -114,6 +114,10 @@ lock: $(VENV)/.ready ## Pin the newest versions that pyproject.toml allows
 	  --generate-hashes --no-header --upgrade -o requirements/sam.lock
 	$(BIN)/uv pip compile -q requirements/checkov.in --universal --python-version 3.11 \
 	  --generate-hashes --no-header --upgrade -o requirements/checkov.lock
+
+wheel: $(VENV)/.ready ## Build what pipx installs, into build/wheel
+	rm -rf build/wheel build/lib build/bdist.*
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir build/wheel .
 
 clean: ## Remove what the targets made
 	rm -rf $(VENV) .aws-sam .mypy_cache .ruff_cache .pytest_cache .hypothesis build

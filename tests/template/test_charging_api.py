@@ -210,3 +210,40 @@ def test_its_log_lies_where_the_policy_for_api_gateway_need_not_name_it(
         "LogGroupName": {"Fn::Sub": "/aws/vendedlogs/${AWS::StackName}/charging-api"},
         "RetentionInDays": {"Fn::FindInMap": ["Stages", {"Ref": "Stage"}, "LogRetentionDays"]},
     }
+
+
+def test_a_domain_of_the_operator_is_added_only_with_its_certificate(template: Template) -> None:
+    of_domain = {"ApiDomainName", "ApiDomainMapping"}
+    assert {
+        name
+        for name, resource in template["Resources"].items()
+        if resource.get("Condition") == "HasApiDomain"
+    } == of_domain
+    named, certified = (
+        {"Fn::Not": [{"Fn::Equals": [{"Ref": parameter}, ""]}]}
+        for parameter in ("ApiDomain", "ApiCertificate")
+    )
+    assert template["Conditions"]["HasApiDomain"] == {"Fn::And": [named, certified]}
+    assert template["Parameters"]["ApiDomain"]["Default"] == ""
+    rule = template["Rules"]["DomainNeedsCertificate"]
+    assert rule["RuleCondition"] == named
+    (assertion,) = rule["Assertions"]
+    assert assertion["Assert"] == certified
+
+
+def test_the_domain_accepts_no_old_encryption_and_leads_to_the_one_stage(
+    template: Template,
+) -> None:
+    domain, mapping = (
+        template["Resources"][name]["Properties"] for name in ("ApiDomainName", "ApiDomainMapping")
+    )
+    (configuration,) = domain["DomainNameConfigurations"]
+    assert configuration["SecurityPolicy"] == "TLS_1_2"
+    assert configuration["CertificateArn"] == {"Ref": "ApiCertificate"}
+    assert mapping == {
+        "ApiId": {"Ref": "ChargingApi"},
+        "DomainName": {"Ref": "ApiDomainName"},
+        "Stage": {"Ref": "ChargingStage"},
+    }
+    # It stays reachable where it was: a caller that is not told of the domain is not refused.
+    assert "DisableExecuteApiEndpoint" not in template["Resources"]["ChargingApi"]["Properties"]

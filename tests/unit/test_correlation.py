@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -251,6 +252,21 @@ def test_one_search_by_the_id_of_an_event_or_of_its_call_shows_the_way() -> None
         (CALL, CALL),
         ("e-2", "e-2"),
     ]
+
+
+def test_the_lines_of_a_call_are_those_that_the_runbook_shows() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "runbook.md").read_text()
+    shown = page.partition("### One call, in logs and traces")[2].partition("```json\n")[2]
+    expected = [json.loads(line) for line in shown.partition("```")[0].splitlines()]
+    functions = Functions()
+    with logged() as lines:
+        assert not functions["ChargeCallsFunction"].invoke([SQSMessage(sample("call-ended"))], "a")
+        functions.publish()
+    found = [line for line in lines if "b6c1a0f4-7a3e-4a5f-8f0a-1f6a0c7b9d21" in json.dumps(line)]
+    assert [
+        {field: line[field] for field in shown_line}
+        for line, shown_line in zip(found, expected, strict=True)
+    ] == expected
 
 
 def test_a_request_goes_by_the_id_that_api_gateway_gave_it_and_an_invocation_by_lambdas() -> None:

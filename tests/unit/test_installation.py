@@ -79,7 +79,8 @@ def test_an_installation_has_what_the_command_line_imports() -> None:
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     """Built from a copy, since building leaves its traces where it is done."""
     source, folder = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
-    tracked = ["pyproject.toml", "README.md", "template.yaml", "requirements", *SOURCES]
+    tracked = ["pyproject.toml", "README.md", "LICENSE", "NOTICE", "template.yaml"]
+    tracked += ["requirements", *SOURCES]
     copy = ["cp", "-R", "-P", *(str(ROOT / name) for name in tracked), str(source)]
     subprocess.run(copy, check=True)  # noqa: S603 - our own files
     build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
@@ -112,3 +113,13 @@ def test_a_wheel_holds_copies_of_what_stands_elsewhere_in_the_checkout(
     lock = wheel.read("perminute_local/packaged/ministack.lock")
     assert template == (ROOT / "template.yaml").read_bytes()
     assert lock == (ROOT / "requirements" / "ministack.lock").read_bytes()
+
+
+def test_a_wheel_holds_the_license_and_the_notice(wheel: zipfile.ZipFile) -> None:
+    (metadata,) = (name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
+    assert "License-Expression: Apache-2.0" in wheel.read(metadata).decode()
+    for name in ("LICENSE", "NOTICE"):
+        assert (
+            wheel.read(metadata.replace("METADATA", f"licenses/{name}"))
+            == (ROOT / name).read_bytes()
+        )
