@@ -14,6 +14,7 @@ CHECKOV := $(VENV)/checkov
 LAMBDA := $(VENV)/lambda
 MICROBURST := $(VENV)/microburst
 BROWSER := $(VENV)/browser
+CHARTS := $(VENV)/console
 
 .PHONY: help demo console test browser bugs e2e chaos conformance simulate fuzz bench cost lint types template security check format documents lock wheel clean
 
@@ -25,7 +26,7 @@ demo: $(VENV)/.ready $(MINISTACK)/.ready ## Replay a day of calls on an embedded
 	@echo "More of this day, and of a deployed stack with --stack in place of --replay (docs/reports.md):"
 	@sed -n 's|^[$$] perminute|  $(BIN)/perminute|p' docs/reports.md
 
-console: $(VENV)/.ready $(MINISTACK)/.ready ## Show the same day on a page in your browser
+console: $(VENV)/.ready $(MINISTACK)/.ready $(CHARTS)/.ready ## Show the same day on a page in your browser
 	$(BIN)/perminute console examples/day
 
 test: $(VENV)/.ready $(MINISTACK)/.ready ## Run the tests
@@ -41,7 +42,7 @@ chaos: $(VENV)/.ready $(MINISTACK)/.ready $(SAM)/.ready $(LAMBDA)/.ready $(MICRO
 	$(BIN)/pytest -v tests/deployed/chaos
 
 # Nothing of perminute is installed beside the driver: so the tests' common fixtures are left out.
-browser: $(VENV)/.ready $(MINISTACK)/.ready $(BROWSER)/.ready ## Try the console in Chromium, if there is one; pictures in build/console
+browser: $(VENV)/.ready $(MINISTACK)/.ready $(CHARTS)/.ready $(BROWSER)/.ready ## Try the console in Chromium, if there is one; pictures in build/console
 	$(BROWSER)/bin/pytest -q --confcutdir tests/browser -o pythonpath=tests/browser tests/browser
 
 # Amazon's license for it asks for an AWS account in good standing, and forbids passing it on: so it is
@@ -110,6 +111,8 @@ lock: $(VENV)/.ready ## Pin the newest versions that pyproject.toml allows
 	  --generate-hashes --no-header --upgrade -o requirements/microburst.lock
 	$(BIN)/uv pip compile -q requirements/browser.in --universal --python-version 3.11 \
 	  --generate-hashes --no-header --upgrade -o requirements/browser.lock
+	$(BIN)/uv pip compile -q requirements/console.in --universal --python-version 3.11 \
+	  --generate-hashes --no-header --upgrade -o requirements/console.lock
 	$(BIN)/uv pip compile -q requirements/sam.in --universal --python-version 3.11 \
 	  --generate-hashes --no-header --upgrade -o requirements/sam.lock
 	$(BIN)/uv pip compile -q requirements/checkov.in --universal --python-version 3.11 \
@@ -152,6 +155,11 @@ $(MICROBURST)/.ready: $(VENV)/.ready requirements/microburst.lock
 $(BROWSER)/.ready: $(VENV)/.ready requirements/browser.lock
 	$(PYTHON) -m venv $(BROWSER)
 	$(BROWSER)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/browser.lock
+	@touch $@
+
+$(CHARTS)/.ready: $(VENV)/.ready requirements/console.lock
+	$(PYTHON) -m venv $(CHARTS)
+	$(CHARTS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/console.lock
 	@touch $@
 
 $(SAM)/.ready: $(VENV)/.ready requirements/sam.lock

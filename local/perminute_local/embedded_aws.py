@@ -1,17 +1,13 @@
 """An AWS on this machine: the emulator ministack as a child process on loopback.
 
-ministack pins another botocore than ours, so it has an environment of its own (docs/adr/0003): the
-checkout's, or one that is made once for this user.
+ministack pins another botocore than ours, so it has an environment of its own (docs/adr/0003).
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
-import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from contextlib import contextmanager, suppress
@@ -20,6 +16,7 @@ from typing import IO, TYPE_CHECKING
 
 from perminute_local import quick_queries
 from perminute_local.packaged import EMULATOR_LOCK
+from perminute_local.tool_environments import InstallationError, ToolEnvironment, python_of
 from perminute_local.wrong_call import WrongCall
 
 if TYPE_CHECKING:
@@ -106,8 +103,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-LAST_LINES = 3
-"""Of what a command that failed has said: pip names the cause at the end."""
+EMULATOR = ToolEnvironment("ministack", "the AWS emulator ministack", EMULATOR_LOCK)
 
 
 class EmulatorNotInstalled(WrongCall):
@@ -118,7 +114,7 @@ class EmulatorNotInstalled(WrongCall):
 
 def interpreter() -> Path | None:
     """Return the Python that has ministack; None if there is none yet."""
-    return next(filter(Path.exists, map(_python, (_beside_us(), _in_the_cache()))), None)
+    return (folder := EMULATOR.folder) and python_of(folder)
 
 
 def install(announce: Callable[[str], None]) -> None:
@@ -126,74 +122,10 @@ def install(announce: Callable[[str], None]) -> None:
 
     Raises `EmulatorNotInstalled` if that fails.
     """
-    if interpreter() is not None:
-        return
-    place = _in_the_cache()
-    announce(f"perminute: installing the AWS emulator ministack into {place}, once")
     try:
-        _put(place)
-    except (OSError, subprocess.CalledProcessError) as error:
-        raise EmulatorNotInstalled(_why(place, error)) from error
-
-
-def _beside_us() -> Path:
-    """Where `make` installs it in a checkout."""
-    return Path(sys.prefix) / "ministack"
-
-
-def _in_the_cache() -> Path:
-    # A folder for each lock file and version of Python: after an upgrade another one is made.
-    made_of = f"{sys.version_info[:2]} {EMULATOR_LOCK.read_text(encoding='utf-8')}"
-    name = hashlib.sha256(made_of.encode()).hexdigest()[:12]
-    # The XDG specification: a relative path is to be ignored.
-    cache = os.environ.get("XDG_CACHE_HOME", "")
-    root = Path(cache) if Path(cache).is_absolute() else Path.home() / ".cache"
-    return root / "perminute" / f"ministack-{name}"
-
-
-def _python(environment: Path) -> Path:
-    return environment / "bin" / "python"
-
-
-def _put(place: Path) -> None:
-    # It is made beside its place and moved there when it is complete: nobody finds half of one.
-    # Only the scripts in its `bin` know where it was made, and they are not used.
-    place.parent.mkdir(parents=True, exist_ok=True)
-    if not _python(place).exists():
-        # Its Python links to one that an upgrade has removed since.
-        shutil.rmtree(place, ignore_errors=True)
-    new = Path(tempfile.mkdtemp(prefix=".new-", dir=place.parent))
-    try:
-        _make(new)
-        new.rename(place)
-    except OSError:
-        # Another replay may have put one there meanwhile.
-        if not _python(place).exists():
-            raise
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
-
-
-def _make(environment: Path) -> None:
-    _run([sys.executable, "-m", "venv", str(environment)])
-    pip = [str(_python(environment)), "-m", "pip", "--quiet", "--disable-pip-version-check"]
-    _run([*pip, "install", "--require-hashes", "--requirement", str(EMULATOR_LOCK)])
-
-
-def _run(command: Sequence[str]) -> None:
-    subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603 - ours
-
-
-def _why(place: Path, error: OSError | subprocess.CalledProcessError) -> str:
-    said = str(error)
-    if isinstance(error, subprocess.CalledProcessError):
-        lines = (error.stderr or error.stdout or said).strip().splitlines()
-        said = "; ".join(lines[-LAST_LINES:])
-    return (
-        f"the AWS emulator could not be installed into {place}: {said}. A replay needs it once "
-        "from the package registry: check the network, and pip's settings, and run it again; "
-        "XDG_CACHE_HOME names another folder than ~/.cache"
-    )
+        EMULATOR.install(announce)
+    except InstallationError as error:
+        raise EmulatorNotInstalled(str(error)) from error
 
 
 REGION = "us-east-1"

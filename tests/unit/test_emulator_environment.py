@@ -67,7 +67,7 @@ def test_what_could_not_be_made_leaves_nothing_and_says_what_to_do(
     monkeypatch.setattr(subprocess, "run", no_network)
     with pytest.raises(embedded_aws.EmulatorNotInstalled) as failed:
         embedded_aws.install(lambda _: None)
-    assert "ERROR: No matching distribution found for ministack. A replay" in str(failed.value)
+    assert "ERROR: No matching distribution found for ministack. It is needed" in str(failed.value)
     assert "check the network" in str(failed.value)
     assert list((tmp_path / "cache" / "perminute").iterdir()) == []
     assert embedded_aws.interpreter() is None

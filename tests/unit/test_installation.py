@@ -23,6 +23,7 @@ NOT_OF_PYTHON = {
     *(file.name for file in (ROOT / "local/perminute_local/console/static").iterdir()),
     "template.yaml",
     "ministack.lock",
+    "console.lock",
 }
 FROM_CHECKOUT = {"perminute_local.bench", "perminute_local.deployed"}
 """What needs the checkout's tools or tests anyway, such as `make bench` and `make e2e`."""
@@ -110,9 +111,10 @@ def test_a_wheel_holds_copies_of_what_stands_elsewhere_in_the_checkout(
     wheel: zipfile.ZipFile,
 ) -> None:
     template = wheel.read("perminute_local/packaged/template.yaml")
-    lock = wheel.read("perminute_local/packaged/ministack.lock")
     assert template == (ROOT / "template.yaml").read_bytes()
-    assert lock == (ROOT / "requirements" / "ministack.lock").read_bytes()
+    for name in ("ministack.lock", "console.lock"):
+        lock = wheel.read(f"perminute_local/packaged/{name}")
+        assert lock == (ROOT / "requirements" / name).read_bytes()
 
 
 def test_a_wheel_holds_the_license_and_the_notice(wheel: zipfile.ZipFile) -> None:
