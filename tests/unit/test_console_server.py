@@ -11,6 +11,7 @@ from urllib.request import Request, urlopen
 import pytest
 
 from perminute_local.cli import main
+from perminute_local.console.page import page_files
 from perminute_local.console.server import ConsoleServer, Shown
 from perminute_local.reports.source import Question
 from perminute_local.wrong_call import AwsFailed, WrongCall
@@ -40,7 +41,8 @@ def reports() -> Reports:
 
 @pytest.fixture
 def server(reports: Reports) -> Iterator[ConsoleServer]:
-    with ConsoleServer(reports, Shown("replay of day", ("contoso", "fabrikam"))) as server:
+    shown = Shown("replay of day", ("contoso", "fabrikam"))
+    with ConsoleServer(reports, shown, page_files(None)) as server:
         yield server
 
 
@@ -158,7 +160,7 @@ def test_the_page_is_served_with_a_policy_that_allows_neither_inline_scripts_nor
 
 def test_a_port_that_is_taken_is_refused_with_its_number(server: ConsoleServer) -> None:
     with pytest.raises(WrongCall, match=f"--port: {server.server_port} cannot be used: "):
-        ConsoleServer(Reports(), Shown("x", ()), port=server.server_port)
+        ConsoleServer(Reports(), Shown("x", ()), {}, port=server.server_port)
 
 
 @pytest.mark.parametrize("words", [[], ["examples/day", "--stack", "s"]])

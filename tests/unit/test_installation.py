@@ -21,6 +21,7 @@ NOT_OF_PYTHON = {
     "page.html",
     "prices.toml",
     *(file.name for file in (ROOT / "local/perminute_local/console/static").iterdir()),
+    "cost_by_day.json",
     "template.yaml",
     "ministack.lock",
     "console.lock",

@@ -7,10 +7,13 @@ import webbrowser
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from perminute_local.console.charts import chart_library
+from perminute_local.console.page import page_files
 from perminute_local.console.server import ConsoleServer, Shown
 from perminute_local.reports.folder import replayed_reports
 from perminute_local.reports.source import StackReports
 from perminute_local.terminal import remark, write_json, write_line
+from perminute_local.tool_environments import InstallationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -30,11 +33,12 @@ def run_console(
     """Serve the page until the user interrupts it; returns the exit code.
 
     `origin` is the name of a stack, or a folder of events. Raises `WrongCall` if the folder cannot
-    be replayed, or the port is taken.
+    be replayed, or the port is taken. Without the library of charts the page has tables.
     """
+    files = page_files(_library())
     with (
         _reports_of(origin, organizations) as (source, shown),
-        ConsoleServer(source, shown, port=port) as server,
+        ConsoleServer(source, shown, files, port=port) as server,
     ):
         if as_json:
             write_json({"address": server.address})
@@ -49,6 +53,14 @@ def run_console(
         except KeyboardInterrupt:
             remark("perminute: the console has ended")
     return 0
+
+
+def _library() -> Path | None:
+    try:
+        return chart_library(remark)
+    except InstallationError as error:
+        remark(f"perminute: the console shows tables in place of charts: {error}")
+        return None
 
 
 @contextmanager

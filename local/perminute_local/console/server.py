@@ -14,12 +14,12 @@ import secrets
 from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from perminute.api.reports.endpoint import REPORTS
+from perminute_local.console.page import POLICY
 from perminute_local.reports.source import Question
 from perminute_local.terminal import remark
 from perminute_local.wrong_call import WrongCall
@@ -27,22 +27,11 @@ from perminute_local.wrong_call import WrongCall
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from perminute_local.console.page import PageFile
     from perminute_local.reports.source import Answer
 
 LOOPBACK = "127.0.0.1"
 TOKEN_HEADER = "Perminute-Token"  # noqa: S105 - a name
-STATIC = Path(__file__).with_name("static")
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
-"""Neither inline scripts nor `eval`, and nothing from elsewhere."""
-
-_KINDS = {
-    ".html": "text/html; charset=utf-8",
-    ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-}
 _STATUSES = {
     "invalid": HTTPStatus.BAD_REQUEST,
     "forbidden": HTTPStatus.FORBIDDEN,
@@ -75,6 +64,7 @@ class Reply(NamedTuple):
     status: HTTPStatus
     kind: str
     body: bytes
+    is_immutable: bool = False
 
 
 class ConsoleServer(ThreadingHTTPServer):
@@ -82,14 +72,16 @@ class ConsoleServer(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, source: Source, shown: Shown, *, port: int = 0) -> None:
+    def __init__(
+        self, source: Source, shown: Shown, files: Mapping[str, PageFile], *, port: int = 0
+    ) -> None:
         try:
             super().__init__((LOOPBACK, port), _Request)
         except OSError as error:
             msg = f"--port: {port} cannot be used: {error.strerror}; name another one"
             raise WrongCall(msg) from error
         self.token = secrets.token_urlsafe(24)
-        self._source, self._shown = source, shown
+        self._source, self._shown, self._files = source, shown, files
         # Handlers are written for Lambda, which calls each instance with one event at a time.
         self._one_at_a_time = Lock()
 
@@ -101,7 +93,7 @@ class ConsoleServer(ThreadingHTTPServer):
     @property
     def address(self) -> str:
         """The address of the page, with the token."""
-        return f"http://{self.host}/#{self.token}"
+        return f"http://{self.host}/#token={self.token}"
 
     def reply(self, target: str, headers: Mapping[str, str]) -> Reply:
         """Answer a request for a path, perhaps with a query."""
@@ -112,7 +104,7 @@ class ConsoleServer(ThreadingHTTPServer):
             return _error(HTTPStatus.FORBIDDEN, "forbidden", "the request comes of another page")
         url = urlsplit(target)
         if not url.path.startswith(("/reports/", "/console.json")):
-            return _file(url.path)
+            return self._file(url.path)
         if not secrets.compare_digest(
             headers.get(TOKEN_HEADER, "").encode("utf-8", "replace"), self.token.encode()
         ):
@@ -121,6 +113,12 @@ class ConsoleServer(ThreadingHTTPServer):
         if url.path == "/console.json":
             return _json(HTTPStatus.OK, self._shown._asdict())
         return self._report(url.path, url.query)
+
+    def _file(self, path: str) -> Reply:
+        file = self._files.get(path.removeprefix("/") or "index.html")
+        if file is None:
+            return _error(HTTPStatus.NOT_FOUND, "notFound", "there is no such file")
+        return Reply(HTTPStatus.OK, *file)
 
     def _report(self, path: str, query: str) -> Reply:
         named = _PATH.fullmatch(path)
@@ -161,14 +159,6 @@ def _failed(message: str) -> Reply:
     return _error(HTTPStatus.BAD_GATEWAY, "aws", message)
 
 
-def _file(path: str) -> Reply:
-    names = {f"/{file.name}": file for file in STATIC.iterdir()}
-    file = names.get("/index.html" if path == "/" else path)
-    if file is None:
-        return _error(HTTPStatus.NOT_FOUND, "notFound", "there is no such file")
-    return Reply(HTTPStatus.OK, _KINDS[file.suffix], file.read_bytes())
-
-
 def _json(status: HTTPStatus, document: object) -> Reply:
     return Reply(status, "application/json", json.dumps(document).encode())
 
@@ -190,7 +180,8 @@ class _Request(BaseHTTPRequestHandler):
         self.send_header("X-Content-Type-Options", "nosniff")
         self.send_header("Referrer-Policy", "no-referrer")
         self.send_header("Cross-Origin-Resource-Policy", "same-origin")
-        self.send_header("Cache-Control", "no-store")
+        kept = "private, max-age=31536000, immutable" if reply.is_immutable else "no-store"
+        self.send_header("Cache-Control", kept)
         # The browser may have gone on to another month before it got this one.
         with suppress(ConnectionError):
             self.end_headers()

@@ -1,4 +1,4 @@
-// Reports of the server that served this page. The token is in the fragment of the address.
+// Reports of the server that served this page.
 
 export class Failure extends Error {
   constructor(status, message) {
@@ -11,11 +11,18 @@ export class Failure extends Error {
   }
 }
 
+// The token came in the fragment of the address. It stays in this tab, and leaves the address.
+let token = "";
+
+export function useToken(stated) {
+  token = stated || sessionStorage.getItem("token") || "";
+  if (stated) sessionStorage.setItem("token", stated);
+}
+
 async function get(path, signal) {
-  const headers = { "Perminute-Token": location.hash.slice(1) };
   let response;
   try {
-    response = await fetch(path, { headers, signal, cache: "no-store" });
+    response = await fetch(path, { headers: { "Perminute-Token": token }, signal, cache: "no-store" });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Failure(0, "The server does not answer.");
@@ -28,6 +35,12 @@ async function get(path, signal) {
 }
 
 export const about = () => get("/console.json");
+
+export async function file(path) {
+  const response = await fetch(path);
+  if (!response.ok) throw new Failure(response.status, `${path} is missing`);
+  return response.text();
+}
 
 export function report(organization, name, parameters = {}, signal = undefined) {
   const stated = Object.entries(parameters).filter(([, value]) => value);

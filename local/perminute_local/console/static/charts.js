@@ -1,107 +1,134 @@
-// Charts as SVG, drawn from the same texts as the tables below them. A chart is a picture with a
-// label; its table is what a screen reader reads.
+// Charts by Vega-Lite. A chart is a picture with a label; its table is what a screen reader reads.
+// Amounts are numbers in a chart only, where they say the place of a mark; its texts are exact.
 
-import { svg, el } from "./dom.js";
-import { LEG_TYPES, addMonths, amount } from "./format.js";
+import { file } from "./api.js";
+import { byId, el, table } from "./dom.js";
+import { addDays, addMonths, dayName, decimal, micros, money } from "./format.js";
 
-const WIDTH = 1000, HEIGHT = 260, LEFT = 62, RIGHT = 12, TOP = 12, BOTTOM = 26;
-const DAY = 86_400_000;
+const DAY = 86_400_000, FORECAST_DAYS = 35, BAR = 24;
 
-function ticks(low, high, wanted = 4) {
-  const rough = (high - low) / wanted || 1;
-  const power = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 5, 10].map((one) => one * power).find((one) => one >= rough);
+// Colors are variables of the style sheet, which has others in the dark and on paper.
+const CONFIG = {
+  background: "transparent", padding: { left: 2, right: 4, top: 6, bottom: 2 },
+  font: 'system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif',
+  view: { stroke: null },
+  axis: { labelColor: "var(--quiet)", titleColor: "var(--quiet)", gridColor: "var(--line)", domainColor: "var(--quiet)",
+    tickColor: "var(--quiet)", labelFontSize: 12, titleFontSize: 12, titleFontWeight: "normal", labelPadding: 6 },
+  axisY: { domain: false, ticks: false },
+  legend: { labelColor: "var(--quiet)", labelFontSize: 12, padding: 0, offset: 12 },
+  bar: { color: "var(--toll)" }, line: { color: "var(--toll)" }, area: { color: "var(--toll)" },
+  text: { fontSize: 12 },
+};
+// Neither writes styles into the page, which its policy forbids; nor is an expression compiled.
+const OPTIONS = { mode: "vega-lite", renderer: "svg", actions: false, ast: true, defaultStyle: false,
+  tooltip: { disableDefaultStyle: true, theme: "page" }, config: CONFIG };
+
+const script = byId("vega"), specifications = {};
+const library = new Promise((resolve, reject) => {
+  if (window.vegaEmbed) resolve(window.vegaEmbed);
+  else if (!script) reject(new Error("the library of charts is not installed"));
+  script?.addEventListener("load", () => resolve(window.vegaEmbed));
+  script?.addEventListener("error", () => reject(new Error("the library of charts could not be loaded")));
+});
+library.catch(() => {});
+
+async function draw(element, name, complete) {
+  specifications[name] ??= file(`/${name}.json`);
+  try {
+    const [embed, text] = await Promise.all([library, specifications[name]]);
+    const specification = JSON.parse(text);
+    complete(specification);
+    if (element.isConnected) await embed(element, specification, OPTIONS);
+  } catch (error) {
+    delete specifications[name];
+    element.parentElement?.replaceWith(el("p", { class: "quiet" }, `There is no chart: ${error.message}.`));
+    throw error;
+  }
+}
+
+// The chart, and its table below. Without the library there is the table alone.
+function chart(label, name, complete, written) {
+  const drawn = el("div", { "aria-hidden": "true" }), element = el("div", { class: "chart", role: "img", "aria-label": label }, drawn);
+  const details = el("details", {}, el("summary", {}, "As a table"), written);
+  draw(drawn, name, complete).catch(() => { details.open = true; });
+  return [element, details];
+}
+
+export function balanceChart({ month, points, forecast, overview, isNow }) {
+  const { currency, asOf } = overview, trigger = overview.autoRecharge?.triggerAmount;
+  const now = Date.parse(asOf.at), first = Date.parse(`${month}-01`);
+  const path = isNow && forecast?.status === "ok" ? forecast.path.slice(0, FORECAST_DAYS) : [];
+  const end = Math.max(Date.parse(`${addMonths(month, 1)}-01`), path.length ? Date.parse(path.at(-1).day) + DAY : 0);
+  const known = points.map(([at, balance]) => ({ at: Date.parse(at), balance: Number(balance) }));
+  const until = Math.min(end, isNow ? Math.max(now, known.at(-1).at) : Infinity);
+  const last = points.at(-1)[1], floor = micros(last) < 0n ? micros(last) : 0n;
+  // A forecast goes on below zero as if no call were refused there.
+  const clamped = (text) => decimal(micros(text) < floor ? floor : micros(text));
+  const bands = path.map(({ day, low, expected, high }) => ({ day, low: clamped(low), expected: clamped(expected), high: clamped(high) }));
+  const data = {
+    period: [{ at: first }, { at: end }],
+    balance: [...known, { at: until, balance: Number(last) }],
+    path: bands.length ? [{ at: until, low: Number(last), expected: Number(last), high: Number(last) },
+      ...bands.map((one) => ({ at: Date.parse(one.day) + DAY, low: Number(one.low), expected: Number(one.expected), high: Number(one.high) }))] : [],
+    trigger: trigger ? [{ amount: Number(trigger), name: `recharge below ${money(trigger, currency)}` }] : [],
+    expiries: expiries(overview.lots, first, end),
+    days: [...closings(points, month, until, currency), ...bands.map((one) => ({ at: Date.parse(one.day) + DAY / 2, day: dayName(one.day),
+      balance: `about ${money(one.expected, currency)}`, band: `${money(one.low, currency)} to ${money(one.high, currency)}` }))],
+  };
+  return chart(`Balance of ${month}, in ${currency}`, "balance", (specification) => {
+    specification.datasets = data;
+    specification.encoding.y.title = currency;
+    // One without data warns of an axis without an end.
+    specification.layer = specification.layer.filter((layer) => data[layer.data.name].length);
+  }, table(`Balance at the end of each day, ${month}`, [["Day"], ["Balance", "number"], ["8 cases of 10", "number"]],
+    data.days.map((one) => [one.day, one.balance, one.band])));
+}
+
+function expiries(lots, first, end) {
+  const days = new Map();
+  for (const { purchaseId, expiresAt } of lots) {
+    const at = Date.parse(expiresAt);
+    if (at >= first && at < end) days.set(expiresAt.slice(0, 10), [...days.get(expiresAt.slice(0, 10)) ?? [], { at, purchaseId }]);
+  }
+  return [...days.values()].map((found) => ({ at: found[0].at,
+    name: found.length === 1 ? `${found[0].purchaseId} expires` : `${found.length} lots expire` }));
+}
+
+// The balance at the end of each day, for the tooltips.
+function closings(points, month, until, currency) {
   const found = [];
-  for (let at = Math.ceil(low / step); at * step <= high + step / 1e6; at += 1) found.push(at * step);
+  let place = 0;
+  for (let day = `${month}-01`; Date.parse(day) < until && day.startsWith(month); day = addDays(day, 1)) {
+    const end = Date.parse(day) + DAY;
+    while (place + 1 < points.length && Date.parse(points[place + 1][0]) < end) place += 1;
+    if (Date.parse(points[place][0]) < end) {
+      found.push({ at: Date.parse(day) + DAY / 2, day: dayName(day), balance: money(points[place][1], currency), band: "–" });
+    }
+  }
   return found;
 }
 
-function scale(from, to, start, end) {
-  return (value) => start + (value - from) / (to - from || 1) * (end - start);
+export function daysChart({ month, rows, currency }, written) {
+  const days = [];
+  for (let day = `${month}-01`; day.startsWith(month); day = addDays(day, 1)) days.push(day);
+  return chart(`Cost by day and type of call of ${month}, in ${currency}`, "cost_by_day", (specification) => {
+    specification.datasets = { days: rows.filter((row) => row.charge !== "0") };
+    specification.height = 220;
+    specification.autosize = { type: "fit-x", contains: "padding" };
+    specification.encoding.x.scale.domain = days;
+    specification.encoding.x.axis.labelOverlap = true;
+    specification.encoding.color.scale.range = ["var(--toll)", "var(--tollfree)", "var(--dialout)"];
+    specification.encoding.y.title = currency;
+  }, written);
 }
 
-function framed(label, low, high, children, x, days) {
-  const y = scale(low, high, HEIGHT - BOTTOM, TOP);
-  const lines = ticks(low, high).flatMap((value) => [
-    svg("line", { class: value === 0 ? "zero" : "grid", x1: LEFT, x2: WIDTH - RIGHT, y1: y(value), y2: y(value) }),
-    svg("text", { x: LEFT - 8, y: y(value) + 4, "text-anchor": "end" }, value.toLocaleString("en-US")),
-  ]);
-  const names = days.map(([at, text]) =>
-    svg("text", { x: x(at), y: HEIGHT - 6, "text-anchor": "middle" }, text));
-  return svg("svg", { class: "chart", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": label },
-    ...lines, ...names, ...children(y));
-}
-
-const dayName = (at) => new Date(at).toLocaleDateString("en-US", { month: "short", day: "numeric", timeZone: "UTC" });
-
-export function balanceChart({ month, points, path, trigger, lots, now, currency }) {
-  const start = Date.parse(`${month}-01T00:00:00Z`);
-  const monthEnd = Date.parse(`${addMonths(month, 1)}-01T00:00:00Z`);
-  const last = path.length ? Date.parse(path.at(-1).day) + DAY : 0;
-  const end = Math.max(monthEnd, last);
-  const x = scale(start, end, LEFT, WIDTH - RIGHT);
-  const clamp = (text) => Math.max(0, Number(text));
-  const known = points.map(([at, text]) => [Date.parse(at), Number(text)]);
-  if (!known.length) return null;
-  const values = [0, ...known.map(([, value]) => value), ...path.map((day) => clamp(day.high)),
-    ...(trigger ? [Number(trigger)] : [])];
-  const low = Math.min(...values), high = Math.max(...values, 1) * 1.05;
-  const until = Math.min(end, Math.max(now, known.at(-1)[0]));
-  const named = [];
-  for (let at = start; at < end; at += 7 * DAY) named.push([at, dayName(at)]);
-  return framed(`Balance of ${month}, in ${currency}`, low, high, (y) => {
-    let drawn = `M${x(known[0][0])},${y(known[0][1])}`;
-    for (const [at, value] of known.slice(1)) drawn += `H${x(at)}V${y(value)}`;
-    drawn += `H${x(until)}`;
-    const marks = [svg("path", { class: "line", d: drawn })];
-    if (path.length) {
-      const at = (day) => x(Date.parse(day.day) + DAY), begin = `${x(until)},${y(known.at(-1)[1])}`;
-      const upper = path.map((day) => `L${at(day)},${y(clamp(day.high))}`).join("");
-      const lower = [...path].reverse().map((day) => `L${at(day)},${y(clamp(day.low))}`).join("");
-      const middle = path.map((day) => `L${at(day)},${y(clamp(day.expected))}`).join("");
-      marks.push(svg("path", { class: "band", d: `M${begin}${upper}${lower}Z` }),
-        svg("path", { class: "line expected", d: `M${begin}${middle}` }));
-    }
-    if (trigger) {
-      const level = y(Number(trigger));
-      marks.push(svg("line", { class: "trigger", x1: LEFT, x2: WIDTH - RIGHT, y1: level, y2: level },
-        svg("title", {}, `Recharge below ${amount(trigger)} ${currency}`)));
-    }
-    for (const lot of lots.filter((one) => Date.parse(one.expiresAt) < end)) {
-      const place = x(Date.parse(lot.expiresAt));
-      marks.push(svg("line", { class: "expiry", x1: place, x2: place, y1: TOP, y2: HEIGHT - BOTTOM },
-        svg("title", {}, `${lot.purchaseId} expires ${lot.expiresAt.slice(0, 10)}`)));
-    }
-    return marks;
-  }, x, named);
-}
-
-export function daysChart({ month, rows, currency }) {
-  const count = Math.round((Date.parse(`${addMonths(month, 1)}-01`) - Date.parse(`${month}-01`)) / DAY);
-  const sums = Array(count).fill(0);
-  const x = scale(1, count + 1, LEFT, WIDTH - RIGHT), width = (WIDTH - LEFT - RIGHT) / count - 5;
-  const placed = rows.map((row) => ({ row, day: Number(row.day.slice(8)), value: Number(row.charge) }))
-    .filter((one) => one.value > 0);
-  const total = {};
-  for (const one of placed) total[one.day] = (total[one.day] ?? 0) + one.value;
-  const high = Math.max(...Object.values(total), 0.01) * 1.05;
-  const named = sums.map((_, place) => [place + 1.5, String(place + 1)]);
-  const chart = framed(`Cost by day and type of call of ${month}, in ${currency}`, 0, high, (y) =>
-    placed.map(({ row, day, value }) => {
-      const from = sums[day - 1];
-      sums[day - 1] += value;
-      const kind = row.legType in LEG_TYPES ? row.legType : "otherType";
-      return svg("rect", { class: kind, x: x(day) + 2.5, width, y: y(from + value), height: y(from) - y(from + value) },
-        svg("title", {}, `${row.day}, ${LEG_TYPES[row.legType] ?? row.legType}: ${amount(row.charge)} ${currency}, ${row.calls} calls`));
-    }), x, named);
-  const kinds = Object.keys(LEG_TYPES).filter((kind) => placed.some(({ row }) => row.legType === kind));
-  const legend = el("ul", { class: "legend" }, ...kinds.map((kind) => el("li", {},
-    svg("svg", { class: "chart", viewBox: "0 0 10 10", "aria-hidden": "true" },
-      svg("rect", { class: kind, width: 10, height: 10, rx: 2 })), LEG_TYPES[kind])));
-  return [chart, legend];
-}
-
-export function bar(share) {
-  return svg("svg", { viewBox: "0 0 100 10", preserveAspectRatio: "none", "aria-hidden": "true" },
-    svg("rect", { width: Math.max(share * 100, share ? 0.5 : 0), height: 10, rx: 1 }));
+export function rankingChart({ label, rows, currency }, written) {
+  const shown = rows.map(({ name, charge, calls }) => ({ name, calls, cost: Number(decimal(charge)), charged: money(decimal(charge), currency), amount: money(decimal(charge)) }));
+  const most = Math.max(...shown.map((one) => one.cost), 1);
+  return chart(label, "ranking", (specification) => {
+    specification.datasets = { rows: shown };
+    specification.height = BAR * shown.length;
+    // Room for the amounts, which stand at the right edge.
+    specification.layer[0].encoding.x.scale = { domain: [0, most * 1.5], nice: false };
+  }, written);
 }

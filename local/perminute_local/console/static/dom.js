@@ -1,18 +1,9 @@
 // Elements are made, and texts are texts: nothing that others sent is ever read as HTML.
 
-const SVG = "http://www.w3.org/2000/svg";
-
 export const byId = (id) => document.getElementById(id);
 
 export function el(name, attributes = {}, ...children) {
-  return filled(document.createElement(name), attributes, children);
-}
-
-export function svg(name, attributes = {}, ...children) {
-  return filled(document.createElementNS(SVG, name), attributes, children);
-}
-
-function filled(element, attributes, children) {
+  const element = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {
     if (typeof value === "function") element.addEventListener(key, value);
     else if (value === true) element.setAttribute(key, "");
@@ -27,8 +18,7 @@ function filled(element, attributes, children) {
 // Replaces all of a section but its heading.
 export function show(section, ...children) {
   const heading = section.querySelector(":scope > h2");
-  const kept = children.filter((child) => child !== null && child !== undefined);
-  section.replaceChildren(...(heading ? [heading] : []), ...kept);
+  section.replaceChildren(...[heading, ...children].filter((child) => child !== null && child !== undefined));
 }
 
 // Columns are [heading, class]; a row is a list of texts or elements, or an element.

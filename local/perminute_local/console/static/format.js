@@ -53,6 +53,14 @@ export function addMonths(month, count) {
   return new Date(Date.UTC(year, number - 1 + count, 1)).toISOString().slice(0, 7);
 }
 
+export function addDays(day, count) {
+  return new Date(Date.parse(day) + count * 86_400_000).toISOString().slice(0, 10);
+}
+
+export function dayName(day) {
+  return new Date(day).toLocaleDateString("en-US", { month: "short", day: "numeric", timeZone: "UTC" });
+}
+
 export const LEG_TYPES = {
   tollDialIn: "toll dial-in", tollFreeDialIn: "toll-free dial-in", dialOut: "dial-out",
 };

@@ -2,11 +2,11 @@
 
 import { report } from "./api.js";
 import { byId, el, rowOf, show, table } from "./dom.js";
-import { LEG_TYPES, grouped, minutes, money, outcome, time } from "./format.js";
+import { LEG_TYPES, addDays, grouped, minutes, money, outcome, time } from "./format.js";
 
 const CALLS = [["Ended (UTC)"], ["Organizer"], ["Type"], ["Number"], ["Country"], ["Min:s", "number"], ["Charge", "number"], ["Outcome"]];
 const LEDGER = [["Entry"], ["At (UTC)"], ["Type"], ["Cause"], ["Calls", "number"], ["Amount", "number"], ["Balance", "number"]];
-const PAGE = "25";
+const PAGE = "25", LONGEST_PAGE = "200", MOST_PAGES = 5;
 const OUTCOMES = ["charged", "pooled", "included", "notEntitled", "unrated"];
 
 // Pages of one listing: each cursor leads to the next page, and those read lead back.
@@ -34,19 +34,26 @@ function pager(read, failed) {
   return { go, element };
 }
 
-export function calls(organization, period, days, organizers, countries, signal, failed) {
+// Returns what offers further choices of a filter, and what explains a call by its id.
+export function calls({ organization, period, signal, failed }) {
   const section = byId("calls"), list = el("div"), aside = el("div", { class: "explanation", hidden: true, tabindex: "-1" });
   const beside = el("div", { class: "beside" }, list, aside);
-  const choice = (name, values, words = (value) => value) => el("label", {}, `${name} `,
+  const choice = (name, values = [], words = (value) => value) => el("label", {}, `${name} `,
     el("select", { change: begin }, el("option", { value: "" }, "all"),
       ...values.map((value) => el("option", { value }, words(value)))));
   const filters = {
-    day: choice("Day", days), outcome: choice("Outcome", OUTCOMES, outcome), organizerId: choice("Organizer", organizers),
-    legType: choice("Type", Object.keys(LEG_TYPES), (value) => LEG_TYPES[value]), country: choice("Country", countries),
+    day: choice("Day"), outcome: choice("Outcome", OUTCOMES, outcome), organizerId: choice("Organizer"),
+    legType: choice("Type", Object.keys(LEG_TYPES), (value) => LEG_TYPES[value]), country: choice("Country"),
   };
   const holder = el("div");
   show(section, el("div", { class: "filters" }, ...Object.values(filters)), beside, holder);
   begin();
+  return { offer, explain };
+
+  function offer(key, usage) {
+    const values = [...new Set(usage.rows.map((row) => row[key]).filter(Boolean))];
+    filters[key].querySelector("select").append(...values.map((value) => el("option", { value }, value)));
+  }
 
   function chosen() {
     const { day, ...stated } = Object.fromEntries(
@@ -78,7 +85,7 @@ export function calls(organization, period, days, organizers, countries, signal,
 
   function row(call) {
     const open = el("button", { class: "link", type: "button", "aria-label": `Explain call ${call.callId}, ended ${time(call.endedAt)}`,
-      click: () => explain(call, open) }, time(call.endedAt));
+      click: () => { mark(open); explain(call.callId, open); } }, time(call.endedAt));
     const result = el("span", {}, outcome(call.outcome), call.reason ? ` (${call.reason})` : "",
       ...call.flags.map((flag) => el("span", { class: "tag" }, flag)));
     return rowOf(CALLS, [open, call.organizerId, LEG_TYPES[call.legType] ?? call.legType, call.number ?? "–",
@@ -91,13 +98,17 @@ export function calls(organization, period, days, organizers, countries, signal,
     for (const one of list.querySelectorAll(".chosen")) one.classList.remove("chosen");
   }
 
-  async function explain(call, button) {
+  function mark(button) {
     close();
     button.closest("tr").classList.add("chosen");
+  }
+
+  // When it is closed, the focus goes back to where it came from.
+  async function explain(callId, from) {
     try {
-      const found = await report(organization, "explanation", { callId: call.callId }, signal);
-      const shut = () => { close(); button.focus(); };
-      aside.replaceChildren(el("h3", {}, `Call ${call.callId}`),
+      const found = await report(organization, "explanation", { callId }, signal);
+      const shut = () => { close(); from.focus(); };
+      aside.replaceChildren(el("h3", {}, `Call ${callId}`),
         el("ol", {}, ...found.sentences.map((sentence) => el("li", {}, sentence))),
         found.agrees ? "" : el("p", { class: "bad" }, "Rating it again differs from its record."),
         el("details", {}, el("summary", {}, "As JSON"), el("pre", { tabindex: "0" }, JSON.stringify(found, null, 2))),
@@ -111,7 +122,7 @@ export function calls(organization, period, days, organizers, countries, signal,
   }
 }
 
-export function ledger(organization, month, signal, failed) {
+export function ledger({ organization, month, signal, failed }) {
   const section = byId("ledger"), list = el("div");
   const pages = pager(async (cursor) => {
     const { entries, currency, next } = await report(organization, "ledger", { month, limit: PAGE, cursor }, signal);
@@ -124,3 +135,23 @@ export function ledger(organization, month, signal, failed) {
   show(section, list, pages.element);
   pages.go();
 }
+
+// What the chart of the balance is drawn from: all entries in the order in which they were booked,
+// or, if there are more than a thousand, the last of each day.
+export async function movements({ organization, month, signal }) {
+  const entries = [];
+  let cursor = null;
+  for (let page = 0; page < MOST_PAGES; page += 1) {
+    const answer = await report(organization, "ledger", { month, limit: LONGEST_PAGE, cursor }, signal);
+    entries.push(...answer.entries);
+    cursor = answer.next;
+    if (cursor === null) return { entries: asBooked(entries), isWhole: true };
+  }
+  const days = [];
+  for (let day = `${month}-01`; day.startsWith(month); day = addDays(day, 1)) days.push(day);
+  const answers = await Promise.all(days.map((day) =>
+    report(organization, "ledger", { from: day, to: addDays(day, 1), limit: "1" }, signal)));
+  return { entries: asBooked(answers.flatMap((answer) => answer.entries)), isWhole: false };
+}
+
+const asBooked = (entries) => entries.sort((one, other) => one.entryId < other.entryId ? -1 : 1);

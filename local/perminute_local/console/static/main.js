@@ -1,16 +1,18 @@
 // The page: which organization and month it shows, what it reads, and what it says if it cannot.
 
-import { about, report } from "./api.js";
+import { asked, goTo, withoutToken } from "./address.js";
+import { about, report, useToken } from "./api.js";
 import { byId, el } from "./dom.js";
 import { addMonths, time } from "./format.js";
-import { calls, ledger } from "./listings.js";
+import { calls, ledger, movements } from "./listings.js";
 import { balance, cards, days, notices, ranking } from "./sections.js";
 
-const MONTHS = 13, LONGEST_PAGE = "200", MOST_PAGES = 25;
-let organization = "", month = "", shown = "", reading = new AbortController();
+const MONTHS = 13;
+const page = { organization: "", month: "", shown: "", reading: new AbortController(), listing: null };
+let known = {};
 
-function say(kind, text, ...more) {
-  byId("notices").replaceChildren(el("div", { class: `notice ${kind}`, role: "alert" }, el("p", {}, text), ...more));
+function say(text, ...more) {
+  byId("problem").replaceChildren(el("div", { class: "notice bad", role: "alert" }, el("p", {}, text), ...more));
 }
 
 function hide() {
@@ -18,80 +20,102 @@ function hide() {
   for (const section of byId("figures").querySelectorAll("section")) {
     section.replaceChildren(...section.querySelectorAll(":scope > h2"));
   }
+  byId("notices").replaceChildren();
   byId("csv").disabled = byId("print").disabled = true;
-  shown = "";
+  known = {};
+  page.shown = "";
 }
 
 function failed(error) {
   if (error.name === "AbortError") return;
-  byId("content").setAttribute("aria-busy", "false");
   if (error.isRefused) {
+    page.reading.abort();
     hide();
+    byId("content").setAttribute("aria-busy", "false");
     byId("as-of").textContent = "";
-    say("bad", `You may not see this organization: ${error.message}`);
+    say(`You may not see this organization: ${error.message}`);
     return;
   }
-  if (!shown) byId("as-of").textContent = "";
-  const old = shown ? " The figures below are as of the time that is named above." : "";
+  if (!page.shown) byId("as-of").textContent = "";
+  const old = page.shown ? " The figures below are as of the time that is named above." : "";
   const again = el("button", { type: "button", click: load }, "Try again");
-  say("bad", `This could not be read; nothing is lost. ${error.message}${old}`, again);
-}
-
-async function allEntries(signal) {
-  const entries = [];
-  let cursor = null;
-  for (let page = 0; page < MOST_PAGES; page += 1) {
-    const answer = await report(organization, "ledger", { month, limit: LONGEST_PAGE, cursor }, signal);
-    entries.push(...answer.entries);
-    cursor = answer.next;
-    if (cursor === null) break;
-  }
-  return entries;
+  say(`This could not be read; nothing is lost. ${error.message}${old}`, again);
 }
 
 async function load() {
-  reading.abort();
-  reading = new AbortController();
-  const { signal } = reading, wanted = `${organization} ${month}`;
-  if (shown && shown !== wanted) hide();
+  page.reading.abort();
+  page.reading = new AbortController();
+  const { organization } = page, { signal } = page.reading;
+  if (page.shown && page.shown !== `${organization} ${page.month}`) hide();
   byId("content").setAttribute("aria-busy", "true");
-  if (!shown) byId("as-of").textContent = "Loading …";
+  if (!page.shown) byId("as-of").textContent = "Loading …";
   try {
     const overview = await report(organization, "overview", {}, signal);
-    if (!month) chooseMonths(overview.asOf.at.slice(0, 7));
-    const period = { from: `${month}-01`, to: `${addMonths(month, 1)}-01` };
-    const by = (groupBy) => report(organization, "usage", { ...period, groupBy }, signal);
-    const isNow = overview.asOf.at.startsWith(month);
-    const [usage, countries, organizers, forecast, entries] = await Promise.all([
-      by("day,legType"), by("country"), by("organizerId"),
-      isNow && overview.currency ? report(organization, "forecast", {}, signal) : null, allEntries(signal)]);
-    byId("notices").replaceChildren(...notices(overview, usage));
-    cards(overview, usage, forecast, month);
-    balance(overview, entries, forecast, month);
-    days(usage, month);
-    ranking("countries", "country", countries, "country");
-    ranking("organizers", "organizer", organizers, "organizerId");
-    const keys = (answer, key) => [...new Set(answer.rows.map((row) => row[key]).filter(Boolean))];
-    calls(organization, period, keys(usage, "day"), keys(organizers, "organizerId"), keys(countries, "country"), signal, failed);
-    ledger(organization, month, signal, failed);
-    byId("as-of").textContent = `As of ${time(overview.asOf.at)} UTC`;
-    byId("figures").hidden = false;
-    byId("csv").disabled = byId("print").disabled = false;
-    byId("content").setAttribute("aria-busy", "false");
-    document.title = `${organization} ${month} – perminute`;
-    shown = `${organization} ${month}`;
+    if (!page.month) chooseMonths(overview.asOf.at.slice(0, 7));
+    begin(overview);
+    await readSections({ organization, month: page.month, signal, failed }, overview);
   } catch (error) {
     failed(error);
   }
+  if (!signal.aborted) byId("content").setAttribute("aria-busy", "false");
+}
+
+// The credit is shown at once; each section follows when it has been read.
+function begin(overview) {
+  const { organization, month } = page;
+  known = { ...known, overview };
+  byId("problem").replaceChildren();
+  byId("notices").replaceChildren(...notices(overview, known.usage));
+  cards(known, month);
+  byId("as-of").textContent = `As of ${time(overview.asOf.at)} UTC`;
+  byId("figures").hidden = false;
+  byId("csv").disabled = byId("print").disabled = false;
+  document.title = `${organization} ${month} – perminute`;
+  page.shown = `${organization} ${month}`;
+}
+
+async function readSections(question, overview) {
+  const { organization, month, signal } = question, isNow = overview.asOf.at.startsWith(month);
+  const period = { from: `${month}-01`, to: `${addMonths(month, 1)}-01` };
+  const by = (groupBy) => report(organization, "usage", { ...period, groupBy }, signal);
+  const knows = (answer) => {
+    known = { ...known, ...answer };
+    cards(known, month);
+  };
+  page.listing = calls({ ...question, period });
+  ledger(question);
+  const forecast = isNow && overview.currency ? report(organization, "forecast", {}, signal) : Promise.resolve(null);
+  await Promise.all([
+    by("day,legType").then((usage) => {
+      knows({ usage });
+      byId("notices").replaceChildren(...notices(overview, usage));
+      days(usage, month);
+      page.listing.offer("day", usage);
+    }),
+    by("country").then((usage) => {
+      ranking("countries", "country", usage, "country");
+      page.listing.offer("country", usage);
+    }),
+    by("organizerId").then((usage) => {
+      ranking("organizers", "organizer", usage, "organizerId");
+      page.listing.offer("organizerId", usage);
+    }),
+    Promise.all([forecast, movements(question)]).then(([found, moved]) => {
+      knows({ forecast: found });
+      balance(known, moved, month);
+    }),
+  ]);
 }
 
 function chooseMonths(latest) {
   const names = Array.from({ length: MONTHS }, (_, back) => addMonths(latest, -back));
   byId("month").replaceChildren(...names.map((name) => el("option", { value: name }, name)));
-  month = latest;
+  page.month = names.includes(asked().month) ? asked().month : latest;
+  byId("month").value = page.month;
 }
 
 async function saveStatement() {
+  const { organization, month } = page;
   try {
     const { csv } = await report(organization, "statement", { month, format: "csv" });
     const link = el("a", { href: URL.createObjectURL(new Blob([csv], { type: "text/csv" })),
@@ -103,26 +127,48 @@ async function saveStatement() {
   }
 }
 
-function choose(name) {
-  organization = name;
-  load();
+async function choose(name) {
+  page.organization = name;
+  await load();
+}
+
+function chooseOrganizations(names) {
+  byId("organization").replaceChildren(...names.map((name) => el("option", { value: name }, name)));
+  byId("organization").closest("label").hidden = !names.length;
+  byId("asked").hidden = names.length > 0;
+  const { organization } = asked();
+  if (!names.length) return organization ?? "";
+  byId("organization").value = names.includes(organization) ? organization : names[0];
+  return byId("organization").value;
+}
+
+// What the address asks for: a section, or why a call cost what it did.
+function follow() {
+  const stated = asked();
+  if (byId("figures").hidden) return;
+  if (stated.call) page.listing.explain(stated.call, goTo({ calls: "" }));
+  else goTo(stated);
 }
 
 async function start() {
   hide();
-  byId("month").addEventListener("change", (event) => { month = event.target.value; load(); });
+  useToken(asked().token);
+  withoutToken();
+  byId("month").addEventListener("change", (event) => { page.month = event.target.value; load(); });
   byId("organization").addEventListener("change", (event) => choose(event.target.value));
   byId("asked").addEventListener("submit", (event) => { event.preventDefault(); choose(byId("asked-organization").value); });
   byId("csv").addEventListener("click", saveStatement);
   byId("print").addEventListener("click", () => window.print());
+  window.addEventListener("hashchange", follow);
   try {
     const { source, organizations } = await about();
     byId("source").textContent = `Figures of the ${source}.`;
-    byId("organization").replaceChildren(...organizations.map((name) => el("option", { value: name }, name)));
-    byId("organization").closest("label").hidden = !organizations.length;
-    byId("asked").hidden = organizations.length > 0;
-    if (organizations.length) choose(organizations[0]);
-    else byId("as-of").textContent = "Name an organization.";
+    const first = chooseOrganizations(organizations);
+    if (!first) byId("as-of").textContent = "Name an organization.";
+    else {
+      await choose(first);
+      follow();
+    }
   } catch (error) {
     failed(error);
   }

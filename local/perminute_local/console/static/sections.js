@@ -1,6 +1,6 @@
 // What each section shows of the answers.
 
-import { balanceChart, bar, daysChart } from "./charts.js";
+import { balanceChart, daysChart, rankingChart } from "./charts.js";
 import { byId, el, show, table } from "./dom.js";
 import { LEG_TYPES, amount, decimal, grouped, micros, minutes, money, plural, rounded, time } from "./format.js";
 
@@ -20,36 +20,43 @@ export function isSetUp(overview) {
   return overview.currency !== null;
 }
 
-export function cards(overview, usage, forecast, month) {
-  const { currency, pool } = overview, isNow = pool.month === month;
-  const shown = [];
+// What is not read yet is missing; it is never a zero.
+export function cards({ overview, usage, forecast }, month) {
+  const { currency } = overview, isNow = overview.pool.month === month, shown = [];
   if (isSetUp(overview)) {
     const debt = micros(overview.debt) > 0n, isGone = micros(overview.available) <= 0n;
     shown.push(card("Available credit", sum(overview.available, currency), debt || isGone ? "bad" : "",
       `balance ${amount(overview.balance)}, reserved ${amount(overview.reserved)}`,
       debt ? `debt ${amount(overview.debt)}, which the next purchase pays` : null));
-    if (forecast) shown.push(runsOut(forecast));
+    if (isNow) shown.push(forecast ? runsOut(forecast) : waiting("Runs out"));
     const next = [...overview.lots].sort((one, other) => one.expiresAt < other.expiresAt ? -1 : 1)[0];
     if (next) shown.push(card("Expires next", sum(next.remaining, currency), "",
       `${next.purchaseId}, on ${next.expiresAt.slice(0, 10)}`));
   }
-  if (usage && (usage.currency || usage.total.calls)) {
-    const of = usage.total, band = isNow && forecast?.status === "ok" ? forecast.month : null;
-    shown.push(card(`Cost of ${month}`, sum(of.charge, usage.currency), "", plural(of.calls, "call"),
-      band && `in all ${rounded(band.low)} to ${rounded(band.high)}, in 8 cases of 10 (${forecast.confidence} confidence)`));
-    if (of.billedSeconds) {
-      const each = micros(of.charge) * 60n / BigInt(of.billedSeconds);
-      shown.push(card("Cost per minute", sum(decimal(each), usage.currency), "",
-        `${minutes(of.billedSeconds)} min:s billed`));
-    }
-  }
-  if (isNow && pool.minutes) {
-    const left = pool.minutes - pool.used - pool.reserved;
-    shown.push(card(`Minute pool of ${month}`, `${grouped(pool.used)} of ${grouped(pool.minutes)} min`, left > 0 ? "" : "warn",
-      left > 0 ? `${grouped(left)} left` : "used up: dial-outs are charged",
-      el("progress", { max: pool.minutes, value: pool.used, "aria-label": "minutes used" })));
-  }
+  if (!usage) shown.push(waiting(`Cost of ${month}`));
+  else if (usage.currency || usage.total.calls) shown.push(...costs(usage, isNow ? forecast : null, month));
+  if (isNow && overview.pool.minutes) shown.push(pool(overview.pool));
   byId("cards").replaceChildren(...shown);
+}
+
+const waiting = (title) => card(title, "…", "quiet", "is being read");
+
+function costs({ total, currency }, forecast, month) {
+  const band = forecast?.status === "ok" ? forecast.month : null;
+  const shown = [card(`Cost of ${month}`, sum(total.charge, currency), "", plural(total.calls, "call"),
+    band && `in all ${rounded(band.low)} to ${rounded(band.high)}, in 8 cases of 10 (${forecast.confidence} confidence)`)];
+  if (total.billedSeconds) {
+    const each = micros(total.charge) * 60n / BigInt(total.billedSeconds);
+    shown.push(card("Cost per minute", sum(decimal(each), currency), "", `${minutes(total.billedSeconds)} min:s billed`));
+  }
+  return shown;
+}
+
+function pool({ month, minutes: all, used, reserved }) {
+  const left = all - used - reserved;
+  return card("Minute pool", el("span", {}, `${grouped(used)} of ${grouped(all)}`, el("small", {}, " min")), left > 0 ? "" : "warn",
+    `${month}: ${left > 0 ? `${grouped(left)} left` : "used up, so dial-outs are charged"}`,
+    el("progress", { max: all, value: used, "aria-label": "minutes used" }));
 }
 
 function runsOut({ status, runsOut: days, basis }) {
@@ -89,31 +96,34 @@ export function notices(overview, usage) {
   return found;
 }
 
-export function balance(overview, entries, forecast, month) {
-  const { currency, asOf } = overview, section = byId("balance");
+// `moved`: entries in the order in which they were booked, or the last of each day only.
+export function balance({ overview, forecast }, moved, month) {
+  const { currency, asOf } = overview, isNow = asOf.at.startsWith(month), section = byId("balance");
   section.hidden = !isSetUp(overview);
   if (section.hidden) return;
-  const isNow = asOf.at.startsWith(month), path = isNow && forecast?.status === "ok" ? forecast.path.slice(0, 35) : [];
-  const ordered = [...entries].reverse(), points = [];
-  if (ordered.length) {
-    const before = decimal(micros(ordered[0].balanceAfter) - micros(ordered[0].amount));
-    points.push([`${month}-01T00:00:00Z`, before]);
-    // An event that came late has an earlier time: the line goes on to the right all the same.
-    let latest = points[0][0];
-    for (const entry of ordered) {
-      latest = entry.at > latest ? entry.at : latest;
-      points.push([latest, entry.balanceAfter]);
-    }
-  } else if (isNow) points.push([`${month}-01T00:00:00Z`, overview.balance]);
-  const chart = balanceChart({ month, points, path, trigger: overview.autoRecharge?.triggerAmount,
-    lots: overview.lots, now: isNow ? Date.parse(asOf.at) : Infinity, currency });
+  const points = balances(moved, overview, isNow ? month : null), recharge = overview.autoRecharge;
   const lots = table("Lots of credit, in the order in which they pay", [["Lot"], ["Expires (UTC)"], ["Left", "number"]],
     overview.lots.map((lot) => [lot.purchaseId, time(lot.expiresAt), money(lot.remaining, currency)]));
-  const known = [overview.autoRecharge ? `Recharge of ${amount(overview.autoRecharge.rechargeAmount)} below ${amount(overview.autoRecharge.triggerAmount)} (dashed line).` : "",
-    path.length ? "The shaded band holds in 8 cases of 10." : ""].filter(Boolean).join(" ");
-  show(section, el("p", { class: "quiet" }, `${money(overview.balance, currency)} now. ${known}`),
-    chart ?? el("p", {}, `Nothing moved the balance in ${month}.`),
+  const words = [`${money(overview.balance, currency)} now.`,
+    recharge && `Below ${amount(recharge.triggerAmount)}, ${amount(recharge.rechargeAmount)} are requested.`,
+    isNow && forecast?.status === "ok" && "The shaded band holds in 8 cases of 10.",
+    !moved.isWhole && "There are many entries: the line has the balance at the end of each day."];
+  show(section, el("p", { class: "quiet" }, words.filter(Boolean).join(" ")),
+    ...points.length ? balanceChart({ month, points, forecast, overview, isNow }) : [el("p", {}, `Nothing moved the balance in ${month}.`)],
     overview.lots.length ? el("details", {}, el("summary", {}, "Lots of credit"), lots) : null);
+}
+
+function balances({ entries, isWhole }, overview, currentMonth) {
+  if (!entries.length) return currentMonth ? [[`${currentMonth}-01T00:00:00Z`, overview.balance]] : [];
+  const points = [], [first] = entries;
+  if (isWhole) points.push([`${first.at.slice(0, 7)}-01T00:00:00Z`, decimal(micros(first.balanceAfter) - micros(first.amount))]);
+  // What came late belongs to an earlier time: the line goes on to the right all the same.
+  let latest = first.at;
+  for (const entry of entries) {
+    latest = entry.at > latest ? entry.at : latest;
+    points.push([latest, entry.balanceAfter]);
+  }
+  return points;
 }
 
 export function days(usage, month) {
@@ -127,12 +137,13 @@ export function days(usage, month) {
     rows.map((row) => [row.day, LEG_TYPES[row.legType] ?? row.legType, grouped(row.calls),
       minutes(row.billedSeconds), money(row.charge, currency), money(row.retailCost, currency)]));
   show(section, el("p", { class: "quiet" }, `${plural(total.calls, "call")} cost ${money(total.charge, currency)}; by the rate card ${money(total.retailCost, currency)}.`),
-    ...daysChart({ month, rows, currency }), el("details", {}, el("summary", {}, "As a table"), written));
+    ...daysChart({ month, rows, currency }, written));
 }
 
 export function ranking(id, name, usage, key) {
   const section = byId(id), { currency } = usage;
   section.hidden = !usage.rows.length;
+  if (section.hidden) return;
   const sorted = usage.rows.map((row) => ({ name: row[key] ?? "not known", calls: row.calls, charge: micros(row.charge) }))
     .sort((one, other) => one.charge === other.charge ? 0 : one.charge < other.charge ? 1 : -1);
   const shown = sorted.slice(0, TOP), rest = sorted.slice(TOP);
@@ -140,8 +151,8 @@ export function ranking(id, name, usage, key) {
     name: `${rest.length} more`, calls: rest.reduce((sum, one) => sum + one.calls, 0),
     charge: rest.reduce((sum, one) => sum + one.charge, 0n),
   });
-  const most = shown.reduce((high, one) => one.charge > high ? one.charge : high, 1n);
-  show(section, table(`Cost by ${name}, the highest first`,
-    [[name[0].toUpperCase() + name.slice(1)], ["Share", "bar"], ["Calls", "number"], ["Charged", "number"]],
-    shown.map((one) => [one.name, bar(Number(one.charge) / Number(most)), grouped(one.calls), money(decimal(one.charge), currency)])));
+  const label = `Cost by ${name}, the highest first`;
+  const written = table(label, [[name[0].toUpperCase() + name.slice(1)], ["Calls", "number"], ["Charged", "number"]],
+    shown.map((one) => [one.name, grouped(one.calls), money(decimal(one.charge), currency)]));
+  show(section, ...rankingChart({ label, rows: shown, currency }, written));
 }
