@@ -209,8 +209,8 @@ class _Faults:
     def __init__(self, quote: Quote | None = None) -> None:
         self._quote, self._found = quote, list[tuple[str, str]]()
 
-    def __bool__(self) -> bool:
-        return bool(self._found)
+    def __len__(self) -> int:
+        return len(self._found)
 
     def add(self, field: str, fault: str, *values: object) -> None:
         """Add a fault of a field, with its value if it has one."""
@@ -262,16 +262,30 @@ def _values(
             except UnicodeEncodeError:
                 faults.add(name, NO_TEXT)
             except ValidationError as error:
-                fault, index = _fault_of(error, value, kind), _INDEX.search(str(error))
-                if index is None:
-                    faults.add(name, fault, value)
-                else:
-                    faults.add(f"{name}.{index[1]}", fault, _item(value, int(index[1])))
+                known = len(faults)
+                if isinstance(value, list) and nested is not None:
+                    _read_items(value, nested, faults, strict=strict, within=name)
+                if len(faults) == known:
+                    fault, index = _fault_of(error, value, kind), _INDEX.search(str(error))
+                    at, found = (name, value) if index is None else _item(name, value, index)
+                    faults.add(at, fault, found)
     return values
 
 
-def _item(value: object, index: int) -> object:
-    return value[index] if isinstance(value, list) else value
+def _read_items(
+    items: list[object], message: type[Struct], faults: _Faults, *, strict: bool, within: str
+) -> None:
+    for number, item in enumerate(items):
+        name = f"{within}.{number}"
+        if isinstance(item, dict):
+            _values(item, message, faults, strict=strict, within=f"{name}.")
+        else:
+            faults.add(name, "must be a JSON object", item)
+
+
+def _item(name: str, value: object, index: re.Match[str]) -> tuple[str, object]:
+    number = int(index[1])
+    return f"{name}.{number}", value[number] if isinstance(value, list) else value
 
 
 def _fault_of(error: ValidationError, value: object, kind: object) -> str:
