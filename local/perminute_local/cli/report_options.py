@@ -16,8 +16,8 @@ from perminute.domain.rating.calls import PHONE_LEG_TYPES
 from perminute.domain.rating.usage_record import Outcome
 from perminute.domain.reference.countries import check_country
 from perminute.domain.reporting.usage_sums import GroupKey
-from perminute_local.cli.parameters import COUNT, FOLDER, IDENTIFIER, STACK, Choice, Parsed
-from perminute_local.reports.forms import Form
+from perminute_local.cli.parameters import COUNT, FILE, FOLDER, IDENTIFIER, STACK, Choice, Parsed
+from perminute_local.reports.forms import Form, Source
 from perminute_local.user_input import date_or_instant, did_you_mean
 from perminute_local.wrong_call import WrongCall
 
@@ -65,8 +65,10 @@ def _form(name: str, form: Form, words: str) -> Option:
 _DATE = Parsed("DATE", _date)
 MONTH_TYPE = Parsed("MONTH", _month)
 
+_ORGANIZATION = functools.partial(
+    click.option, "--organization", type=IDENTIFIER, help="the organization's id"
+)
 _SUBJECT = (
-    click.option("--organization", required=True, type=IDENTIFIER, help="the organization's id"),
     click.option("--stack", type=STACK, help="what this deployed stack has recorded"),
     click.option(
         "--replay",
@@ -75,6 +77,12 @@ _SUBJECT = (
         metavar="DIR",
         help="or what a replay of this folder of events records; it runs first",
     ),
+)
+_INPUT = click.option(
+    "--input",
+    "figures",
+    type=FILE,
+    help="or the figures that this file states, as JSON, of no organization",
 )
 FROM, TO = (
     functools.partial(click.option, "--from", "from", type=_DATE),
@@ -128,40 +136,58 @@ FORMAT = click.option(
 _JSON = _form("--json", Form.JSON, "write one JSON document instead of text")
 
 
-def shows(report: str, *options: Option) -> Callable[[Callable[..., Parameters]], Command]:
+def shows(
+    report: str, *options: Option, from_figures: bool = False
+) -> Callable[[Callable[..., Parameters]], Command]:
     """Make a command that shows a report of what returns the parameters of its options.
 
-    Adds these options, and `--organization`, `--stack`, `--replay` and `--json`.
+    Adds these options, and `--organization`, `--stack`, `--replay` and `--json`; `--input` if it
+    can be made from figures in a file.
     """
 
     def make(parameters: Callable[..., Parameters]) -> Command:
         @functools.wraps(parameters)
         def command(
             *,
-            organization: str,
+            organization: str | None,
             stack: str | None,
             folder: Path | None,
+            figures: Path | None = None,
             form: Form | None,
             named_form: str | None = None,
             limit: int | None = None,
             **stated: object,
         ) -> int:
-            source = stack or folder
-            if source is None or (stack and folder):
-                msg = "needs either --stack NAME, or --replay DIR for a folder of events"
-                raise WrongCall(msg)
+            source = _source(organization, Source(stack, folder, figures))
             if form is not None and named_form not in {None, form}:
                 msg = f"--format {named_form} and --{form} name two forms; leave out one"
                 raise WrongCall(msg)
             from perminute_local.reports.show import show_from
             from perminute_local.reports.source import Question
 
-            question = Question(report, organization, parameters(**stated))
+            question = Question(report, organization or str(figures), parameters(**stated))
             return show_from(source, question, form or Form(named_form or Form.TEXT), at_most=limit)
 
-        return _with((*_SUBJECT, *options, _JSON), command)
+        whose = (_ORGANIZATION(required=not from_figures), *_SUBJECT)
+        given = (_INPUT,) if from_figures else ()
+        return _with((*whose, *given, *options, _JSON), command)
 
     return make
+
+
+def _source(organization: str | None, source: Source) -> Source:
+    where = (source.stack, source.folder)
+    if source.figures is not None:
+        if organization or any(where):
+            msg = "--input FILE states all figures; leave out --organization, --stack and --replay"
+            raise WrongCall(msg)
+    elif organization is None:
+        msg = "needs --organization ID, or --input FILE with the figures of any"
+        raise WrongCall(msg)
+    elif None not in where or not any(where):
+        msg = "needs either --stack NAME, or --replay DIR for a folder of events"
+        raise WrongCall(msg)
+    return source
 
 
 def _with(options: tuple[Option, ...], run: Command) -> Command:

@@ -150,17 +150,21 @@ def pstn_usage(**parameters: object) -> Parameters:
     return parameters
 
 
-@click.command(epilog=examples(f"perminute forecast {_CONTOSO}"))
+@click.command(
+    epilog=examples(f"perminute forecast {_CONTOSO}", "perminute forecast --input figures.json")
+)
 @shows(
     "forecast",
     click.option(
         "--horizon-days", "horizonDays", type=COUNT, help="days ahead, 1 to 180 (default: 90)"
     ),
     CSV,
+    from_figures=True,
 )
 def forecast(**parameters: object) -> Parameters:
     """Forecast the month's cost, and when credit runs out.
 
-    CSV and JSON have the balance at the end of each day.
+    CSV and JSON have the balance at the end of each day. With --input FILE nothing else is read:
+    docs/reports.md says what is in the file.
     """
     return parameters

@@ -1,8 +1,12 @@
-"""The forms in which commands write a report; imported by the command line, so nothing slow."""
+"""Where commands get reports, and in which form; imported by the command line, so nothing slow."""
 
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class Form(StrEnum):
@@ -12,3 +16,11 @@ class Form(StrEnum):
     JSON = "json"
     CSV = "csv"
     HTML = "html"
+
+
+class Source(NamedTuple):
+    """Where figures come from: one of these."""
+
+    stack: str | None = None  # the name of a deployed one
+    folder: Path | None = None  # of events, which are replayed
+    figures: Path | None = None  # a file with figures of any organization

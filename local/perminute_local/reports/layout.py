@@ -113,6 +113,8 @@ def table_of(
 def as_of(answer: Row) -> Text:
     """Return the line that says which state a report shows."""
     said = answer["asOf"]
+    if said["version"] is None:  # of figures in a file
+        return plain(f"As of {time_of(said['at'])} UTC.")
     # The answer is empty, and does not say whether the organization exists.
     hint = "" if said["version"] else "; nothing is recorded of this organization: check its id"
     return plain(f"As of {time_of(said['at'])} UTC (version {said['version']}){hint}.")

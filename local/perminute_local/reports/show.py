@@ -19,8 +19,7 @@ from perminute_local.tables import write_tables
 from perminute_local.terminal import remark, write_json, write_large_json
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    from perminute_local.reports.forms import Source
     from perminute_local.reports.kinds import Report
     from perminute_local.reports.source import Answer, Question, Reports
 
@@ -29,14 +28,17 @@ SHOWN = 50
 """Calls that a table has, unless the user names another number."""
 
 
-def show_from(
-    source: str | Path, question: Question, form: Form, *, at_most: int | None = None
-) -> int:
-    """Write a report of a stack, or of a folder that is replayed; returns the exit code."""
-    if isinstance(source, str):
-        return show(StackReports(source), question, form, at_most=at_most)
-    with replayed_reports(source) as reports:
-        return show(reports, question, form, at_most=at_most)
+def show_from(source: Source, question: Question, form: Form, *, at_most: int | None = None) -> int:
+    """Write a report from where its figures are; returns the exit code."""
+    if source.figures is not None:
+        # Imported for this alone: it takes as long as the functions to start.
+        from perminute_local.reports.given import GivenFigures  # noqa: PLC0415
+
+        return show(GivenFigures(source.figures), question, form, at_most=at_most)
+    if source.folder is not None:
+        with replayed_reports(source.folder) as reports:
+            return show(reports, question, form, at_most=at_most)
+    return show(StackReports(str(source.stack)), question, form, at_most=at_most)
 
 
 def show(reports: Reports, question: Question, form: Form, *, at_most: int | None = None) -> int:

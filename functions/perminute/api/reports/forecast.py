@@ -10,7 +10,7 @@ from perminute.api.reports.documents import ReportDocument
 from perminute.api.reports.endpoint import report
 from perminute.api.values import Money
 from perminute.application.reporting.forecast import read_forecast
-from perminute.domain.forecast.forecast import Confidence, Forecast
+from perminute.domain.forecast.forecast import MAX_HORIZON_DAYS, Confidence, Forecast
 from perminute.domain.values.money import format_micros
 from perminute.fields import Message, about
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from perminute.domain.forecast.forecast import Band, NotEnoughData
 
 Day = Annotated[str, Meta(description="A UTC date.", examples=["2026-11-02"])]
-HorizonDays = Annotated[int, Meta(ge=1, le=180)]
+HorizonDays = Annotated[int, Meta(ge=1, le=MAX_HORIZON_DAYS)]
 
 
 class ForecastQuery(Message, frozen=True, kw_only=True):
@@ -102,15 +102,17 @@ def answer(reader: ReportReader, target: ReportTarget, query: ForecastQuery) -> 
         target.deadline,
         horizon_days=query.horizon_days,
     )
-    as_of = target.as_of(account.version)
-    if isinstance(found, Forecast):
-        return _document(as_of, account.currency, found)
-    return ForecastDocument(
-        as_of=as_of, status="notEnoughData", currency=account.currency, basis=_basis(found)
-    )
+    return document_of(target.as_of(account.version), account.currency, found)
 
 
-def _document(as_of: AsOf, currency: str | None, found: Forecast) -> ForecastDocument:
+def document_of(
+    as_of: AsOf, currency: str | None, found: Forecast | NotEnoughData
+) -> ForecastDocument:
+    """Write a forecast."""
+    if not isinstance(found, Forecast):
+        return ForecastDocument(
+            as_of=as_of, status="notEnoughData", currency=currency, basis=_basis(found)
+        )
     runs_out = found.runs_out
     return ForecastDocument(
         as_of=as_of,
