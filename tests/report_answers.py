@@ -45,7 +45,12 @@ def answers(text: str) -> dict[str, dict[str, Any]]:
             },
             "pool": {"month": "2026-11", "minutes": 60, "used": 60, "reserved": 3},
             "limits": dict.fromkeys(
-                ("dailySpendLimit", "prefixHourlySpendLimit", "maxConcurrentCalls")
+                (
+                    "dailySpendLimit",
+                    "prefixHourlySpendLimit",
+                    "maxConcurrentCalls",
+                    "monthlyBudget",
+                )
             ),
             "pending": {"reratings": 0, "unsettledFrom": None},
         },

@@ -117,17 +117,20 @@ def test_settings_that_are_not_named_stay_and_named_ones_are_cleared(admin: Admi
         ["contoso autoRecharge.triggerAmount -", "10"],
         ["contoso autoRecharge.rechargeAmount -", "50"],
     ]
-    lines = admin.send(*CONFIGURE, "--no-auto-recharge", "--late-usage-hours", "24")
+    budget = ("--monthly-budget", "900")
+    lines = admin.send(*CONFIGURE, "--no-auto-recharge", "--late-usage-hours", "24", *budget)
     assert table(lines) == [
         ["contoso autoRecharge.enabled true", "-"],
         ["contoso autoRecharge.triggerAmount 10", "-"],
         ["contoso autoRecharge.rechargeAmount 50", "-"],
         ["contoso lateUsageHours 72", "24"],
+        ["contoso monthlyBudget -", "900"],
     ]
     settings = admin.account().settings
     assert settings is not None
     assert settings.low_balance_thresholds_micros == (20_000_000, 5_000_000)
     assert (settings.daily_spend_limit_micros, settings.auto_recharge) == (None, None)
+    assert settings.monthly_budget_micros == 900_000_000
 
 
 def test_a_purchase_shows_the_balance_the_debt_and_the_expiry(admin: Admin) -> None:

@@ -44,6 +44,7 @@ SETTINGS: dict[str, Any] = {
     "maxGrantSeconds": 600,
     "failureHandling": "open",
     "lateUsageHours": 24,
+    "monthlyBudget": "900",
 }
 
 

@@ -524,6 +524,7 @@ def test_settings_are_kept_whole() -> None:
         daily_spend_limit_micros=500_000_000,
         prefix_hourly_spend_limit_micros=50_000_000,
         max_concurrent_calls=200,
+        monthly_budget_micros=1_500_000_000,
     )
 
 

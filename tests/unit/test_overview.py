@@ -43,6 +43,7 @@ def test_all_that_is_known_of_the_credit_is_in_it() -> None:
         auto_recharge=AutoRecharge(20 * MICROS, 100 * MICROS, 500 * MICROS),
         daily_spend_limit_micros=40 * MICROS,
         max_concurrent_calls=5,
+        monthly_budget_micros=900 * MICROS,
     )
     asked_at = ANSWERED - timedelta(hours=1)
     further = lot("3", 7 * MICROS, purchased_at=LONG_AGO + timedelta(days=9))
@@ -109,6 +110,7 @@ def test_all_that_is_known_of_the_credit_is_in_it() -> None:
             "dailySpendLimit": "40",
             "prefixHourlySpendLimit": None,
             "maxConcurrentCalls": 5,
+            "monthlyBudget": "900",
         },
         "pending": {"reratings": 1, "unsettledFrom": "2026-11-02T00:00:00Z"},
     }

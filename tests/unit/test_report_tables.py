@@ -77,6 +77,7 @@ OVERVIEW: dict[str, Any] = {
         "dailySpendLimit": "100",
         "prefixHourlySpendLimit": None,
         "maxConcurrentCalls": 2,
+        "monthlyBudget": "900",
     },
     "pending": {"reratings": 2, "unsettledFrom": "2026-11-02T17:20:01Z"},
 }
@@ -109,7 +110,7 @@ def test_the_balance_has_its_lots_and_what_may_change_it(shown: Callable[..., Sh
         "Auto-recharge: 1,000.00 below 150.00; 1,000.00 requested this month, of 2,000.00 at most.",
         "Requested, not answered yet: 1,000.00 since 2026-11-02 17:59:01 UTC (contoso#2).",
         "Nothing is requested at present: threeFailures.",
-        "Limits: 100.00 a day, 2 calls at once.",
+        "Limits: 100.00 a day, 2 calls at once, a budget of 900.00 a month, which refuses nothing.",
         "Changes of licenses by which calls are being rated again: 2.",
         "The pool minutes of calls that ended since 2026-11-02 17:20:01 UTC may still change.",
         "As of 2026-11-02 18:00:00 UTC (version 412).",

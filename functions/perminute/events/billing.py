@@ -127,6 +127,13 @@ class CreditsConfigured(IssuedDetail, frozen=True, kw_only=True):
             "after its expiry a lot pays calls that ended before it",
         ),
     ] = LATE_USAGE_HOURS
+    monthly_budget: Annotated[
+        Amount | None,
+        about(
+            "what the calls of a UTC month may cost before a `MonthCostForecast` is sent; no call "
+            "is refused for it"
+        ),
+    ] = None
 
 
 class NumberedDetail(IssuedDetail, frozen=True, kw_only=True):
@@ -280,6 +287,7 @@ def _settings(
         max_grant_seconds=detail.max_grant_seconds,
         failure_handling=detail.failure_handling,
         late_usage_hours=detail.late_usage_hours,
+        monthly_budget_micros=detail.monthly_budget,
     )
 
 

@@ -112,6 +112,7 @@ def settings_in_force(account: Account) -> dict[str, Any]:
         "maxGrantSeconds": settings.max_grant_seconds,
         "failureHandling": settings.failure_handling.value,
         "lateUsageHours": settings.late_usage_hours,
+        "monthlyBudget": _amount(settings.monthly_budget_micros),
     }
     return {name: value for name, value in stated.items() if value is not None}
 

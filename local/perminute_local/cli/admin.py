@@ -39,6 +39,7 @@ CLEARABLE = {
     "max-grant-seconds": "maxGrantSeconds",
     "failure-handling": "failureHandling",
     "late-usage-hours": "lateUsageHours",
+    "monthly-budget": "monthlyBudget",
 }
 """Settings that can be taken away, by the names of their options; some then have their default."""
 
@@ -96,6 +97,11 @@ def credit() -> None:
     help="what bridges do with calls when the charging API does not answer",
 )
 @click.option("--late-usage-hours", type=int, help="how many hours late usage may be reported")
+@click.option(
+    "--monthly-budget",
+    metavar=_AMOUNT,
+    help="notify admins when a UTC month is expected to cost more",
+)
 @click.option(
     "--clear",
     "cleared",

@@ -29,6 +29,7 @@ _LIMITS = {
     "dailySpendLimit": "{} a day",
     "prefixHourlySpendLimit": "{} an hour to one prefix",
     "maxConcurrentCalls": "{} calls at once",
+    "monthlyBudget": "a budget of {} a month, which refuses nothing",
 }
 
 

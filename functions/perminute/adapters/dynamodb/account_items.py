@@ -169,6 +169,7 @@ _SETTINGS = Record(
     max_grant_seconds=PLAIN,
     failure_handling=enum_of(FailureHandling),
     late_usage_hours=PLAIN,
+    monthly_budget_micros=Field(PLAIN, "budgetMicros"),
 )
 _FURTHER = row(
     FurtherLots,

@@ -72,6 +72,9 @@ class LimitsDocument(Message, frozen=True, kw_only=True):
     daily_spend_limit: Money | None = None
     prefix_hourly_spend_limit: Money | None = None
     max_concurrent_calls: int | None = None
+    monthly_budget: Annotated[
+        Money | None, about("Refuses nothing: admins are notified if a month is to cost more.")
+    ] = None
 
 
 class PendingDocument(Message, frozen=True, kw_only=True):
@@ -168,4 +171,5 @@ def _limits(settings: CreditSettings | None) -> LimitsDocument:
         daily_spend_limit=money_text(settings.daily_spend_limit_micros),
         prefix_hourly_spend_limit=money_text(settings.prefix_hourly_spend_limit_micros),
         max_concurrent_calls=settings.max_concurrent_calls,
+        monthly_budget=money_text(settings.monthly_budget_micros),
     )

@@ -189,6 +189,7 @@ def _settings(rng: Random) -> Detail:
         "maxConcurrentCalls": rng.choice((None, 5, 7)),
         "autoRecharge": {**recharge, **({} if amount is None else {"rechargeAmount": amount})},
         "lateUsageHours": rng.choice((72, 72, 100)),
+        "monthlyBudget": rng.choice((None, "700")),
     }
     return {name: value for name, value in settings.items() if value is not None}
 
