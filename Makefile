@@ -16,7 +16,7 @@ MICROBURST := $(VENV)/microburst
 BROWSER := $(VENV)/browser
 CHARTS := $(VENV)/console
 
-.PHONY: help demo console test browser bugs e2e chaos conformance simulate fuzz bench cost lint types template security check format documents lock wheel clean
+.PHONY: help demo up down console test browser bugs e2e chaos conformance simulate fuzz bench cost lint types template security check format documents lock wheel clean
 
 help: ## Show the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -25,6 +25,12 @@ demo: $(VENV)/.ready $(MINISTACK)/.ready ## Replay a day of calls on an embedded
 	$(BIN)/perminute replay examples/day
 	@echo "More of this day, and of a deployed stack with --stack in place of --replay (docs/reports.md):"
 	@sed -n 's|^[$$] perminute|  $(BIN)/perminute|p' docs/reports.md
+
+up: $(VENV)/.ready $(MINISTACK)/.ready $(SAM)/.ready $(LAMBDA)/.ready ## Run the deployed system on this machine, until `make down`
+	$(BIN)/perminute up
+
+down: $(VENV)/.ready ## End it; its data is gone
+	$(BIN)/perminute down
 
 console: $(VENV)/.ready $(MINISTACK)/.ready $(CHARTS)/.ready ## Show the same day on a page in your browser
 	$(BIN)/perminute console examples/day

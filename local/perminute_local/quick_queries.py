@@ -162,8 +162,8 @@ def _shown(items: object, table: Any, handle: Handle, data: dict[str, Any]) -> A
         table["items"] = everything
 
 
-def main() -> None:
-    """Replace what grows, then run the emulator."""
+def install() -> None:
+    """Replace what grows."""
     dynamodb = vars(importlib.import_module("ministack.services.dynamodb"))
     tables, tokens = dynamodb["_tables"], lru_cache(dynamodb["_tokenize"])
     dynamodb["_evaluate_condition"] = quick(dynamodb["_evaluate_condition"])
@@ -172,8 +172,8 @@ def main() -> None:
     # What depends on the text of a condition alone.
     dynamodb["_condition_syntax_error"] = lru_cache(dynamodb["_condition_syntax_error"])
     dynamodb["_tokenize"] = lambda expression: list(tokens(expression))
-    runpy.run_module("ministack", run_name="__main__")
 
 
 if __name__ == "__main__":
-    main()
+    install()
+    runpy.run_module("ministack", run_name="__main__")

@@ -1,6 +1,7 @@
-"""The samples of `events/` in two further forms, so that nobody writes them by hand.
+"""The samples of `events/` in three further forms, so that nobody writes them by hand.
 
-`make documents` writes both beside the samples; a test compares them. `put-events` has what
+`make documents` writes them beside the samples; a test compares them. `samples.jsonl` has the
+events in the order in which they end in a charged call, for `perminute send`. `put-events` has what
 `aws events put-events --entries file://…` takes, for the bus of the stage `dev`. `sqs` has what
 Lambda hands to the function that reads the queue, for `sam local invoke`.
 """
@@ -10,11 +11,14 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from perminute.domain.values.times import parse_instant
 from perminute_local.embedded_aws import REGION
 from perminute_local.replay.lambda_runtime import SQSMessage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 BUS = "perminute-dev"
 """A bus has the name of its stack, and this is the stack of samconfig.toml's stage `dev`."""
@@ -24,6 +28,21 @@ QUEUES = {
     "perminute.licensing": "LicensingQueue",
     "perminute.billing": "CreditQueue",
 }
+
+IN_ORDER = (
+    "organization-changed",
+    "licenses-purchased",
+    "user-changed",
+    "license-assigned",
+    "credits-configured",
+    "credit-purchased",
+    "call-ended",
+    "calls-ended",
+    "recharge-failed",
+    "credit-adjusted",
+    "license-removed",
+)
+"""Sent in this order, they end in a charged call."""
 
 Event = dict[str, Any]
 
@@ -58,7 +77,17 @@ def further_forms(folder: Path) -> dict[Path, str]:
         if "detail-type" in event:
             made[folder / "put-events" / path.name] = _text(put_events_entries(event))
             made[folder / "sqs" / path.name] = _text(lambda_event(event))
+    made[folder / "samples.jsonl"] = "".join(map(_line, _events_of(folder)))
     return made
+
+
+def _events_of(folder: Path) -> Iterator[Event]:
+    for name in IN_ORDER:
+        yield json.loads((folder / f"{name}.v1.json").read_text(encoding="utf-8"))
+
+
+def _line(event: Event) -> str:
+    return json.dumps(event, ensure_ascii=False) + "\n"
 
 
 def _text(document: object) -> str:

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
-SLOW = ("perminute console", "perminute replay", "perminute simulate")
-"""They have tests of their own, as what replays a folder first; here they
-take minutes, and the console does not end."""
+SLOW = tuple(f"perminute {name}" for name in ("console", "replay", "simulate", "up", "down"))
+"""They have tests of their own, as what replays a folder first; here they take minutes, the console
+does not end, and the stack of whoever runs the tests would."""
 
 
 def all_commands(context: click.Context) -> Iterator[click.Context]:

@@ -11,9 +11,9 @@ ROOT = Path(__file__).parents[2]
 EVENTS = ROOT / "events"
 
 
-def test_both_further_forms_of_each_sample_are_what_is_made_of_it() -> None:
+def test_the_further_forms_of_each_sample_are_what_is_made_of_it() -> None:
     made = further_forms(EVENTS)
-    written = [*EVENTS.glob("put-events/*"), *EVENTS.glob("sqs/*")]
+    written = [*EVENTS.glob("put-events/*"), *EVENTS.glob("sqs/*"), *EVENTS.glob("*.jsonl")]
     assert {path: path.read_text() for path in written} == made, "run: make documents"
 
 
@@ -37,6 +37,14 @@ def test_a_form_for_lambda_has_the_sample_as_the_body_of_its_queue() -> None:
         (record,) = json.loads(path.read_text())["Records"]
         assert json.loads(record["body"]) == sample
         assert record["eventSourceARN"].endswith(f":{BUS}-{QUEUES[sample['source']]}")
+
+
+def test_the_samples_in_order_are_all_events_that_there_are() -> None:
+    lines = (EVENTS / "samples.jsonl").read_text().splitlines()
+    events = [json.loads(path.read_text()) for path in EVENTS.glob("*.v1.json")]
+    named = {event["detail-type"] for event in events if "detail-type" in event}
+    assert {json.loads(line)["detail-type"] for line in lines} == named
+    assert len(lines) == len(named)
 
 
 def test_the_bus_of_the_forms_is_that_of_the_stage_for_development() -> None:

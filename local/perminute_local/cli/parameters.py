@@ -17,6 +17,7 @@ from perminute.domain.reference.countries import check_currency
 from perminute.domain.reference.phone_numbers import check_e164
 from perminute.domain.values.identifiers import check_spaces
 from perminute.domain.values.times import parse_instant
+from perminute_local.local_stack import LOCAL
 from perminute_local.user_input import StandardInput, date_or_instant, did_you_mean
 
 if TYPE_CHECKING:
@@ -45,6 +46,21 @@ class Parsed(ParamType[T], Generic[T]):
             return self._parse(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
+
+
+class StackName(Parsed[str]):
+    """The name of a stack; `local` is that of this machine, and no AWS account has it."""
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the name. Commands about `local` reach AWS on this machine until they end."""
+        name = super().convert(value, param, ctx)
+        if name == LOCAL and ctx is not None and not ctx.resilient_parsing:
+            from perminute_local.embedded_aws import environment
+            from perminute_local.local_stack.place import only_local, place_of_user, running
+
+            variables = only_local(running(place_of_user()).endpoint)
+            ctx.find_root().with_resource(environment(**variables))
+        return name
 
 
 class Choice(click.Choice[str]):
@@ -147,7 +163,7 @@ FILE = InputFile()
 NEW_FILE: click.Path[Path] = click.Path(path_type=Path)
 FOLDER: click.Path[Path] = click.Path(path_type=Path)
 BUCKET = Parsed("NAME", _bucket)
-STACK = Parsed("NAME", _stack)
+STACK = StackName("NAME", _stack)
 COUNT = Parsed("N", whole_number_above_0)
 CURRENCY = Parsed("CODE", check_currency)
 IDENTIFIER = Parsed("ID", check_spaces)

@@ -3,7 +3,7 @@
 It runs in ministack's own environment and knows nothing of ours. Only the times passed to
 functions comes from that clock, and how long messages are hidden and records kept; signatures are
 checked by the machine's clock, and so are the functions' time limits. Policies are evaluated as
-`emulated_policies.py` says.
+`emulated_policies.py` says, and what makes functions run is left to us (`event_sources.py`).
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ def main() -> None:
     for service in SERVICES:
         vars(importlib.import_module(f"ministack.services.{service}"))["time"] = clock
     importlib.import_module("emulated_policies").install()
+    importlib.import_module("event_sources").leave()
     runpy.run_module("ministack", run_name="__main__")
 
 

@@ -136,21 +136,21 @@ def adapt(template: Template, deployed: list[Resource]) -> None:
     """Change a deployed stack for this machine, and leave all else as it is.
 
     - Functions run by the bootstrap of this machine.
-    - Queues, the stream and schedules are read by our drivers (`emulated_links.py`), not by the
-      emulator; they act as each function's role, so its trust has us added to it.
+    - Queues are read by our drivers (`emulated_links.py`), not by the emulator; they act as each
+      function's role, so its trust has us added to it.
     - Roles get the rights that only the emulator asks for.
+    - Tables can be restored: the emulator's CloudFormation passes over that they shall.
     - Loopback has no TLS, which the bucket's policy asks for.
     """
     names = {one.logical_id: one.name for one in deployed}
     for name, function in resources(template, "AWS::Serverless::Function"):
         _run_by_bootstrap(names[name])
         _adapt_role(names[function["Properties"]["Role"]["Fn::GetAtt"][0]])
-    for one in deployed:
-        match one.kind:
-            case "AWS::Lambda::EventSourceMapping":
-                boto3.client("lambda").update_event_source_mapping(UUID=one.name, Enabled=False)
-            case "AWS::Scheduler::Schedule":
-                _disable_schedule(one.name)
+    for table, _ in resources(template, "AWS::DynamoDB::Table"):
+        boto3.client("dynamodb").update_continuous_backups(
+            TableName=names[table],
+            PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True},
+        )
     for _, policy in resources(template, "AWS::S3::BucketPolicy"):
         boto3.client("s3").delete_bucket_policy(Bucket=names[policy["Properties"]["Bucket"]["Ref"]])
 
@@ -160,18 +160,6 @@ def _run_by_bootstrap(function: str) -> None:
     client.update_function_configuration(FunctionName=function, Runtime=RUNTIME)
     version = client.publish_version(FunctionName=function)["Version"]
     client.update_alias(FunctionName=function, Name=ALIAS, FunctionVersion=version)
-
-
-def _disable_schedule(name: str) -> None:
-    client = boto3.client("scheduler")
-    found = client.get_schedule(Name=name)
-    client.update_schedule(
-        Name=name,
-        ScheduleExpression=found["ScheduleExpression"],
-        FlexibleTimeWindow=found["FlexibleTimeWindow"],
-        Target=found["Target"],
-        State="DISABLED",
-    )
 
 
 def _adapt_role(role: str) -> None:
@@ -200,20 +188,25 @@ class Deployment(NamedTuple):
 
 
 def deploy(
-    template_file: Path, stage: str = "dev", asked_for: Mapping[str, str] = _NOTHING_MORE
+    template_file: Path,
+    stage: str = "dev",
+    asked_for: Mapping[str, str] = _NOTHING_MORE,
+    named: str | None = None,
 ) -> Deployment:
     """Deploy a stage by `samconfig.toml`, with whatever emulator the environment points at.
 
-    `asked_for` are parameters that somebody who deploys it sets besides.
+    `asked_for` are parameters that somebody who deploys it sets besides; `named` is the stack, if
+    it has another name than that of the stage.
     """
-    stack_name = f"perminute-{stage}"
+    stack_name = named or f"perminute-{stage}"
     config = ("--config-file", str(ROOT / "samconfig.toml"), "--config-env", stage)
     chosen = {**chosen_for(stage), **WITHOUT_CODEDEPLOY, **asked_for}
     overrides = " ".join(f"{name}={value}" for name, value in chosen.items())
     try:
-        # Nobody is asked whether they agree: this AWS is gone in a minute.
+        # Nobody is asked whether they agree: nothing of this AWS costs or lasts.
         options = ("--region", REGION, "--no-confirm-changeset", "--parameter-overrides", overrides)
-        run_sam("deploy", "--template-file", str(template_file), *config, *options)
+        name = ("--stack-name", stack_name)
+        run_sam("deploy", "--template-file", str(template_file), *config, *name, *options)
     except ToolError as error:
         msg = "\n".join([str(error), *_what_failed(stack_name)])
         raise ToolError(msg) from error

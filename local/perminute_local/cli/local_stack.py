@@ -1,0 +1,37 @@
+"""`perminute up` and `down`: a stack on this machine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from perminute_local.cli.parameters import FOLDER, examples, json_option
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@click.command(epilog=examples("perminute up", "perminute up examples/day --json"))
+@click.argument("folder", type=FOLDER, required=False, metavar="[DIR]")
+@json_option
+def up(*, folder: Path | None, as_json: bool) -> int:
+    """Run the deployed system on this machine.
+
+    It is built, deployed on an AWS emulator, and gets the rate card and the directory of DIR
+    (default: examples/day). It lasts until `perminute down`. Every command with --stack takes
+    `local` as its name, and reaches this stack alone, whatever AWS account the environment names.
+    Works in a checkout: `make up` installs what it needs.
+    """
+    from perminute_local.local_stack.commands import up as begin
+
+    return begin(folder, as_json=as_json)
+
+
+@click.command(epilog=examples("perminute down"))
+@json_option
+def down(*, as_json: bool) -> int:
+    """End the stack on this machine; its data is gone."""
+    from perminute_local.local_stack.commands import down as end
+
+    return end(as_json=as_json)

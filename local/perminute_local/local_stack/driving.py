@@ -1,0 +1,125 @@
+"""What makes the functions of a lasting stack run: queues, streams and schedules, read for Lambda.
+
+The emulator's own readers are not used (docs/adr/0012). Each of these runs in threads of its own
+until the process ends; what fails is logged and tried again.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+import traceback
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.config import Config
+
+from perminute.domain.values.times import format_instant
+from perminute_local.deployed.emulated_links import SQS_BATCH, QueueMapping, deployed_functions
+from perminute_local.replay.links import wire
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from mypy_boto3_sqs.type_defs import MessageTypeDef
+
+    from perminute_local.deployed.deploying import Deployment
+    from perminute_local.replay.lambda_runtime import Scheduled
+    from perminute_local.replay.streams import TableStream
+
+LONG_POLL_SECONDS = 3
+"""The emulator ends when nobody waits for an answer any more."""
+WINDOW_SECONDS = 1.0
+"""How long a batch is collected (`MaximumBatchingWindowInSeconds`)."""
+AT_ONCE = 2
+"""Batches of a queue that are processed at once."""
+STREAM_SECONDS = 0.25
+"""How often Lambda looks for new records of a stream."""
+SCHEDULE_SECONDS = 5.0
+AFTER_A_FAILURE_SECONDS = 1.0
+
+
+class WaitingMapping(QueueMapping):
+    """Waits for messages, and then for as long as a batch is collected."""
+
+    def _receive(self, size: int) -> list[MessageTypeDef]:
+        messages = self._some(size, LONG_POLL_SECONDS)
+        full_at = time.monotonic() + WINDOW_SECONDS
+        while messages and len(messages) < size and time.monotonic() < full_at:
+            messages += self._some(size - len(messages), 1)
+        return messages
+
+    def _some(self, size: int, wait_seconds: int) -> list[MessageTypeDef]:
+        answer = self._client.receive_message(
+            QueueUrl=self._queue.url,
+            MaxNumberOfMessages=min(SQS_BATCH, size),
+            MessageSystemAttributeNames=["All"],
+            WaitTimeSeconds=wait_seconds,
+        )
+        return answer.get("Messages", [])
+
+
+class DailyRuns:
+    """Runs functions when their hour has come."""
+
+    def __init__(self, scheduled: Sequence[Scheduled], since: datetime) -> None:
+        self._scheduled = scheduled
+        self._since = since
+
+    def run_until(self, now: datetime) -> None:
+        """Run what has fallen due, once, however long nobody looked."""
+        due = [(one.next_after(self._since), one) for one in self._scheduled]
+        self._since = now
+        for at, one in sorted(due, key=lambda run: run[0]):
+            if at <= now:
+                for failure in one.run(at):
+                    log(f"{failure.name}: the run of {format_instant(at)} {failure.why}")
+
+
+def drive(deployment: Deployment) -> None:
+    """Begin to read everything."""
+    stack = deployment.stack
+    functions = deployed_functions(stack, deployment.names)
+    wiring = wire(stack, lambda function: functions[function.name], as_deployed=True)
+    sqs = boto3.client("sqs", config=Config(max_pool_connections=AT_ONCE * len(stack.queues)))
+    for name, (trigger, function) in wiring.readers.items():
+        mapping = WaitingMapping(stack.queues[name], trigger.batch_size, function, sqs)
+        for _ in range(AT_ONCE):
+            _begin(name, mapping.poll)
+    for stream in wiring.streams():
+        _begin("a stream", partial(_pump, stream))
+    runs = DailyRuns(wiring.scheduled, datetime.now(UTC))
+    _begin("a schedule", partial(_look_at, runs))
+
+
+def _pump(stream: TableStream) -> None:
+    _, given_up = stream.pump()
+    for record in given_up:
+        log(f"a record of a stream was given up: {record['dynamodb']['Keys']}")
+    time.sleep(STREAM_SECONDS)
+
+
+def _look_at(runs: DailyRuns) -> None:
+    runs.run_until(datetime.now(UTC))
+    time.sleep(SCHEDULE_SECONDS)
+
+
+def _begin(name: str, step: Callable[[], object]) -> None:
+    def work() -> None:
+        while True:
+            try:
+                step()
+            except Exception:  # noqa: BLE001 - whatever it is, Lambda would go on
+                log(f"reading {name} failed: {traceback.format_exc()}")
+                time.sleep(AFTER_A_FAILURE_SECONDS)
+
+    threading.Thread(target=work, name=name, daemon=True).start()
+
+
+def log(line: str) -> None:
+    """Write a line to the log of the stack."""
+    sys.stderr.write(f"{format_instant(datetime.now(UTC))} {line}\n")
+    sys.stderr.flush()
