@@ -53,7 +53,7 @@ def test_the_writes_are_those_that_a_million_calls_are_billed_for(
     )
     units = dollars / price("dynamodb", "million_write_units")
     for stated, (_, _, busiest) in zip(figures(row), sizes(), strict=True):
-        assert abs(stated - units * busiest) <= max(1, stated / 100)
+        assert abs(stated - units * busiest) <= max(Decimal(1), stated / 100)
 
 
 def test_the_dollars_of_a_day_are_those_of_calls_ended(
@@ -61,7 +61,9 @@ def test_the_dollars_of_a_day_are_those_of_calls_ended(
 ) -> None:
     dollars = sum(cost.dollars for cost in call_costs(template, ways[1][1]))
     for stated, (_, calls, _) in zip(figures("dollars a day,"), sizes(), strict=True):
-        assert abs(stated - dollars * calls / 1_000_000) <= max(Decimal("0.01"), stated / 10)  # CPU is measured
+        # CPU is measured, and differs from run to run.
+        apart = max(Decimal("0.01"), stated / 10)
+        assert abs(stated - dollars * calls / 1_000_000) <= apart
 
 
 def test_the_parameters_that_the_page_names_exist(template: Template) -> None:
