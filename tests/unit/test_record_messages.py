@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -57,6 +57,21 @@ def test_the_event_of_s3_names_an_object() -> None:
     body = json.dumps(CREATED)
     assert parse(body) == RecordsMessage(body, STORED, NOW)
     assert parse(body).place == "s3://records/chime-sma/a b+c.json"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        json.dumps(CREATED),
+        part_body(ObjectPart(STORED, 0, 5)),
+        records_body("chime-sma", "x", b"{}", SourceOptions()),
+    ],
+)
+def test_a_message_is_as_of_when_it_was_sent_if_a_clock_says_that_is_later(body: str) -> None:
+    """As in a replay of records on a machine whose clock is behind them."""
+    sent = NOW + timedelta(days=1)
+    assert parse_records_message(body, Received(sent, NOW)).now == sent
+    assert parse_records_message(body, Received(NOW, sent)).now == sent
 
 
 def test_a_part_is_read_as_it_is_written() -> None:

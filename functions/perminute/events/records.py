@@ -81,15 +81,15 @@ def parse_records_message(body: str, received: Received) -> RecordsMessage:
         if part.end <= part.begin:
             raise Refused("part.end", "must be greater than begin")
         stored = StoredObject(part.bucket, part.key, part.size, part.etag, part.version_id)
-        return RecordsMessage(body, ObjectPart(stored, part.begin, part.end), received.now)
+        return RecordsMessage(body, ObjectPart(stored, part.begin, part.end), received.latest)
     if isinstance(sent, dict) and "records" in sent:
-        return RecordsMessage(body, _sent_records(sent["records"]), received.now)
+        return RecordsMessage(body, _sent_records(sent["records"]), received.latest)
     event = read_message(sent, _ObjectCreated, called="message")
     created = event.detail.object
     stored = StoredObject(
         event.detail.bucket.name, created.key, created.size, created.etag, created.version_id
     )
-    return RecordsMessage(body, stored, received.now)
+    return RecordsMessage(body, stored, received.latest)
 
 
 def part_body(part: ObjectPart) -> str:
