@@ -65,6 +65,7 @@ WITH_SOURCE = (
     "ExpiriesDeadLetters",
     "LicensingDeadLetters",
     "ReconciliationsDeadLetters",
+    "RecordsDeadLetters",
     "ReratingsDeadLetters",
 )
 """Queues of messages that a function gave up; they can be sent back to the queue that it reads."""
