@@ -20,7 +20,7 @@ from perminute_local.embedded_aws import (
     environment,
     free_port,
 )
-from perminute_local.replay.run import System
+from perminute_local.replay.run import System, receiving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -35,17 +35,21 @@ BEFORE_ALL = datetime(2026, 10, 1, tzinfo=UTC)
 
 
 class Running(NamedTuple):
-    """A deployed stack, and the clock of the AWS that it is deployed on."""
+    """A deployed stack that receives records, and the clock of the AWS that it is deployed on.
+
+    `asked_for` are its parameters that are not those of its stage.
+    """
 
     deployment: Deployment
     time: EmulatorClock
+    asked_for: Mapping[str, str]
 
 
 @contextmanager
 def deployed_on_an_emulator(template: Path, folder: Path) -> Iterator[Running]:
     """Roles are enforced."""
     with clocked_emulator(folder, ROLES_ENFORCED) as (_, time):
-        yield Running(deploy(template), time)
+        yield _deployed(template, time)
 
 
 @contextmanager
@@ -57,7 +61,12 @@ def deployed_among_faults(template: Path, folder: Path) -> Iterator[tuple[Runnin
         clocked_emulator(folder, through) as (endpoint, time),
         fault_proxy(port, endpoint, folder) as faults,
     ):
-        yield Running(deploy(template), time), faults
+        yield _deployed(template, time), faults
+
+
+def _deployed(template: Path, time: EmulatorClock) -> Running:
+    asked_for = receiving()
+    return Running(deploy(template, asked_for=asked_for), time, asked_for)
 
 
 @contextmanager

@@ -99,11 +99,11 @@ class HeldSecret:
 class Received:
     """What receives webhooks, with its secret and its queue in memory."""
 
-    def __init__(self, secret: object = SECRET) -> None:
+    def __init__(self, secret: object = SECRET, url: str = BASE_URL) -> None:
         self.secret = HeldSecret(secret)
         self.messages: list[str] = []
         self.is_out_of_order = False
-        self._webhooks = Webhooks(self.secret, records_body, self._send, BASE_URL)
+        self._webhooks = Webhooks(self.secret, records_body, self._send, url)
 
     def answer(self, event: object) -> dict[str, Any]:
         """Answer a request."""

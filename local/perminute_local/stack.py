@@ -43,6 +43,8 @@ BACKING_TYPES = frozenset(
         "AWS::SQS::Queue",
     }
 )
+RECORDS_BUCKET = "RecordsBucketName"
+"""The output of the template that names the bucket."""
 _KEPT_PARTS = ("Parameters", "Conditions", "Mappings")
 _FUNCTION = "AWS::Serverless::Function"
 _DEFAULTS: Parameters = MappingProxyType({})
@@ -110,6 +112,8 @@ class Stack(NamedTuple):
     functions: tuple[Function, ...]
     queues: Mapping[str, Queue]
     bus_name: str
+    records_bucket: str = ""
+    """Into which files of call records are dropped; empty if there is none."""
 
     def serving(self, route: str) -> Function:
         """Return the function that answers requests on a route."""
@@ -164,7 +168,7 @@ def stack_of(template: Template, outputs: Mapping[str, str]) -> Stack:
         _function(logical_id, resource, template, outputs)
         for logical_id, resource in resources(template, _FUNCTION)
     )
-    return Stack(functions=functions, queues=queues, bus_name=outputs["BusName"])
+    return Stack(functions, queues, outputs["BusName"], outputs.get(RECORDS_BUCKET, ""))
 
 
 def resources(template: Template, resource_type: str) -> Iterator[tuple[str, dict[str, Any]]]:

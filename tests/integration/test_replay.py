@@ -344,7 +344,7 @@ def test_after_the_last_event_what_is_due_by_then_is_booked(
 def test_daily_runs_have_come_to_their_end_when_a_replay_does() -> None:
     """What they queue for themselves is done before anything else happens."""
     plan = read_plan(DAY, batch_size=None, disturbance=Disturbance())
-    with embedded_stack() as stack:
+    with embedded_stack(receives_records=True) as stack:
         links = InProcess(stack)
         results = System(links, plan.rate_card).replay(plan, advance=lambda _: None)
         checks = DynamoDBBookChecks(connect(), stack.setting("BOOK_CHECKS_TABLE"))
@@ -618,11 +618,47 @@ def test_records_arrive_without_any_event_and_problems_are_named_by_their_place(
     reasons = {one["eventId"]: one["reason"].partition(":")[0] for one in document["rejected"]}
     of_twilio = {name: reason for name, reason in reasons.items() if "/twilio-callback/" in name}
     # It is not the token that they were signed by.
-    assert set(of_twilio.values()) == {"invalidSignature"}
-    assert of_twilio["records/twilio-callback/requests.jsonl:1"]
+    assert of_twilio == {
+        f"records/twilio-callback/requests.jsonl:{line}": "invalidSignature"
+        for line in range(1, 14)
+    }
     assert reasons["records/asterisk-csv/Master.csv:9"] == "timezoneMismatch"
+    assert reasons["records/asterisk-csv/Master.csv:12"] == "notACallRecord"
     assert len(reasons) == len(document["rejected"])
     assert "1 mergedLeg" in shown.err
+
+
+def test_a_call_in_two_exports_is_charged_once_and_one_that_was_corrected_is_rejected(
+    replay: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    samples = DAY.parent / "call-records"
+    header, row, *_ = (samples / "teams-csv" / "PSTN.calls.2026-11-05.csv").read_text().splitlines()
+    page = json.loads((samples / "graph-pstn" / "page-1.json").read_text())
+    tenant = json.dumps({"tenant": "0f6f2b0e-5a67-4a3e-9d0c-0c8f5b7f9a10"})
+    later = row.replace(" 08:10:00.", " 08:11:00.").replace(",600,", ",660,")
+    assert later != row
+    files = {
+        "rates.csv": (DAY / "rates.csv").read_text(),
+        "directory.csv": (samples / "directory.csv").read_text(),
+        "records/graph-pstn/OPTIONS.json": tenant,
+        "records/graph-pstn/page.json": json.dumps({"value": page["value"][:1]}),
+        "records/teams-csv/OPTIONS.json": tenant,
+        "records/teams-csv/export.csv": f"{header}\r\n{row}\r\n",
+        "records/teams-csv/export of a day later.csv": f"{header}\r\n\r\n{later}\r\n",
+    }
+    for name, content in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+    document = replay(tmp_path)
+    (call,) = document["calls"]
+    assert (call["callId"], call["billedSeconds"]) == (page["value"][0]["id"].lower(), 600)
+    (rejected,) = document["rejected"]
+    assert rejected["eventId"] == "records/teams-csv/export of a day later.csv:3"
+    conflict = (
+        f"callId: conflict: call {call['callId']} of contoso is recorded with another endedAt"
+    )
+    assert rejected["reason"].startswith(conflict)
 
 
 def test_an_organization_known_from_a_call_alone_is_listed_without_credit(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,20 +13,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perminute.events.calls_ended import MAX_EVENT_BYTES
-from perminute.events.telephony import MAX_CALLS_IN_EVENT
-from perminute.sources.stated_call import SourceOptions
+from perminute.api.webhooks.serving import MAX_BODY_BYTES
+from perminute.events.queued_calls import calls_ended_bodies
+from perminute.sources.chime import CHIME_VOICE_CONNECTOR
+from perminute.sources.convert import convert
+from perminute.sources.outcomes import Leg
+from perminute.sources.stated_call import InputFile, SourceOptions
+from perminute.sources.twilio import TWILIO_CALLBACK
 from perminute_local.cli import main
 from perminute_local.replay.arrivals import MAX_TOLD, Skips, arrivals_of
-from perminute_local.replay.converted_records import converted
-from perminute_local.replay.plan import Delivery, Disturbance, Events, Timeline, check_folder
+from perminute_local.replay.plan import Disturbance, Events, Timeline, check_folder
 from perminute_local.replay.record_folder import directory_of, record_sources
+from perminute_local.replay.record_ids import record_ids
 from perminute_local.replay.run import read_plan
 from perminute_local.wrong_call import WrongFile
 
 if TYPE_CHECKING:
     from perminute_local.replay.arrivals import Arrival
-    from perminute_local.replay.results import Rejected
 
 DAY = Path(__file__).parents[2] / "examples" / "day"
 SAMPLES = DAY.parent / "call-records"
@@ -105,6 +109,10 @@ def places(path: Path) -> list[tuple[str, datetime | None]]:
             ["records/chime-sma/OPTIONS.json: timezone: is no time zone; write its name in the "],
         ),
         (
+            {"records/chime-sma/OPTIONS.json": b'{"authToken": "0123 "}'},
+            ["records/chime-sma/OPTIONS.json: authToken: must be the auth token of "],
+        ),
+        (
             {"records/chime-sma/OPTIONS.json": b'{"encodeValues": "no"}'},
             ["records/chime-sma/OPTIONS.json: encodeValues: must be "],
         ),
@@ -176,7 +184,7 @@ def test_a_file_arrives_when_its_last_call_has_ended_and_a_request_by_itself(
         ("chime-voice-connector/b/2.json", NINE + minute),
     ]
     sample = (SAMPLES / "twilio-callback" / "requests.jsonl").read_bytes().splitlines(keepends=True)
-    requests = b"\n" + sample[1] + sample[0] + b"no JSON\n"
+    requests = b"\n" + sample[1] + sample[0] + b'{"body": "no time"}\nno JSON\n[]\n'
     folder(path, {"records/twilio-callback/requests.jsonl": requests})
     last = datetime(2026, 11, 3, 14, 40, tzinfo=UTC)
     assert places(path)[-1] == ("twilio-callback/requests.jsonl", last)
@@ -189,6 +197,14 @@ def test_a_file_arrives_when_its_last_call_has_ended_and_a_request_by_itself(
         ("twilio-callback/requests.jsonl:2", last),
     ]
     assert [one.is_posted for one in arriving(path)] == [False, True, True, False, True]
+    rejected = arrivals_of(check_folder(path), directory_of(path)).rejected
+    assert [one.event_id.rpartition("/")[2] for one in rejected] == [
+        "requests.jsonl:5",
+        "requests.jsonl:6",
+    ]
+    assert {one.reason.partition(" must")[0] for one in rejected} == {
+        "notACallRecord: is no request:"
+    }
 
 
 def test_only_the_files_that_are_listed_are_records(tmp_path: Path) -> None:
@@ -204,7 +220,9 @@ def test_only_the_files_that_are_listed_are_records(tmp_path: Path) -> None:
     st.text(st.characters(codec="utf-8", exclude_characters="/"), min_size=1, max_size=250).filter(
         lambda tenant: tenant == tenant.strip()
     ),
-    st.text(st.characters(codec="utf-8")),
+    st.text(st.characters(codec="ascii", exclude_categories=["C"]), min_size=1).filter(
+        lambda token: token == token.strip()
+    ),
     st.booleans(),
 )
 def test_options_are_read_as_they_were_written(
@@ -250,79 +268,96 @@ def test_of_a_folder_with_records_there_may_be_no_events(tmp_path: Path) -> None
         read_plan(path, batch_size=None, disturbance=Disturbance())
 
 
-def messages_of(path: Path) -> tuple[list[dict[str, object]], dict[str, str], list[Rejected]]:
-    known: dict[str, str] = {}
-    batch = [
-        Delivery(one.place, "", "dropped records", "", one.at, arrival=one)
-        for one in arriving(path)
-    ]
-    bodies, rejected = converted(batch, directory_of(path), known)
-    for body in bodies:
-        assert len(body) <= MAX_EVENT_BYTES
-    return [json.loads(body) for body in bodies], known, rejected
+def ids_of(path: Path, *names: str) -> dict[str, str]:
+    directory = (path / "directory.csv").read_bytes()
+    return record_ids(names, arriving(path), directory, "bucket")
 
 
-def test_calls_of_a_file_are_one_message_as_of_the_last_end_and_problems_are_rejected(
-    tmp_path: Path,
-) -> None:
-    content = chime("c-1", NINE) + chime("c-2", NINE - timedelta(seconds=9)) + chime("c-1", NINE)
+def bodies_of(path: Path) -> list[str]:
+    """The messages that the function makes of a file of the Chime SDK."""
+    (arrival,) = arriving(path)
+    file = InputFile("a", io.BytesIO(arrival.content()))
+    found = convert(CHIME_VOICE_CONNECTOR, (file,), directory_of(path), arrival.source.options)
+    return list(calls_ended_bodies(one.result for one in found if isinstance(one.result, Leg)))
+
+
+def test_a_call_that_is_refused_is_named_by_its_record(tmp_path: Path) -> None:
     wrong = chime("c-3", NINE, VoiceConnectorId="unknown")
-    path = folder(tmp_path, {"records/chime-voice-connector/a": content + wrong})
-    (event,), known, (problem,) = messages_of(path)
-    assert event["time"] == "2026-11-02T09:00:00Z"
-    detail = event["detail"]
-    assert isinstance(detail, dict)
-    assert [call["callId"] for call in detail["calls"]] == ["c-1", "c-2"]
+    content = chime("c-1", NINE) + wrong + chime("c-2", NINE)
+    path = folder(tmp_path, {"records/chime-voice-connector/a": content})
+    (body,) = bodies_of(path)
+    event_id = json.loads(body)["id"]
+    found = ids_of(path, f"{event_id}#0", f"{event_id}#1", f"{event_id}#2", "other#0", "other")
     place = "records/chime-voice-connector/a"
-    assert known == {f"{event['id']}#0": f"{place}:1", f"{event['id']}#1": f"{place}:2"}
-    assert problem.event_id == f"{place}:4"
-    assert problem.reason.startswith("unknownTenant: the directory has no row tenant,unknown")
-    assert messages_of(path)[0] == [event]
+    assert found == {f"{event_id}#0": f"{place}:1", f"{event_id}#1": f"{place}:3"}
 
 
-def test_each_request_of_a_file_becomes_the_call_of_its_own_line(tmp_path: Path) -> None:
+def test_calls_of_a_file_with_many_are_named_each_by_its_record(tmp_path: Path) -> None:
+    content = b"".join(chime(f"{n:0220}", NINE) for n in range(601))
+    path = folder(tmp_path, {"records/chime-voice-connector/a": content})
+    named = [
+        f"{event['id']}#{number}"
+        for event in map(json.loads, bodies_of(path))
+        for number in range(len(event["detail"]["calls"]))
+    ]
+    assert list(ids_of(path, *named).values()) == [
+        f"records/chime-voice-connector/a:{line}" for line in range(1, 602)
+    ]
+
+
+def test_a_record_that_is_kept_is_named_by_its_file_and_place(tmp_path: Path) -> None:
+    options = b'{"timezone": "Europe/Berlin", "tenant": "t=1"}'
+    files = {"asterisk-csv/OPTIONS.json": options, "asterisk-csv/b/Master.csv": b"x"}
+    files |= {"chime-sma/a.json": b"{}"}
+    path = folder(tmp_path, {f"records/{name}": content for name, content in files.items()})
+    keys = {one.place: one.key for one in arriving(path)}
+    log = "asterisk-csv/tenant=t=1/tz=Europe~Berlin/b/Master.csv"
+    assert keys == {
+        "records/asterisk-csv/b/Master.csv": log,
+        "records/chime-sma/a.json": "chime-sma/a.json",
+    }
+    assert ids_of(path, f"s3://bucket/{log}:9", "s3://bucket/chime-sma/a.json bytes 5-9:1#/2") == {
+        f"s3://bucket/{log}:9": "records/asterisk-csv/b/Master.csv:9",
+        "s3://bucket/chime-sma/a.json bytes 5-9:1#/2": "records/chime-sma/a.json bytes 5-9:1#/2",
+    }
+    assert ids_of(path, f"s3://other/{log}:9") == {}
+
+
+def test_a_call_of_a_request_is_named_by_the_line_of_its_own(tmp_path: Path) -> None:
     requests = (SAMPLES / "twilio-callback" / "requests.jsonl").read_bytes().splitlines()[:2]
     path = folder(
         tmp_path,
         {
             "directory.csv": (SAMPLES / "directory.csv").read_bytes(),
-            "records/twilio-callback/OPTIONS.json": b'{"authToken": "12345"}',
+            "records/twilio-callback/OPTIONS.json": b'{"authToken": "another one"}',
             "records/twilio-callback/requests.jsonl": b"\n".join(requests),
         },
     )
-    events, known, rejected = messages_of(path)
-    assert rejected == []
-    of_lines = {f"{event['id']}#0": event["detail"] for event in events}
-    called = {known[name]: detail["calls"][0]["callId"] for name, detail in of_lines.items()}  # type: ignore[index]
-    place = "records/twilio-callback/requests.jsonl"
-    assert called == {f"{place}:{n}": f"CA0000000000000000000000000000000{n}" for n in (1, 2)}
-
-
-@pytest.mark.parametrize(("calls", "length"), [(501, 5), (450, 220)])
-def test_many_calls_are_divided_as_events_limit_them(
-    calls: int, length: int, tmp_path: Path
-) -> None:
-    content = b"".join(chime(f"{n:0{length}}", NINE) for n in range(calls))
-    path = folder(tmp_path, {"records/chime-voice-connector/a": content})
-    events, known, _ = messages_of(path)
-    sizes = [len(event["detail"]["calls"]) for event in events]  # type: ignore[index]
-    assert sum(sizes) == calls == len(known)
-    assert len(sizes) == 2
-    assert max(sizes) <= MAX_CALLS_IN_EVENT
-    assert len({event["id"] for event in events}) == len(events)
+    second = arriving(path)[1]
+    content = InputFile("request", io.BytesIO(second.content()))
+    (outcome,) = convert(TWILIO_CALLBACK, (content,), directory_of(path), SourceOptions())
+    assert isinstance(outcome.result, Leg)
+    (body,) = calls_ended_bodies([outcome.result])
+    name = f"{json.loads(body)['id']}#0"
+    assert ids_of(path, name) == {name: "records/twilio-callback/requests.jsonl:2"}
 
 
 def test_a_file_that_was_removed_meanwhile_is_named(tmp_path: Path) -> None:
     path = folder(tmp_path, {"records/chime-voice-connector/a": chime("c-1", NINE)})
     (arrival,) = arriving(path)
     arrival.file.unlink()
-    delivery = Delivery(arrival.place, "", "dropped records", "", arrival.at, arrival=arrival)
     with pytest.raises(WrongFile, match="/a: was removed while it was replayed; run the replay"):
-        converted([delivery], directory_of(path), {})
+        arrival.content()
+
+
+def test_documents_that_no_webhook_takes_are_dropped(tmp_path: Path) -> None:
+    sizes = {"a": MAX_BODY_BYTES, "b": MAX_BODY_BYTES + 1}
+    files = {f"records/freeswitch-json/{name}": b" " * size for name, size in sizes.items()}
+    assert [one.is_posted for one in arriving(folder(tmp_path, files))] == [True, False]
 
 
 def test_skipped_records_are_counted_and_the_first_ones_told(tmp_path: Path) -> None:
-    lines = chime("c-1", NINE, IsProxyCall=True) + b'{"no": "record"}\n' * (MAX_TOLD + 1)
+    lines = chime("c-1", NINE, IsProxyCall=True) + b'{"no": "record"}\n' * (MAX_TOLD + 1) + b"{"
     path = folder(tmp_path, {"records/chime-voice-connector/a": lines})
     skips = arrivals_of(check_folder(path), directory_of(path)).skips
     *told, count = skips.remarks()

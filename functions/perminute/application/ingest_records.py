@@ -50,12 +50,13 @@ MAX_WHOLE_BYTES = 32 * 1024 * 1024
 MAX_KEPT = 1_000
 """Of one message, each by itself: a wrong time zone makes a problem of each record of a file."""
 
+CALLS_AT_ONCE = 5_000
+"""Calls that are queued together, and records between two looks at the clock."""
+
 # Of all that is kept of a message; and of one record, so that SQS takes its message.
 _MAX_KEPT_BYTES, _MAX_BODY_BYTES = 32 * 1024 * 1024, 240 * 1024
 _MAX_HEADER_BYTES = 64 * 1024
 _MAX_PLACE, _MAX_REASON = 250, 1_000
-# Calls that are queued together, and records between two looks at the clock.
-_AT_ONCE = 5_000
 
 
 class IngestedRecords(NamedTuple):
@@ -171,7 +172,7 @@ class IngestRecords:
         reading = _Reading(self, message, source, options)
         file = InputFile(message.place, io.BytesIO(content))
         for number, outcome in enumerate(convert(SOURCES[source], (file,), directory, options)):
-            if number % _AT_ONCE == 0:
+            if number % CALLS_AT_ONCE == 0:
                 deadline.check()
             reading.take(outcome)
         return reading.finish()
@@ -202,7 +203,7 @@ class _Reading:
             case Leg():
                 self.calls += 1
                 self.legs.append(result)
-                if len(self.legs) == _AT_ONCE:
+                if len(self.legs) == CALLS_AT_ONCE:
                     self._queue_calls()
             case Skip(is_damaged=False):
                 self.skipped[result.reason] += 1

@@ -27,6 +27,7 @@ from perminute_local.deployment import resources_of
 from perminute_local.embedded_aws import REGION
 from perminute_local.packaged import TEMPLATE
 from perminute_local.stack import (
+    RECORDS_BUCKET,
     Stack,
     Template,
     chosen_for,
@@ -246,6 +247,9 @@ def _outputs(template: Template, names: Mapping[str, str]) -> Iterator[tuple[str
             yield f"{table}StreamArn", found["LatestStreamArn"]
     for bus, _ in resources(template, "AWS::Events::EventBus"):
         yield "BusName", names[bus]
+    for output, said in template["Outputs"].items():
+        if output == RECORDS_BUCKET:
+            yield output, names[said["Value"]["Ref"]]
     for function, resource in resources(template, "AWS::Serverless::Function"):
         found_function = functions.get_function_configuration(FunctionName=names[function])
         variables = found_function["Environment"]["Variables"]

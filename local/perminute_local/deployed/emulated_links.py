@@ -25,13 +25,14 @@ from botocore.exceptions import NoCredentialsError
 from botocore.httpsession import URLLib3Session
 
 from perminute_local.embedded_aws import REGION
-from perminute_local.replay.converted_records import converted
+from perminute_local.replay.dropped_files import drop, wait_for
 from perminute_local.replay.lambda_runtime import Failure, LambdaFunction, sqs_record
-from perminute_local.replay.links import CALLS_QUEUE, answer_in, query_of, response_to, wire
+from perminute_local.replay.links import RECORDS_QUEUE, answer_in, query_of, response_to, wire
+from perminute_local.replay.posted_requests import refusals, request_of
 from perminute_local.replay.results import Rejected
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from mypy_boto3_lambda.client import LambdaClient
@@ -39,11 +40,12 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs.type_defs import MessageTypeDef
 
     from perminute.api.http import Endpoint
-    from perminute.domain.reference.directory import Directory
     from perminute.fields import Message
     from perminute_local.deployed.clock import EmulatorClock
     from perminute_local.deployed.deploying import Deployment
+    from perminute_local.replay.arrivals import Arrival
     from perminute_local.replay.plan import Delivery
+    from perminute_local.replay.posted_requests import PostedRequest
     from perminute_local.replay.results import Response
     from perminute_local.stack import Function, Queue, Stack
 
@@ -161,7 +163,7 @@ class QueueMapping:
             )
 
 
-API = "ChargingApi"
+API, WEBHOOKS = "ChargingApi", "WebhookApi"
 REPEATS = 20
 """How often a bridge sends a request that could not be carried out just now."""
 
@@ -191,9 +193,11 @@ class Deployed:
         # Not as its readers: of streams the emulator asks for rights on all resources.
         self.streams = self._wiring.streams()
         self.clock = self._wiring.clock(deployment.stack, self._work_off)
-        self._bus, self._sqs = boto3.client("events"), boto3.client("sqs")
+        self._bus, self._s3 = boto3.client("events"), boto3.client("s3")
+        self._sqs = boto3.client("sqs")
         self._places: dict[str, str] = {}
         self._api = SignedRequests(deployment.names[API])
+        self._webhooks = PostedRequests(deployment.names.get(WEBHOOKS, ""))
 
     def largest_batch(self, first: Delivery) -> int:
         del first
@@ -208,17 +212,32 @@ class Deployed:
         self.settle(batch_size)
         return rejected
 
-    def deliver_records(
-        self, batch: Sequence[Delivery], directory: Directory, batch_size: int | None
-    ) -> list[Rejected]:
+    def deliver_records(self, batch: Sequence[Delivery], batch_size: int | None) -> list[Rejected]:
+        """Drop files and post requests, as of their times, and then process them.
+
+        Both take the deployed way: S3 reports an object over the bus, and the API of webhooks
+        answers a request. The request ids are AWS's: what is kept of a request goes by that.
+        """
+        rejected: list[Rejected] = []
+        queued = 0
         for delivery in batch:
             if delivery.at is not None:
                 self._time.set(delivery.at)
-        bodies, rejected = converted(batch, directory, self._places)
-        for body in bodies:
-            self._sqs.send_message(QueueUrl=self.stack.queues[CALLS_QUEUE].url, MessageBody=body)
+            if delivery.arrival is None:
+                continue
+            refused = list(self._bring(delivery.arrival))
+            rejected += refused
+            queued += not refused
+        wait_for(queued, self.stack.queues[RECORDS_QUEUE].url, self._sqs)
         self.settle(batch_size)
         return rejected
+
+    def _bring(self, arrival: Arrival) -> Iterator[Rejected]:
+        if not arrival.is_posted:
+            drop(arrival, self.stack.records_bucket, self._s3)
+            return
+        status, answer = self._webhooks.post(request_of(arrival))
+        yield from refusals(arrival.place, status, answer)
 
     def deliver_sent(self, names: set[str]) -> list[Rejected] | None:
         if not self._wiring.fed_by(names, self.stack):
@@ -308,3 +327,25 @@ class SignedRequests:
             if response.status_code != HTTPStatus.SERVICE_UNAVAILABLE:
                 break
         return answer_in(response.headers, response.text)
+
+
+class PostedRequests:
+    """Requests to the HTTP API of webhooks, which are signed by what sends them, if at all."""
+
+    def __init__(self, api_id: str) -> None:
+        self._endpoint = boto3.client("apigatewayv2").meta.endpoint_url
+        self._host = f"{api_id}.execute-api.localhost"
+        self._http = URLLib3Session()
+
+    def post(self, request: PostedRequest) -> tuple[int, str]:
+        """Send a request, again while it is answered 503; return status and body of the answer."""
+        url = f"{self._endpoint}{request.path}{'?' if request.query else ''}{request.query}"
+        # What says where it goes, and how long it is, belongs to this connection.
+        headers = {**request.headers, "host": self._host}
+        headers.pop("content-length", None)
+        sent = AWSRequest(method="POST", url=url, data=request.body, headers=headers)
+        for _ in range(REPEATS):
+            response = self._http.send(sent.prepare())
+            if response.status_code != HTTPStatus.SERVICE_UNAVAILABLE:
+                break
+        return response.status_code, response.text

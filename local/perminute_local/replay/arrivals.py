@@ -1,7 +1,8 @@
 """When call records arrive in a replay: at the end of their last call, which their reader finds.
 
 A file is dropped into the bucket. What is posted to a webhook arrives request by request: status
-callbacks of Twilio, if the token that they are signed by is known, and the documents of FreeSWITCH.
+callbacks of Twilio, if the token that they are signed by is known, and the documents of FreeSWITCH,
+unless they are larger than a webhook takes.
 """
 
 from __future__ import annotations
@@ -10,12 +11,17 @@ import io
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
+from perminute.api.webhooks.serving import MAX_BODY_BYTES
 from perminute.sources.convert import convert
 from perminute.sources.freeswitch_json import FREESWITCH_JSON
-from perminute.sources.outcomes import Skip
+from perminute.sources.object_keys import write_key
+from perminute.sources.outcomes import Skip, SkipReason
 from perminute.sources.registry import SOURCES
 from perminute.sources.stated_call import InputFile, Source, StatedCall
 from perminute.sources.twilio import TWILIO_CALLBACK
+from perminute_local.replay.posted_requests import account_of, is_request
+from perminute_local.replay.results import Rejected
+from perminute_local.wrong_call import WrongFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,13 +30,16 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from perminute.domain.reference.directory import Directory
-    from perminute.sources.outcomes import SkipReason
     from perminute.sources.stated_call import Reading, SourceOptions
     from perminute_local.replay.record_folder import RecordSource
 
 
 MAX_TOLD = 100
 """Of so many skipped records each is told, at most: a file may be in a wrong folder."""
+_NO_REQUEST = (
+    f"{SkipReason.NOT_A_CALL_RECORD}: is no request: must be a JSON object with its method, url, "
+    "headers and body"
+)
 
 
 class Arrival(NamedTuple):
@@ -44,12 +53,35 @@ class Arrival(NamedTuple):
     begin: int = 0
     size: int | None = None  # in bytes; None: the file to its end
 
+    @property
+    def key(self) -> str:
+        """The key of its object in the bucket."""
+        return write_key(self.source.name, self.source.options, self.source.name_of(self.file))
+
+    def open(self) -> BinaryIO:
+        """Open what arrives. Raises `WrongFile` if the file is gone."""
+        try:
+            file = self.file.open("rb")
+        except FileNotFoundError as error:
+            msg = f"{self.file}: was removed while it was replayed; run the replay again"
+            raise WrongFile(msg) from error
+        if self.size is None:
+            return file
+        with file:
+            file.seek(self.begin)
+            return io.BytesIO(file.read(self.size))
+
+    def content(self) -> bytes:
+        """Read it whole. Raises `WrongFile` if the file is gone."""
+        with self.open() as content:
+            return content.read()
+
 
 class Skips:
-    """How many records are no calls of ours, and what is to be said of some of them."""
+    """How many records are no calls by design, and what is to be said of some of them."""
 
     def __init__(self) -> None:
-        self.counts = Counter["SkipReason"]()
+        self.counts = Counter[SkipReason]()
         self.told: list[str] = []
 
     def add(self, at: str, skip: Skip) -> None:
@@ -67,23 +99,28 @@ class Skips:
 
 
 class Arrivals(NamedTuple):
-    """What arrives, by time, and the records that will be skipped by design."""
+    """What arrives, by time; the records that will be skipped by design; lines that never arrive.
+
+    `tokens` are those that callbacks are signed by, by the accounts that they name.
+    """
 
     in_order: Sequence[Arrival]
     skips: Skips
+    rejected: list[Rejected]
+    tokens: dict[str, str]
 
 
 def arrivals_of(sources: Sequence[RecordSource], directory: Directory) -> Arrivals:
     """Read all records once. A file without any time arrives with the last one that has one."""
-    skips = Skips()
-    found = [one for source in sources for one in _arrivals(source, directory, skips)]
+    read = Arrivals([], Skips(), [], {})
+    found = [one for source in sources for one in _arrivals(source, directory, read)]
     last = max((one.at for one in found if one.at is not None), default=None)
     found = [one._replace(at=one.at or last) for one in found]
     # Without any time they remain in the order of the folder.
-    return Arrivals(found if last is None else sorted(found, key=_time), skips)
+    return read._replace(in_order=found if last is None else sorted(found, key=_time))
 
 
-def is_posted(source: RecordSource) -> bool:
+def _is_posted(source: RecordSource) -> bool:
     """Return whether records of a source come by a webhook.
 
     What the options say of FreeSWITCH's documents only the key of an object in the bucket can say.
@@ -99,29 +136,34 @@ def _time(arrival: Arrival) -> datetime:
     return arrival.at
 
 
-def _arrivals(source: RecordSource, directory: Directory, skips: Skips) -> Iterator[Arrival]:
-    reader = _Reader(SOURCES[source.name], source.options, directory, skips)
+def _arrivals(source: RecordSource, directory: Directory, read: Arrivals) -> Iterator[Arrival]:
+    reader = _Reader(SOURCES[source.name], source.options, directory, read.skips)
     for file in source.files:
         place = source.place_of(file)
         with file.open("rb") as content:
-            if source.name == TWILIO_CALLBACK.name and is_posted(source):
-                at: datetime | None = None
-                for number, begin, line in _lines(content):
-                    # Without a time of its own it comes with the one before it.
-                    of_line = f"{place}:{number}"
-                    at = reader.last_end(InputFile(place, io.BytesIO(line)), of_line) or at
-                    yield Arrival(
-                        place=of_line,
-                        at=at,
-                        source=source,
-                        file=file,
-                        is_posted=True,
-                        begin=begin,
-                        size=len(line),
-                    )
+            if _is_posted(source) and source.name == TWILIO_CALLBACK.name:
+                yield from _callbacks(source, file, content, reader, read)
             else:
                 at = reader.last_end(InputFile(place, content))
-                yield Arrival(place, at, source, file, is_posted(source))
+                is_small = content.seek(0, io.SEEK_END) <= MAX_BODY_BYTES
+                yield Arrival(place, at, source, file, is_posted=_is_posted(source) and is_small)
+
+
+def _callbacks(
+    source: RecordSource, file: Path, content: BinaryIO, reader: _Reader, read: Arrivals
+) -> Iterator[Arrival]:
+    at: datetime | None = None
+    token = source.options.auth_token or ""
+    for number, begin, line in _lines(content):
+        place = f"{source.place_of(file)}:{number}"
+        if not is_request(line):
+            read.rejected.append(Rejected(place, _NO_REQUEST))
+            continue
+        if account := account_of(line):
+            read.tokens[account] = token
+        # Without a time of its own it comes with the one before it.
+        at = reader.last_end(InputFile(source.place_of(file), io.BytesIO(line)), place) or at
+        yield Arrival(place, at, source, file, is_posted=True, begin=begin, size=len(line))
 
 
 def _lines(content: BinaryIO) -> Iterator[tuple[int, int, bytes]]:
@@ -154,7 +196,8 @@ class _Reader:
         """
         self._last = None
         for outcome in convert(self._source, (file,), self._directory, self._options):
-            if isinstance(outcome.result, Skip):
+            # What is damaged is kept by the function, and rejected.
+            if isinstance(outcome.result, Skip) and not outcome.result.is_damaged:
                 self._skips.add(place or outcome.at, outcome.result)
         return self._last
 

@@ -48,7 +48,7 @@ def run_replay(
         write_large_json(results.parts())
     else:
         write_tables(report(results))
-    skips = () if plan.skips is None else plan.skips.remarks()
+    skips = () if plan.records is None else plan.records.skips.remarks()
     for line in (*skips, *remarks(results)):
         remark(f"perminute: {line}")
     return 1 if results.differences or results.unread else 0
@@ -85,7 +85,7 @@ def replayed(plan: Plan, *, hide_progress: bool) -> Iterator[tuple[Results, InPr
     """
     install(remark)
     try:
-        with embedded_stack() as stack:
+        with embedded_stack(receives_records=plan.records is not None) as stack:
             links = InProcess(stack)
             yield _replay(plan, links, hide_progress=hide_progress), links
     except (BotoCoreError, ClientError, StackError) as error:
@@ -106,7 +106,7 @@ def _replay(plan: Plan, links: InProcess, *, hide_progress: bool) -> Results:
     )
     with bar:
         task = bar.add_task(
-            "events" if plan.directory is None else "events and records", total=len(plan.deliveries)
+            "events" if plan.records is None else "events and records", total=len(plan.deliveries)
         )
         system = System(links, plan.rate_card)
         return system.replay(plan, advance=lambda count: bar.advance(task, count))

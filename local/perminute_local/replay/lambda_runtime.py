@@ -96,6 +96,28 @@ def sqs_record(
     }
 
 
+def http_api_event(route_key: str, path: str, at: datetime, request_id: str) -> dict[str, Any]:
+    """Return a request as an HTTP API passes it on (payload format 2.0), without its content."""
+    method, _, _ = route_key.partition(" ")
+    return {
+        "version": "2.0",
+        "routeKey": route_key,
+        "rawPath": path,
+        "rawQueryString": "",
+        "headers": {"content-type": "application/json"},
+        "requestContext": {
+            "accountId": "000000000000",
+            "apiId": "replay",
+            "http": {"method": method, "path": path, "protocol": "HTTP/1.1"},
+            "requestId": request_id,
+            "routeKey": route_key,
+            "stage": "$default",
+            "timeEpoch": int(_milliseconds(at)),
+        },
+        "isBase64Encoded": False,
+    }
+
+
 class LambdaFunction(ABC):
     """A function, wherever it runs: handed batches as Lambda's mappings do."""
 

@@ -11,7 +11,8 @@ import json
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
+from itertools import count
 from typing import TYPE_CHECKING, Any, Protocol, assert_never
 
 import boto3
@@ -22,15 +23,17 @@ from perminute.api.reports.endpoint import REPORTS, endpoint_of
 from perminute.events.telephony import TELEPHONY
 from perminute.fields import Message
 from perminute.sqs import event_id_of
-from perminute_local.replay.converted_records import converted
+from perminute_local.replay.dropped_files import drop, wait_for
 from perminute_local.replay.lambda_runtime import (
     Clock,
     Failure,
     LoadedFunction,
     Scheduled,
     SQSMessage,
+    http_api_event,
     log_errors_only,
 )
+from perminute_local.replay.posted_requests import refusals, request_of
 from perminute_local.replay.results import Rejected, Response, drain, unknown_source
 from perminute_local.replay.streams import ATTEMPTS, Reader, TableStream
 from perminute_local.stack import ApiTrigger, QueueTrigger, ScheduleTrigger, StreamTrigger
@@ -38,7 +41,7 @@ from perminute_local.stack import ApiTrigger, QueueTrigger, ScheduleTrigger, Str
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-    from perminute.domain.reference.directory import Directory
+    from perminute_local.replay.arrivals import Arrival
     from perminute_local.replay.lambda_runtime import LambdaFunction
     from perminute_local.replay.plan import Delivery
     from perminute_local.stack import Function, Stack
@@ -90,7 +93,6 @@ Ask = Callable[[Endpoint[Message], dict[str, str], dict[str, Any], datetime], di
 """Makes a request: its route, what the path names, body or query, and when. Returns the answer, or
 None if the function failed."""
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _IDS = ("organizationId", "callId")
 
 
@@ -134,26 +136,10 @@ def answer_in(headers: Mapping[str, str], body: str) -> dict[str, Any]:
 def http_event(
     endpoint: Endpoint[Message], path: dict[str, str], content: dict[str, Any], at: datetime
 ) -> dict[str, Any]:
-    """Return a request as an HTTP API sends it (payload format 2.0), let in by IAM."""
-    raw_path = endpoint.path.format(**path)
-    event: dict[str, Any] = {
-        "version": "2.0",
-        "routeKey": endpoint.route_key,
-        "rawPath": raw_path,
-        "rawQueryString": "",
-        "headers": {"content-type": "application/json"},
-        "pathParameters": path,
-        "requestContext": {
-            "accountId": "000000000000",
-            "apiId": "replay",
-            "authorizer": {"iam": {"accountId": "000000000000"}},
-            "http": {"method": endpoint.method, "path": raw_path, "protocol": "HTTP/1.1"},
-            "routeKey": endpoint.route_key,
-            "stage": "$default",
-            "timeEpoch": (at - _EPOCH) // timedelta(milliseconds=1),
-        },
-        "isBase64Encoded": False,
-    }
+    """Return a request as the charging API passes it on, let in by IAM."""
+    event = http_api_event(endpoint.route_key, endpoint.path.format(**path), at, "")
+    event["requestContext"]["authorizer"] = {"iam": {"accountId": "000000000000"}}
+    event["pathParameters"] = path
     if endpoint.method == "GET":
         return event | {"queryStringParameters": query_of(content, path)}
     return event | {"body": json.dumps(content)}
@@ -192,10 +178,8 @@ class Links(Protocol):
         """Send events to the bus, and process them, `batch_size` messages at a time."""
         ...
 
-    def deliver_records(
-        self, batch: Sequence[Delivery], directory: Directory, batch_size: int | None
-    ) -> list[Rejected]:
-        """Process call records that arrive."""
+    def deliver_records(self, batch: Sequence[Delivery], batch_size: int | None) -> list[Rejected]:
+        """Drop files of call records and post requests with them, and process both."""
         ...
 
     def deliver_sent(self, names: set[str]) -> list[Rejected] | None:
@@ -269,8 +253,8 @@ def wire(
     return wiring
 
 
-CALLS_QUEUE = "CallsQueue"
-"""The queue of calls that have ended, by its name in the template."""
+CALLS_QUEUE, RECORDS_QUEUE = "CallsQueue", "RecordsQueue"
+"""The queues of calls that have ended, and of call records, by their names in the template."""
 
 _QUEUED_AGAIN = {f"{TELEPHONY.name} Calls Ended"}
 """Events whose function may send parts of them to its own queue."""
@@ -287,12 +271,13 @@ class InProcess:
         self.streams = self._wiring.streams()
         self.clock = self._wiring.clock(stack, self._work_off)
         self._bus = Bus(stack)
-        self._sqs = boto3.client("sqs")
+        self._s3, self._sqs = boto3.client("s3"), boto3.client("sqs")
+        self._requests = count(1)
         self._places: dict[str, str] = {}
 
     def largest_batch(self, first: Delivery) -> int:
         if first.arrival is not None:
-            return self.readers[CALLS_QUEUE][0].batch_size
+            return self.readers[RECORDS_QUEUE][0].batch_size
         # Of more than its function takes, a batch of a few would be left over each time.
         sizes = (self.readers[queue][0].batch_size for queue in self._queues_for(first))
         return max(sizes, default=1)
@@ -313,25 +298,53 @@ class InProcess:
                 rejected += self.deliver_sent({self.readers[queue][1].name}) or ()
         return rejected
 
-    def deliver_records(
-        self, batch: Sequence[Delivery], directory: Directory, batch_size: int | None
-    ) -> list[Rejected]:
-        bodies, rejected = converted(batch, directory, self._places)
+    def deliver_records(self, batch: Sequence[Delivery], batch_size: int | None) -> list[Rejected]:
+        rejected: list[Rejected] = []
+        names: dict[str, str] = {}
+        messages: list[SQSMessage] = []
+        for delivery in batch:
+            if delivery.arrival is None:
+                continue
+            rejected += self._bring(delivery.arrival)
+            # One after the other: so it is known of which one the message is.
+            for body in self._drained(RECORDS_QUEUE):
+                names[body] = self._places[event_id_of(body)] = delivery.event_id
+                messages.append(SQSMessage(body, sent_at=delivery.at))
+        rejected += self._deliver(messages, names, RECORDS_QUEUE, batch_size)
         sent_at = max((one.at for one in batch if one.at is not None), default=None)
-        messages = [SQSMessage(body, sent_at=sent_at) for body in bodies]
-        rejected += self._deliver(messages, bodies, CALLS_QUEUE, batch_size)
-        rejected += self.deliver_sent({self.readers[CALLS_QUEUE][1].name}) or ()
+        # A large file is divided first.
+        for queue in (RECORDS_QUEUE, CALLS_QUEUE):
+            rejected += self._work_off_queue(queue, batch_size, sent_at)
         return rejected
+
+    def _bring(self, arrival: Arrival) -> Iterator[Rejected]:
+        if not arrival.is_posted:
+            drop(arrival, self.stack.records_bucket, self._s3)
+            wait_for(1, self.stack.queues[RECORDS_QUEUE].url, self._sqs)
+            return
+        request = request_of(arrival)
+        function = self._wiring.serving[f"POST {request.path}"]
+        answer = function.call(request.event(f"replay-{next(self._requests)}", arrival.at))
+        if answer is None:
+            yield Rejected(arrival.place, "the function failed; see its log above")
+        else:
+            yield from refusals(arrival.place, answer["statusCode"], answer.get("body", ""))
 
     def deliver_sent(self, names: set[str]) -> list[Rejected] | None:
         queues = self._wiring.fed_by(names, self.stack)
-        rejected: list[Rejected] = []
-        for queue in queues:
-            url = self.stack.queues[queue].url
-            while sent := [SQSMessage(message["Body"]) for message in drain(url, self._sqs)]:
-                known_as = {message.body: f"{queue}: {message.body}" for message in sent}
-                rejected += self._deliver(sent, known_as, queue, None)
+        rejected = [one for queue in queues for one in self._work_off_queue(queue, None, None)]
         return rejected if queues else None
+
+    def _work_off_queue(
+        self, queue: str, batch_size: int | None, sent_at: datetime | None
+    ) -> Iterator[Rejected]:
+        while sent := self._drained(queue):
+            known_as = {body: f"{queue}: {body}" for body in sent}
+            messages = [SQSMessage(body, sent_at=sent_at) for body in sent]
+            yield from self._deliver(messages, known_as, queue, batch_size)
+
+    def _drained(self, queue: str) -> list[str]:
+        return [one["Body"] for one in drain(self.stack.queues[queue].url, self._sqs)]
 
     def _work_off(self, name: str, at: datetime) -> Iterator[Failure]:
         for rejected in self.deliver_sent({name}) or ():

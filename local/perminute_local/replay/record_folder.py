@@ -32,7 +32,7 @@ DIRECTORY, RECORDS, OPTIONS = "directory.csv", "records", "OPTIONS.json"
 EXPECTED = "expected.jsonl"
 """What the samples of this repository say of their records, beside them."""
 
-_IN_KEYS = ("tenant=", "tz=")
+_IN_KEYS = ("tenant=", "tz=", "values=")
 
 
 def _read_zone(name: str) -> ZoneInfo:
@@ -50,6 +50,13 @@ def _read_tenant(tenant: str) -> str:
     return check_spaces(tenant)
 
 
+def _read_token(token: str) -> str:
+    if not token or token != token.strip() or not token.isprintable():
+        msg = "must be the auth token of Twilio, without spaces around it"
+        raise ValueError(msg)
+    return token
+
+
 def _read_file_name(name: str) -> Path:
     path = Path(name)
     if path.is_absolute() or ".." in path.parts:
@@ -60,10 +67,12 @@ def _read_file_name(name: str) -> Path:
 
 if TYPE_CHECKING:
     Tenant: TypeAlias = str
+    Token: TypeAlias = str
     Zone: TypeAlias = ZoneInfo
     FileName: TypeAlias = Path
 else:
     Tenant = text_type(_read_tenant, minLength=1, maxLength=MAX_ID_LENGTH)
+    Token = text_type(_read_token)
     Zone = text_type(_read_zone)
     FileName = text_type(_read_file_name)
 
@@ -71,7 +80,7 @@ else:
 class _Options(Message, frozen=True, kw_only=True):
     tenant: Tenant | None = None
     timezone: Zone | None = None
-    auth_token: str | None = None
+    auth_token: Token | None = None
     encode_values: bool = True
     files: tuple[FileName, ...] | None = None
 

@@ -139,11 +139,11 @@ def collect(
     tables: TableNames,
     stack: Stack,
     rejected: list[Rejected],
-    places: Callable[[], Mapping[str, str]],
+    own_ids: Callable[[Collection[str]], Mapping[str, str]],
 ) -> Results:
     """Read the tables whole, in an order that does not depend on the run's.
 
-    `places` returns the ids of the file by those that functions know, where these differ: it goes
+    `own_ids` returns by ids that functions know those of the folder, where these differ: it goes
     through all events, and is called only if one was refused.
     """
     connection = connect(read_timeout_seconds=read_timeout_seconds(os.environ))
@@ -171,12 +171,8 @@ def collect(
             if call.answered_at is not None:
                 called.add(month_of(call))
     dead_letters = list(_dead_letters(stack))
-    ids = places() if dead_letters else {}
-    for refused in dead_letters:
-        # One call of several goes by its event, and its place there.
-        own, mark, place = refused.event_id.rpartition("#")
-        event_id = ids.get(refused.event_id) or ids.get(own, own) + mark + place
-        rejected.append(refused._replace(event_id=event_id))
+    ids = own_ids({one.event_id for one in dead_letters}) if dead_letters else {}
+    rejected += (one._replace(event_id=ids.get(one.event_id, one.event_id)) for one in dead_letters)
     for organization_id in months.keys() - accounts:
         accounts[organization_id] = Account(organization_id=organization_id)
     return Results(

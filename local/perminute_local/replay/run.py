@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from perminute.adapters.s3_directories import POINTER_KEY, DirectoryPointer
 from perminute.domain.errors import Unavailable
 from perminute.domain.values.times import format_instant
 from perminute.settings import TableNames
@@ -27,16 +29,17 @@ from perminute_local.replay.plan import (
     batches,
     check_folder,
 )
-from perminute_local.replay.record_folder import directory_of
+from perminute_local.replay.posted_requests import WEBHOOK_URL, webhook_secret
+from perminute_local.replay.record_folder import DIRECTORY, directory_of
+from perminute_local.replay.record_ids import record_ids
 from perminute_local.replay.results import Listener, Rejected, Response, Results, collect
 from perminute_local.stack import Stack, create_stack, load_template
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
-    from perminute.domain.reference.directory import Directory
     from perminute_local.replay.arrivals import Skips
     from perminute_local.replay.lambda_runtime import Failure
     from perminute_local.replay.links import Links
@@ -45,6 +48,14 @@ if TYPE_CHECKING:
 
 class BooksNotRead(Exception):  # noqa: N818 - it names what is the matter
     """What the run has left could not be read; so it is not known whether it is right."""
+
+
+class RecordsPlan(NamedTuple):
+    """What records are read by: the directory, and the secret by which webhooks are verified."""
+
+    directory: bytes
+    secret: str
+    skips: Skips
 
 
 class Plan(NamedTuple):
@@ -56,8 +67,7 @@ class Plan(NamedTuple):
     requests: tuple[str, ...]
     batch_size: int | None
     disturbance: Disturbance
-    directory: Directory | None = None  # None: there are no call records
-    skips: Skips | None = None
+    records: RecordsPlan | None = None  # None: there are no call records
 
 
 def read_plan(folder: Path, *, batch_size: int | None, disturbance: Disturbance) -> Plan:
@@ -69,26 +79,43 @@ def read_plan(folder: Path, *, batch_size: int | None, disturbance: Disturbance)
     rate_card = (folder / RATES).read_bytes()
     # Of a folder with call records there may be no events.
     events = Events(folder / EVENTS) if (folder / EVENTS).exists() else None
-    directory = directory_of(folder) if sources else None
-    arrivals = None if directory is None else arrivals_of(sources, directory)
     of_events = () if events is None else events.rejected
-    return Plan(
+    plan = Plan(
         rate_card=rate_card,
-        deliveries=Timeline(events, () if arrivals is None else arrivals.in_order),
+        deliveries=Timeline(events, ()),
         rejected=tuple(Rejected(line.event_id, line.reason) for line in of_events),
         requests=() if events is None else tuple(events.requests),
         batch_size=batch_size,
         disturbance=disturbance,
-        directory=directory,
-        skips=arrivals and arrivals.skips,
+    )
+    if not sources:
+        return plan
+    arrivals = arrivals_of(sources, directory_of(folder))
+    return plan._replace(
+        deliveries=Timeline(events, arrivals.in_order),
+        rejected=(*plan.rejected, *arrivals.rejected),
+        records=RecordsPlan(
+            (folder / DIRECTORY).read_bytes(), webhook_secret(arrivals.tokens), arrivals.skips
+        ),
     )
 
 
 @contextmanager
-def embedded_stack() -> Iterator[Stack]:
+def embedded_stack(*, receives_records: bool = False) -> Iterator[Stack]:
     """Run an embedded AWS with the resources of the template for as long as the context lasts."""
     with embedded_aws() as endpoint, environment(**client_environment(endpoint)):
-        yield create_stack(load_template())
+        chosen = receiving() if receives_records else {}
+        yield create_stack(load_template(), chosen=chosen)
+
+
+def receiving() -> dict[str, str]:
+    """Return parameters of a stack that receives records; makes the secret that they name."""
+    client = boto3.client("secretsmanager")
+    secret = client.create_secret(Name=SECRET_NAME, SecretString=webhook_secret({}))
+    return {"DropBucket": "true", "WebhookSecret": secret["ARN"], "WebhookUrl": WEBHOOK_URL}
+
+
+SECRET_NAME = "webhooks-of-a-replay"  # noqa: S105 - it is a name
 
 
 class System:
@@ -103,6 +130,8 @@ class System:
     def replay(self, plan: Plan, *, advance: Callable[[int], None]) -> Results:
         """Replay the events; `advance` is called with the number of events of each batch."""
         links = self._links
+        if plan.records is not None:
+            prepare_for_records(plan.records, links.stack)
         rejected, responses = list(plan.rejected), dict[str, Response]()
         latest: datetime | None = None
 
@@ -116,8 +145,8 @@ class System:
             rejected += self._pass_until(at)
             if batch[0].request is not None:
                 responses[batch[0].event_id] = links.response(batch[0])
-            elif plan.directory is not None and batch[0].arrival is not None:
-                rejected += links.deliver_records(batch, plan.directory, plan.batch_size)
+            elif batch[0].arrival is not None:
+                rejected += links.deliver_records(batch, plan.batch_size)
             else:
                 rejected += links.deliver(batch, plan.batch_size)
             advance(len(batch))
@@ -128,7 +157,7 @@ class System:
         rejected += self._pump()
         tables = table_names(links.stack)
         with _reading():
-            results = collect(tables, links.stack, rejected, lambda: links.places(plan.deliveries))
+            results = collect(tables, links.stack, rejected, partial(self._own_ids, plan))
             books = list(reconcile(tables))
         return replace(
             results,
@@ -138,6 +167,19 @@ class System:
             differences=[one for checked in books for one in checked.differences],
             unread=[checked for checked in books if checked.unavailable is not None],
         )
+
+    def _own_ids(self, plan: Plan, wanted: Collection[str]) -> Mapping[str, str]:
+        places = self._links.places(plan.deliveries)
+        found: dict[str, str] = {}
+        for name in wanted:
+            # One call of several goes by its event, and its place there.
+            event_id, mark, number = name.rpartition("#")
+            found[name] = places.get(name) or places.get(event_id, event_id) + mark + number
+        if plan.records is None:
+            return found
+        arrivals = (one.arrival for one in plan.deliveries if one.arrival is not None)
+        bucket = self._links.stack.records_bucket
+        return found | record_ids(wanted, arrivals, plan.records.directory, bucket)
 
     def _pump_before(self, at: datetime | None) -> list[Rejected]:
         # Once within a second of the clock, however many batches that second has.
@@ -195,6 +237,17 @@ def publish_rate_card(content: bytes, stack: Stack) -> None:
     bucket = stack.setting("RATE_CARD_BUCKET")
     version = hashlib.sha256(content).hexdigest()[:12]
     publish(boto3.client("s3"), bucket, PreparedCard.of(content, version))
+
+
+def prepare_for_records(plan: RecordsPlan, stack: Stack) -> None:
+    """Put the directory in force, and store the secret."""
+    bucket, s3 = stack.setting("RATE_CARD_BUCKET"), boto3.client("s3")
+    version = hashlib.sha256(plan.directory).hexdigest()[:12]
+    pointer = DirectoryPointer.of(version, plan.directory)
+    s3.put_object(Bucket=bucket, Key=pointer.csv.key, Body=plan.directory)
+    s3.put_object(Bucket=bucket, Key=POINTER_KEY, Body=pointer.content())
+    secrets = boto3.client("secretsmanager")
+    secrets.put_secret_value(SecretId=stack.setting("WEBHOOK_SECRET"), SecretString=plan.secret)
 
 
 def table_names(stack: Stack) -> TableNames:

@@ -43,7 +43,7 @@ def among_faults(artifact: Path, tmp_path: Path) -> Iterator[tuple[Running, Faul
 
 
 def without_faults(plan: Plan) -> dict[str, Any]:
-    with embedded_stack() as stack:
+    with embedded_stack(receives_records=plan.records is not None) as stack:
         return replayed(plan, InProcess(stack))
 
 

@@ -28,7 +28,7 @@ def test_what_is_deployed_does_what_was_tested(running: Running) -> None:
     plan = read_plan(DAY, batch_size=None, disturbance=Disturbance())
     links = Deployed(running.deployment, running.time)
     deployed, deployed_reports = replayed(plan, links), reports(plan, links)
-    with embedded_stack() as stack:
+    with embedded_stack(receives_records=True) as stack:
         in_process = InProcess(stack)
         tested, tested_reports = replayed(plan, in_process), reports(plan, in_process)
     assert {name: len(part) for name, part in tested.items()} == {

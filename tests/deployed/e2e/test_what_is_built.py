@@ -99,10 +99,10 @@ def test_the_emulator_holds_functions_to_their_roles(
 def test_another_stage_lives_beside_it_and_shares_nothing(
     running: Running, artifact: Path, template: Template
 ) -> None:
-    beside = deploy(artifact, "prod")
+    beside = deploy(artifact, "prod", running.asked_for)
     ours = running.deployment
     there = {
-        stage: set(present(template, stage_parameters(template, stage))["Resources"])
+        stage: set(present(template, parameters_of(running, template, stage))["Resources"])
         for stage in ("dev", "prod")
     }
     # All alarms, and the heartbeat that two of them wait for.
@@ -110,7 +110,7 @@ def test_another_stage_lives_beside_it_and_shares_nothing(
     assert set(ours.names) - set(beside.names) == set()
     # The stage of an API has a name within it.
     shared = {name for name in ours.names if ours.names[name] == beside.names[name]}
-    assert shared == {"ChargingStage"}
+    assert shared == {"ChargingStage", "WebhookStage"}
     for function in deployed_functions(beside.stack, beside.names).values():
         settings = boto3.client("lambda").get_function_configuration(
             FunctionName=function.physical_name
@@ -148,7 +148,7 @@ def test_roles_are_changed_for_the_emulator_by_no_more_than_it_says(
 ) -> None:
     iam, names = boto3.client("iam"), running.deployment.names
     account = boto3.client("sts").get_caller_identity()["Account"]
-    template = decided(template, stage_parameters(template, "dev"))
+    template = decided(template, parameters_of(running, template, "dev"))
     roles = dict(resources(template, "AWS::IAM::Role"))
     for _, function in resources(template, "AWS::Serverless::Function"):
         role = function["Properties"]["Role"]["Fn::GetAtt"][0]
@@ -164,6 +164,10 @@ def test_roles_are_changed_for_the_emulator_by_no_more_than_it_says(
             "Service": "lambda.amazonaws.com",
             "AWS": f"arn:aws:iam::{account}:root",
         }
+
+
+def parameters_of(running: Running, template: Template, stage: str) -> dict[str, str]:
+    return {**stage_parameters(template, stage), **running.asked_for}
 
 
 def statements_of(document: Any) -> list[dict[str, Any]]:
