@@ -16,6 +16,7 @@ import planted_event_bugs
 import planted_lot_bugs
 import planted_posting_bugs
 import planted_rate_card_bugs
+import planted_record_bugs
 import planted_report_bugs
 import pytest
 from planted_adapter_bugs import ADAPTER_BUGS
@@ -32,6 +33,7 @@ from planted_event_bugs import EVENT_BUGS, refusing_half_a_surrogate_pair_anywhe
 from planted_lot_bugs import LOT_BUGS
 from planted_posting_bugs import POSTING_BUGS
 from planted_rate_card_bugs import RATE_CARD_BUGS
+from planted_record_bugs import RECORD_BUGS
 from planted_report_bugs import REPORT_BUGS
 
 from perminute.application.side_by_side import in_order
@@ -96,7 +98,15 @@ BUGS_OVER_MOTO = [
 """Each bug with a seed, and the promises of which it breaks one in the world of that seed."""
 
 
-_OF_ONE_PROMISE = (DIGEST_BUGS, EVENT_BUGS, LOT_BUGS, POSTING_BUGS, RATE_CARD_BUGS, REPORT_BUGS)
+_OF_ONE_PROMISE = (
+    DIGEST_BUGS,
+    EVENT_BUGS,
+    LOT_BUGS,
+    POSTING_BUGS,
+    RATE_CARD_BUGS,
+    RECORD_BUGS,
+    REPORT_BUGS,
+)
 
 ALL_BUGS: dict[Callable[[], AbstractContextManager[None]], set[str]] = {
     **BUGS,
@@ -200,6 +210,7 @@ def test_each_bug_that_is_planted_is_looked_for() -> None:
     assert set(bugs_in(planted_lot_bugs)) == set(LOT_BUGS)
     assert set(bugs_in(planted_posting_bugs)) == set(POSTING_BUGS)
     assert set(bugs_in(planted_rate_card_bugs)) == set(RATE_CARD_BUGS)
+    assert set(bugs_in(planted_record_bugs)) == set(RECORD_BUGS)
     assert set(bugs_in(planted_report_bugs)) == set(REPORT_BUGS)
     assert len({*BUGS, *EVENT_BUGS, *ADAPTER_BUGS}) >= 30
 

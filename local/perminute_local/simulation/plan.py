@@ -190,11 +190,56 @@ class ReportRequested(NamedTuple):
     parameters: Mapping[str, str]
 
 
+class CallRecord(NamedTuple):
+    """A call record that another system writes, and what must become of it; it has its own id."""
+
+    call_id: str
+    call: Mapping[str, Any] | None = None
+    """The detail of its `Call Ended`; None if it is no call."""
+    kept: str = ""
+    """The reason for which it is kept. A call is kept only until the directory has its number."""
+    skipped: str = ""
+    """The reason for which it is skipped. One that is neither is turned away before it is read."""
+
+
+class ObjectDropped(NamedTuple):
+    """An object with call records; the same object may be dropped again."""
+
+    key: str
+    content: bytes
+    records: tuple[CallRecord, ...]
+    vanishes_after: timedelta | None = None
+
+
+class RecordPosted(NamedTuple):
+    """A call record that FreeSWITCH posts until it is taken."""
+
+    authorization: str
+    body: bytes
+    record: CallRecord
+
+
+class DirectoryPublished(NamedTuple):
+    """A directory of call records that is put in force."""
+
+    version: str
+    content: bytes
+
+
 class Quiesce(NamedTuple):
     """Faults stop until everything has settled, and every invariant is checked."""
 
 
-Action = EventSent | CallPlaced | RateCardPublished | RatesCorrected | ReportRequested | Quiesce
+OfRecords = ObjectDropped | RecordPosted | DirectoryPublished
+Action = (
+    EventSent
+    | CallPlaced
+    | RateCardPublished
+    | RatesCorrected
+    | ReportRequested
+    | OfRecords
+    | Quiesce
+)
 
 
 def described(action: Action) -> str:
@@ -205,9 +250,11 @@ def described(action: Action) -> str:
             return f"{event['detail-type']} {json.dumps(event['detail'])}"
         case RateCardPublished(version):
             return f"rate card {version}"
+        case DirectoryPublished(version):
+            return f"directory {version}"
         case RatesCorrected(version, _, organization_id):
             return f"calls of {organization_id} are corrected by rate card {version}"
-        case CallPlaced() | ReportRequested():
+        case CallPlaced() | ReportRequested() | ObjectDropped() | RecordPosted():
             return str(action)
         case Quiesce():
             return "all is to settle"
@@ -233,6 +280,8 @@ class Plan:
     seed: int
     card: tuple[bytes, str]
     """The first rate card, and its version."""
+    directory: bytes = b""
+    """The first directory of call records."""
     organizations: tuple[str, ...]
     authorizing: frozenset[str]
     """Organizations all of whose calls are authorized before they begin."""
@@ -268,6 +317,11 @@ def event_sent(
 
 CALLS_PER_PART = 3
 """Calls of an organization that are charged by one message: few, so that events have many parts."""
+
+
+def is_part(body: str) -> bool:
+    """Return whether a message with calls is a part of an event that was divided."""
+    return "part" in json.loads(body)
 
 
 def events_in(body: str) -> list[str]:

@@ -13,12 +13,13 @@ from perminute.adapters.messaging import later_body
 from perminute_local.replay.lambda_runtime import SQSMessage
 from perminute_local.simulation.faults import Fault, rng_of
 from perminute_local.simulation.invariants.events import fits_a_transaction
-from perminute_local.simulation.plan import events_in
+from perminute_local.simulation.plan import events_in, is_part
 from perminute_local.simulation.redeliveries import VISIBILITY_TIMEOUT
 from perminute_local.simulation.streams import DELAYS, MOMENT, SimulatedStream
 from perminute_local.stack import QueueTrigger, StreamTrigger
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from random import Random
 
     from perminute_local.simulation.plan import EventSent
@@ -207,6 +208,8 @@ class MessageBus:
     streams: list[SimulatedStream] = field(default_factory=list)
     _handled: Counter[str] = field(default_factory=Counter)
     """How many messages of each kind were put on a queue."""
+    on_calls: Callable[[str], None] = lambda _: None
+    """Called with calls that a function has read from records."""
 
     def __post_init__(self) -> None:
         """Connect every function with the queues and streams that it reads."""
@@ -256,9 +259,13 @@ class MessageBus:
         records, recorder.stream = recorder.stream, []
         for stream in self.streams:
             stream.add(records)
-        for refusal in recorder.refused[self._handled["operator"] :]:
-            self._sometimes_redrive(self._handled["operator"], refusal)
-            self._handled["operator"] += 1
+        for kind, refused in (
+            ("refused", recorder.refused),
+            ("kept", recorder.records.refused),
+        ):
+            for refusal in refused[self._handled[kind] :]:
+                self._sometimes_redrive(f"{kind}-{self._handled[kind]}", refusal)
+                self._handled[kind] += 1
         requests, recorder.rerating_requests = recorder.rerating_requests, []
         for organization_id, at in requests:
             body = json.dumps({"organizationId": organization_id})
@@ -267,8 +274,10 @@ class MessageBus:
             self._put(RERATINGS, body, "wake", visible_at=at)
         queued, recorder.queued = recorder.queued, []
         for work in queued:
-            if work.queue == CALLS:
+            if work.queue == CALLS and is_part(work.body):
                 recorder.broken += fits_a_transaction(work.body)
+            elif work.queue == CALLS:
+                self.on_calls(work.body)
             self._put(work.queue, work.body, "work")
 
     def _put(self, queue: str, body: str, kind: str, *, visible_at: datetime | None = None) -> None:
@@ -277,17 +286,17 @@ class MessageBus:
         rng = rng_of(self.scheduler.seed, kind, number)
         self.queues[queue].send(body, f"{kind}-{number}", rng, visible_at=visible_at)
 
-    def _sometimes_redrive(self, number: int, refusal: Refusal) -> None:
+    def _sometimes_redrive(self, name: str, refusal: Refusal) -> None:
         """Have an operator redrive a refused message unchanged."""
-        rng = rng_of(self.scheduler.seed, "operator", number)
+        rng = rng_of(self.scheduler.seed, "operator", name)
         if not self.scheduler.happens(Fault.REDRIVE, rng):
             return
         url = self.functions.backend.stack.queues[refusal.queue].url
         for queue in self.queues.values():
             if queue.queue.dead_letter_url == url:
-                redrive = partial(queue.send_back, refusal.body, f"refused-{number}")
+                redrive = partial(queue.send_back, refusal.body, name)
                 later = self.scheduler.now + timedelta(seconds=rng.choice((60, 90_000)))
-                self.scheduler.add(later, f"{refusal.queue} redrive {number}", redrive)
+                self.scheduler.add(later, f"{refusal.queue} redrive {name}", redrive)
 
     def overtake(self) -> bool:
         """Deliver a message while an invocation is under way; return whether there was any."""

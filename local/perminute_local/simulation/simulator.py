@@ -25,12 +25,12 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, assert_never
 
 from perminute.domain.errors import Contended
-from perminute.domain.values.money import format_micros
 from perminute.domain.values.times import format_instant
 from perminute_local.replay.lambda_runtime import event_of_run
 from perminute_local.simulation.api_client import ApiClient
 from perminute_local.simulation.billing import Billing
 from perminute_local.simulation.bridges import Bridges, CallEnd
+from perminute_local.simulation.call_records import CallRecordSenders, calls_sent
 from perminute_local.simulation.corrections import Corrections
 from perminute_local.simulation.faults import Fault, rng_of
 from perminute_local.simulation.invariants.books import checked, differences_found
@@ -41,10 +41,13 @@ from perminute_local.simulation.invariants.notifications import notified_in_the_
 from perminute_local.simulation.invariants.organization import books_of
 from perminute_local.simulation.plan import (
     CallPlaced,
+    DirectoryPublished,
     EventSent,
+    ObjectDropped,
     Quiesce,
     RateCardPublished,
     RatesCorrected,
+    RecordPosted,
     ReportRequested,
     described,
     event_sent,
@@ -58,6 +61,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from perminute_local.simulation.backends.backend import Backend, Snapshot
+    from perminute_local.simulation.backends.records import SimulatedRecords
     from perminute_local.simulation.faults import FaultInjector
     from perminute_local.simulation.invariants.invariant import Broken
     from perminute_local.simulation.plan import Item, Plan
@@ -106,6 +110,7 @@ class Simulator:
     backend: Backend
     injector: FaultInjector
     recorder: WriteRecorder
+    records: SimulatedRecords
     events: EventLog = field(default_factory=EventLog)
     _expired_until: datetime | None = None
     _runs: int = 0
@@ -121,6 +126,8 @@ class Simulator:
         api = ApiClient(self.scheduler, self.functions, recorder)
         self.bridges = Bridges(api, self.scheduler, recorder, self._end_call, self._next_run)
         self.reports = ReportClient(self.scheduler, self.functions, recorder)
+        self.senders = CallRecordSenders(self.bus, self.records, recorder.records)
+        self.bus.on_calls = lambda body: self.events.send(calls_sent(body), self.scheduler.now)
         self.corrections = Corrections(self.backend, self.scheduler, self.bus.deliver_writes)
         self.schedules = {
             function.name: trigger
@@ -258,6 +265,8 @@ class Simulator:
                 self.corrections.begin(item.number, corrected)
             case ReportRequested() as requested:
                 self.reports.request(requested, item.label)
+            case ObjectDropped() | RecordPosted() | DirectoryPublished() as of_records:
+                self.senders.begin(of_records, item.label)
             case Quiesce():
                 pass
             case never:
@@ -364,6 +373,7 @@ class Simulator:
             yield broken
         snapshots = dict(self._snapshots())
         yield from self.events.check(snapshots, self.recorder, self.scheduler.now)
+        yield from self.recorder.records.check(snapshots, self.scheduler.now)
         if is_last:
             yield from charged_in_the_end(self.recorder, snapshots, self.scheduler.now)
             yield from notified_in_the_end(self.recorder, snapshots)
@@ -386,15 +396,5 @@ class Simulator:
 
     def _log_balances(self) -> None:
         for name, stored in self._snapshots():
-            account = stored.account
-            self.scheduler.log(
-                f"{name} at version {account.version}: {format_micros(account.balance_micros)} in "
-                f"{len(account.lots)} lots, {account.entries} entries, "
-                f"{format_micros(account.reserved.amount_at(self.scheduler.now))} reserved"
-            )
-            for call_id, usage in sorted(stored.usages.items()):
-                self.scheduler.log(
-                    f"{name} {call_id}: {usage.outcome} {usage.reason or ''} "
-                    f"{format_micros(usage.charge_micros)}, {usage.pool_minutes} minutes of the "
-                    f"pool, entry {usage.entry_id}, {' '.join(usage.flags)}"
-                )
+            for line in stored.in_words(self.scheduler.now):
+                self.scheduler.log(f"{name} {line}")

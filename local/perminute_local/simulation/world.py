@@ -9,10 +9,11 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 from unittest.mock import patch
 
-from perminute.application import send_digests, spend_counters
+from perminute.application import ingest_records, send_digests, spend_counters
 from perminute.domain.notifications import digests
 from perminute.events import calls_ended
 from perminute.observability import logger
+from perminute_local.simulation.backends.records import SimulatedRecords
 from perminute_local.simulation.backends.twins import Twins
 from perminute_local.simulation.faults import ALL_FAULTS, Fault, FaultInjector, FaultRates, rng_of
 from perminute_local.simulation.plan import CALLS_PER_PART, Plan, Quiesce
@@ -22,6 +23,7 @@ from perminute_local.simulation.workloads.events import BEGINNINGS
 from perminute_local.simulation.workloads.late_changes import DirectorySync, NewLimits
 from perminute_local.simulation.workloads.organizations import Organizations
 from perminute_local.simulation.workloads.readers import Readers
+from perminute_local.simulation.workloads.records import Records
 from perminute_local.simulation.workloads.same_second import SameSecond
 from perminute_local.simulation.workloads.tight_credit import TightCredit
 from perminute_local.simulation.write_recorder import WriteRecorder
@@ -30,12 +32,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from perminute_local.simulation.backends.backend import Backend
+    from perminute_local.simulation.workloads.workload import Workload
     from perminute_local.stack import Template
 
 EVENTS = 300
 """Events and calls of a world, unless another number is asked for."""
 _MAX_CALLS_NAMED = 10_000
 """Calls that a digest names: all, so that each is known to be in it."""
+_PART_BYTES = 1_200
+"""How large a part of a file of call records is: few records, so that files have parts."""
 
 
 class Over(StrEnum):
@@ -66,10 +71,11 @@ class World:
 @lru_cache(maxsize=1)  # a failing world is run hundreds of times, each with fewer items
 def _plan(world: World) -> Plan:
     plan = _plan_of_organizations(world)
-    workloads = [TightCredit, SameSecond, DirectorySync, CallsTogether]
+    workloads: list[type[Workload]] = [TightCredit, SameSecond, DirectorySync, CallsTogether]
     if world.over is Over.TWINS:
-        # What is counted is the same over any store; worlds over moto are slow and stay small.
-        workloads.append(NewLimits)
+        # What is counted and read is the same over any store; worlds over moto are slow and stay
+        # small.
+        workloads += [NewLimits, Records]
     workloads.append(Readers)
     for workload in workloads:
         plan = workload(plan.seed, plan.items[0].at).woven_into(plan)
@@ -103,6 +109,7 @@ def simulate(world: World, template: Template, fault_rates: FaultRates | None = 
     plan, recorder = world.plan(), WriteRecorder()
     injector = FaultInjector(fault_rates or FaultRates.of(world.seed, world.faults))
     items = plan.items if world.items is None else tuple(plan.only(world.items))
+    records = SimulatedRecords(plan.directory, recorder)
     with (
         _silent_logs(),
         recorder.redeliveries.watching(),
@@ -113,17 +120,23 @@ def simulate(world: World, template: Template, fault_rates: FaultRates | None = 
         ),
         patch.object(digests, "MAX_CALLS_NAMED", _MAX_CALLS_NAMED),
         patch.object(calls_ended, "CALLS_PER_BATCH", CALLS_PER_PART),
-        _backend(world.over, template, plan, injector, recorder) as backend,
+        patch.object(ingest_records, "PART_BYTES", _PART_BYTES),
+        _backend(world.over, template, plan, injector, recorder, records) as backend,
     ):
-        return Simulator(plan, backend, injector, recorder).run(items)
+        return Simulator(plan, backend, injector, recorder, records).run(items)
 
 
 @contextmanager
-def _backend(
-    over: Over, template: Template, plan: Plan, injector: FaultInjector, recorder: WriteRecorder
+def _backend(  # noqa: PLR0913, PLR0917 - all that a world has
+    over: Over,
+    template: Template,
+    plan: Plan,
+    injector: FaultInjector,
+    recorder: WriteRecorder,
+    records: SimulatedRecords,
 ) -> Iterator[Backend]:
     if over is Over.TWINS:
-        yield Twins(template, plan.card, injector, recorder)
+        yield Twins(template, plan.card, injector, recorder, records)
         return
     # Imported where it is needed: the twins want no AWS, and moto takes a second to start.
     from perminute_local.simulation.backends.moto import over_moto  # noqa: PLC0415

@@ -25,6 +25,7 @@ from perminute_local.simulation.invariants.balance import Recharges, Thresholds
 from perminute_local.simulation.invariants.digests import Digests, is_to_be_counted
 from perminute_local.simulation.invariants.invariant import books_agree, invariant
 from perminute_local.simulation.invariants.posted import Posted
+from perminute_local.simulation.invariants.records import RecordLog
 from perminute_local.simulation.redeliveries import RecordedRedeliveries
 
 if TYPE_CHECKING:
@@ -136,6 +137,7 @@ class WriteRecorder:
     """Organizations whose books were not checked since."""
 
     posted: Posted = field(default_factory=Posted)
+    records: RecordLog = field(default_factory=RecordLog)
 
     # Credit.
     accounts: dict[str, Account] = field(default_factory=dict)

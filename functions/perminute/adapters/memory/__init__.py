@@ -9,6 +9,7 @@ from perminute.adapters.memory.outside import (
     PublishedRateCards,
     ScheduledRedeliveries,
     SentCalls,
+    SentMessages,
     SentWork,
     StoredRejections,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "PublishedRateCards",
     "ScheduledRedeliveries",
     "SentCalls",
+    "SentMessages",
     "SentWork",
     "StoredRejections",
 ]

@@ -109,6 +109,19 @@ class SentCalls:
 
 
 @dataclass
+class SentMessages:
+    """Messages that were queued, in that order."""
+
+    sent: list[str] = field(default_factory=list)
+
+    def send_message(self, body: str, _attributes: Mapping[str, str]) -> None:
+        self.sent.append(body)
+
+    def send_messages(self, bodies: Sequence[str]) -> None:
+        self.sent += bodies
+
+
+@dataclass
 class SentWork:
     """Work that was queued, in that order."""
 

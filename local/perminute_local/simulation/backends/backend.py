@@ -13,6 +13,7 @@ from unittest.mock import patch
 
 from perminute import bootstrap
 from perminute.application.retry import Deadline
+from perminute.domain.values.money import format_micros
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -115,6 +116,21 @@ class Snapshot(NamedTuple):
     def account(self) -> Account:
         """Its credit."""
         return self.statement.account
+
+    def in_words(self, now: datetime) -> Iterator[str]:
+        """Yield a line of the balance, and one of each call."""
+        account = self.account
+        yield (
+            f"at version {account.version}: {format_micros(account.balance_micros)} in "
+            f"{len(account.lots)} lots, {account.entries} entries, "
+            f"{format_micros(account.reserved.amount_at(now))} reserved"
+        )
+        for call_id, usage in sorted(self.usages.items()):
+            yield (
+                f"{call_id}: {usage.outcome} {usage.reason or ''} "
+                f"{format_micros(usage.charge_micros)}, {usage.pool_minutes} minutes of the pool, "
+                f"entry {usage.entry_id}, {' '.join(usage.flags)}"
+            )
 
 
 class Backend(Protocol):

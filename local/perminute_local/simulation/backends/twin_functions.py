@@ -26,18 +26,20 @@ from perminute.adapters.memory import (
     PublishedRateCards,
     ScheduledRedeliveries,
     SentCalls,
+    SentMessages,
     SentWork,
     StoredRejections,
 )
 from perminute.application.charge_calls import ChargeCalls
 from perminute.application.check_books import CheckBooks
 from perminute.application.daily_runs import ListOrganizations
+from perminute.application.ingest_records import IngestRecords
 from perminute.application.licensing_cache import LicensingCache
 from perminute.application.recorded_calls import RecordedCalls
 from perminute.application.retry import RetryPolicy
 from perminute.application.side_by_side import RunAll, in_order
 from perminute.domain.licensing.timelines import RERATING_HORIZON
-from perminute_local.conditions import decided, parameters_of
+from perminute_local.conditions import Parameters, decided, parameters_of
 from perminute_local.replay.lambda_runtime import LoadedFunction
 from perminute_local.simulation.backends.backend import (
     MAX_SETTLED_AT_ONCE,
@@ -59,7 +61,9 @@ from perminute_local.stack import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from perminute.ports.directories import Directories
     from perminute.ports.messaging import RateCards
+    from perminute_local.simulation.backends.records import SimulatedRecords
     from perminute_local.stack import Function
 
 P = TypeVar("P")
@@ -99,6 +103,12 @@ class SharedTwins:
     )
     """Refused messages, by dead-letter queue."""
     redeliveries: ScheduledRedeliveries = field(default_factory=ScheduledRedeliveries)
+    messages: defaultdict[str, SentMessages] = field(
+        default_factory=lambda: defaultdict(SentMessages)
+    )
+    """Other messages, by queue."""
+    records: SimulatedRecords | None = None
+    """What call records are read from; None, and no function may read any."""
     through: Through = directly
     run_all: RunAll = in_order
     """How the organizations of a batch are run."""
@@ -113,8 +123,10 @@ class SharedTwins:
 _PARAMETERS = {
     "BOOKS_READ_WHOLE_WITHIN_DAYS": str(WHOLE_WITHIN_DAYS),
     "RERATING_HORIZON_DAYS": str(RERATING_HORIZON.days),
+    "WEBHOOK_URL": "https://records.example.com",
 }
 """Parameters of the template, which have no values here."""
+_DEFAULTS: Parameters = {}
 
 
 class _TwinResources:
@@ -123,12 +135,16 @@ class _TwinResources:
         self.connection = self.tables = None
         self.credit = self.licensing = shared.through(shared.store)
         self._cards = shared.rate_cards()
+        self._shared = shared
 
     def setting(self, name: str) -> str:
         return _PARAMETERS.get(name) or self.environment[name]
 
     def rate_cards(self) -> RateCards:
         return self._cards
+
+    def directories(self) -> Directories:
+        return self._shared.through(_records(self._shared).directories())
 
 
 def recorded_calls(shared: SharedTwins) -> RecordedCalls:
@@ -170,6 +186,10 @@ def _twins_for_adapters(shared: SharedTwins) -> Iterator[None]:
         DynamoDBReratings=_always(store),
         SNSTopic=_always(through(shared.topic)),
         SQSRedeliveries=_always(through(shared.redeliveries)),
+        CachedSecret=lambda *_, **__: through(_records(shared).secret),
+        IngestRecords=lambda **parts: _records(shared).watched(IngestRecords(**parts)),
+        S3RecordObjects=lambda *_: through(_records(shared).objects),
+        SQSQueue=lambda _, url: through(shared.messages[url]),
         SQSCalls=lambda _, url: through(shared.calls[url]),
         SQSRejections=lambda _, url: through(shared.refused[url]),
         SQSReratingQueue=_always(through(shared.rerating_requests)),
@@ -184,14 +204,19 @@ def _twins_for_adapters(shared: SharedTwins) -> Iterator[None]:
         yield
 
 
+def _records(shared: SharedTwins) -> SimulatedRecords:
+    assert shared.records is not None  # noqa: S101 - the stack has no such function otherwise
+    return shared.records
+
+
 def _always(value: object) -> Callable[..., Any]:
     """Return what replaces a class or function, whatever its arguments."""
     return lambda *_, **__: value
 
 
-def stack_without_aws(template: Template) -> Stack:
+def stack_without_aws(template: Template, chosen: Parameters = _DEFAULTS) -> Stack:
     """Return a stack that was never created: its resources are named by their logical ids."""
-    template = decided(template, parameters_of(template, {}))
+    template = decided(template, parameters_of(template, chosen))
     names = _Names(
         (environment_output(logical_id, variable), _logical_id(value))
         for logical_id, function in resources(template, "AWS::Serverless::Function")

@@ -23,6 +23,7 @@ from perminute.adapters.memory import (
     InMemoryStore,
     ScheduledRedeliveries,
     SentCalls,
+    SentMessages,
     SentWork,
     StoredRejections,
 )
@@ -32,6 +33,7 @@ from perminute.domain.credit.transaction import AccountChanged, Transaction
 from perminute.domain.errors import Contended, Throttled, Unavailable
 from perminute_local.simulation.backends.backend import MAX_FACTS, Posted, Snapshot
 from perminute_local.simulation.backends.rate_cards import SimulatedRateCards
+from perminute_local.simulation.backends.records import RECORDS_KEPT
 from perminute_local.simulation.backends.twin_functions import (
     SharedTwins,
     load_twin,
@@ -55,6 +57,7 @@ if TYPE_CHECKING:
     from perminute.ports.messaging import Announcement, Rejection
     from perminute.ports.stores import ListedOrganizations
     from perminute_local.replay.lambda_runtime import LoadedFunction
+    from perminute_local.simulation.backends.records import SimulatedRecords
     from perminute_local.simulation.faults import FaultInjector
     from perminute_local.simulation.write_recorder import WriteRecorder
     from perminute_local.stack import Template
@@ -102,11 +105,14 @@ _SENDERS = (
     InMemoryReratingQueue,
     ScheduledRedeliveries,
     SentCalls,
+    SentMessages,
     SentWork,
     StoredRejections,
 )
 """Adapters that send several things at once."""
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+_CHOSEN = {"DropBucket": "true", "WebhookSecret": "webhooks"}
+"""Parameters of the template: all that these worlds have, and a default stack has not."""
 
 
 class Twins:
@@ -118,13 +124,18 @@ class Twins:
         card: tuple[bytes, str],
         injector: FaultInjector,
         recorder: WriteRecorder,
+        records: SimulatedRecords,
     ) -> None:
-        self.stack = stack_without_aws(template)
+        self.stack = stack_without_aws(template, _CHOSEN)
         self._injector, self._recorder = injector, recorder
         self._cards = SimulatedRateCards(card, recorder)
         store = InMemoryStore(max_facts=MAX_FACTS)
         self._shared = SharedTwins(
-            self._cards, store, through=self._through, run_all=InTurns(injector)
+            self._cards,
+            store,
+            records=records,
+            through=self._through,
+            run_all=InTurns(injector),
         )
         self._functions = {function.name: function for function in self.stack.functions}
 
@@ -208,7 +219,7 @@ class Twins:
                 return lambda: iter(list(effect())[::2])
             case Fault.CUT if name == "listed_organizations":
                 return partial(_lagging, effect)
-            case Fault.CUT if isinstance(adapter, _SENDERS):
+            case Fault.CUT if isinstance(adapter, _SENDERS) and name != "send_message":
                 return partial(_unanswered, partial(self._send_half, adapter, name, args))
             case _:
                 return None
@@ -245,6 +256,10 @@ class Twins:
             case SentCalls():
                 queue = _name_of(adapter, self._shared.calls)
                 self._recorder.queued += (QueuedWork(queue, body) for body in args[0])
+            case SentMessages():
+                queue = _name_of(adapter, self._shared.messages)
+                bodies = args[:1] if name == "send_message" else args[0]
+                self._recorder.queued += (QueuedWork(queue, body) for body in bodies)
             case SentWork():
                 queue = _name_of(adapter, self._shared.work)
                 self._recorder.queued += (QueuedWork(queue, work_body(one)) for one in args[0])
@@ -312,7 +327,9 @@ class Twins:
 
     def _note_refused(self, adapter: StoredRejections, rejections: Sequence[Rejection]) -> None:
         queue = _name_of(adapter, self._shared.refused)
-        self._recorder.refused += (Refusal(queue, one.reason, one.body) for one in rejections)
+        recorder = self._recorder
+        refused = recorder.records.refused if queue == RECORDS_KEPT else recorder.refused
+        refused += (Refusal(queue, one.reason, one.body) for one in rejections)
 
 
 def _name_of(adapter: object, by_name: Mapping[str, object]) -> str:
