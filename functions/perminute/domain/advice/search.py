@@ -1,0 +1,105 @@
+"""The set of subscribers that costs least.
+
+With few candidates all sets are compared. With more there are too many, and what one subscription
+is worth depends on who else draws on the pool. So good sets are found by a price for a minute of
+the pool and by what calls cost, and each is improved by changing one user, or two at once, until
+nothing gets cheaper. Sets are always compared by what they cost exactly.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import TYPE_CHECKING, NamedTuple
+
+from perminute.domain.advice.costs import NOBODY, Chosen, Rank, chosen_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from perminute.domain.advice.costs import PlanCosts
+
+MAX_EXACT = 12
+"""With so many candidates there are 4,096 sets."""
+
+PRICES = 33
+"""Prices of a minute of the pool, from nothing to what the dearest candidate pays on average."""
+
+NEAREST = 32
+"""Users of whom two are changed at once: those of whom one alone costs least to change."""
+
+MAX_COMPARED = 20_000
+"""Then the best set so far is returned: some two seconds. The same input has the same answer."""
+
+
+class Found(NamedTuple):
+    """A set of subscribers, and whether all others were compared with it."""
+
+    chosen: Chosen
+    is_exact: bool
+
+
+class _Ranked(NamedTuple):
+    rank: Rank
+    chosen: Chosen
+
+
+def cheapest(costs: PlanCosts) -> Found:
+    """Return the set that costs least; of several, one that changes fewest users."""
+    count = len(costs.candidates)
+    if count <= MAX_EXACT:
+        every = sorted(range(1 << count), key=int.bit_count)
+        return Found(_best(costs, (costs.current, *every)).chosen, is_exact=True)
+    everybody = (1 << count) - 1
+    found = (_best(costs, _by_price(costs)), _best(costs, _by_cost(costs)))
+    others = (_ranked(costs, chosen) for chosen in (costs.current, NOBODY, everybody))
+    starts = sorted({*found, *others}, key=_order)
+    best = min((_improved(costs, start) for start in starts), key=_order)
+    return Found(best.chosen, is_exact=False)
+
+
+def _ranked(costs: PlanCosts, chosen: Chosen) -> _Ranked:
+    return _Ranked(costs.rank(chosen), chosen)
+
+
+def _order(found: _Ranked) -> Rank:
+    return found.rank
+
+
+def _best(costs: PlanCosts, sets: Iterable[Chosen]) -> _Ranked:
+    # The first one of the best.
+    return min((_ranked(costs, chosen) for chosen in sets), key=_order)
+
+
+def _by_price(costs: PlanCosts) -> Iterator[Chosen]:
+    of_each, months, basis = costs.of_each(), len(costs.basis.months), costs.basis
+    paid = [one.pool_micros // one.pool_minutes for one in of_each if one.pool_minutes]
+    for number in range(PRICES):
+        minute_micros = max(paid, default=0) * number // (PRICES - 1)
+        brought_micros = basis.minutes_per_license * minute_micros * months
+        yield chosen_of(
+            place
+            for place, (toll, pool, minutes) in enumerate(of_each)
+            if toll + pool - minute_micros * minutes + brought_micros > basis.price_micros * months
+        )
+
+
+def _by_cost(costs: PlanCosts) -> Iterator[Chosen]:
+    micros = [one.toll_micros + one.pool_micros for one in costs.of_each()]
+    dearest_first = sorted(range(len(micros)), key=micros.__getitem__, reverse=True)
+    for count in range(len(dearest_first) + 1):
+        yield chosen_of(dearest_first[:count])
+
+
+def _improved(costs: PlanCosts, best: _Ranked) -> _Ranked:
+    while costs.compared < MAX_COMPARED:
+        before, changed = best, list[_Ranked]()
+        for place in range(len(costs.candidates)):
+            changed.append(_ranked(costs, best.chosen ^ 1 << place))
+            best = min(best, changed[-1], key=_order)
+        if best is before:
+            near = sorted(range(len(changed)), key=lambda place: changed[place].rank)[:NEAREST]
+            pairs = (best.chosen ^ chosen_of(pair) for pair in combinations(near, 2))
+            best = min((best, *(_ranked(costs, chosen) for chosen in pairs)), key=_order)
+        if best is before:
+            break
+    return best
