@@ -120,7 +120,7 @@ class World:
 
     def statement(self, month: Month, basis: Basis = Basis.NOW) -> Statement:
         postings = InMemoryPostings(self.store)
-        question = StatementQuestion(ORGANIZATION, month, basis, with_entries=True)
+        question = StatementQuestion(ORGANIZATION, month, basis, with_details=True)
         return read_statement(postings, question, NEVER)[1]
 
     def buy(self, units: int, lasts: timedelta, late: timedelta) -> None:

@@ -114,7 +114,7 @@ def state(  # noqa: PLR0913 - all that is read
         entries=[one for one in entries if one.was_posted_at >= month.start],
         lists=[one for one, at in ended if since <= at < month.end],
         later_lists=[one for one, at in ended if at >= month.end],
-        with_entries=True,
+        with_details=True,
     )
 
 

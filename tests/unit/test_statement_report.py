@@ -166,9 +166,14 @@ def test_a_statement_as_csv_has_a_line_for_each_entry(reader: ReportReader) -> N
         ({"month": "2026-12"}, 'month: "2026-12" lies in the future: it is 2026-11 now'),
         ({**NOVEMBER, "basis": "then"}, 'basis: "then" must be one of now, stated'),
         (
+            {**NOVEMBER, "format": "html"},
+            'format: "html" must be json, csv or pdf; perminute statement --format html writes a '
+            "page to print",
+        ),
+        (
             {**NOVEMBER, "format": "pdf"},
-            'format: "pdf" must be json or csv; perminute statement --format html writes a page '
-            "to print",
+            "format: pdf is not to be had here: the parameter Statements of the stack is off; "
+            "perminute statement --format pdf makes it on your machine",
         ),
     ],
 )

@@ -37,6 +37,13 @@ class CsvDocument(ReportDocument, frozen=True, kw_only=True):
     csv: str
 
 
+class LinkDocument(ReportDocument, frozen=True, kw_only=True):
+    """Where a report is that was stored: over HTTP answered by 303, in an invocation as it is."""
+
+    location: Annotated[str, about("An address that contains its own permission: keep it secret.")]
+    expires_at: Annotated[Instant, about("Until when it works.")]
+
+
 class ShareDocument(Message, frozen=True, kw_only=True):
     """What a movement put into the credit of one purchase; negative: what it took out of it."""
 

@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from perminute.api.http import Endpoint
-from perminute.api.reports.documents import AsOf, CsvDocument, ReportDocument
+from perminute.api.reports.documents import AsOf, CsvDocument, LinkDocument, ReportDocument
 from perminute.domain.values.times import format_instant
 from perminute.fields import Message
 
@@ -21,7 +21,7 @@ Q = TypeVar("Q", bound=Message)
 A = TypeVar("A", bound=ReportDocument)
 
 if TYPE_CHECKING:
-    Answer = Callable[[ReportReader, "ReportTarget", Q], A | CsvDocument]
+    Answer = Callable[[ReportReader, "ReportTarget", Q], A | CsvDocument | LinkDocument]
 
 REPORTS = (
     "overview",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec.json import encode
 
 from perminute.api.http import http_response as error_response
-from perminute.api.reports.documents import CsvDocument
+from perminute.api.reports.documents import CsvDocument, LinkDocument
 from perminute.domain.errors import Refused
 from perminute.fields import Message
 
@@ -60,6 +60,12 @@ def http_response(outcome: Message) -> dict[str, Any]:
 def response_of(document: ReportDocument, headers: Mapping[str, str]) -> Response:
     """Write a report for a caller who sent these headers. Raises `Refused` if it is too large."""
     as_of = encode(document.as_of)
+    if isinstance(document, LinkDocument):
+        # Each address is another one, and expires.
+        answered = {"location": document.location, "cache-control": "no-store"}
+        return Response(
+            status=HTTPStatus.SEE_OTHER, headers=answered | {"perminute-as-of": as_of.decode()}
+        )
     if isinstance(document, CsvDocument):
         kind, body = "text/csv; charset=utf-8", document.csv.encode()
     else:

@@ -5,27 +5,30 @@ from __future__ import annotations
 from itertools import islice, starmap
 from typing import TYPE_CHECKING, Annotated
 
-from perminute.api.reports.documents import CsvDocument, ReportDocument
+from msgspec import UNSET, UnsetType
+
+from perminute.api.reports.documents import AsOf, CsvDocument, LinkDocument, ReportDocument
 from perminute.api.reports.endpoint import report
 from perminute.api.reports.parameters import MonthQuery, one_of
 from perminute.api.reports.usage import UsageRowDocument, usage_row
 from perminute.api.values import Count, Instant, Money
 from perminute.application.reporting.statement import StatementQuestion, read_statement
 from perminute.domain.credit.ledger import EntryType
+from perminute.domain.errors import Refused
 from perminute.domain.reporting.statement import BROKEN_DOWN_BY, Basis, stated_at
-from perminute.domain.reporting.usage_sums import UsageRow
+from perminute.domain.reporting.usage_sums import GroupKey, UsageRow
 from perminute.domain.values.money import format_micros
 from perminute.domain.values.times import format_instant
 from perminute.fields import Message, about
 from perminute.formats.csv_output import csv_text
-from perminute.formats.statement_csv import COLUMNS, statement_rows
+from perminute.formats.statement_csv import COLUMNS, describe, statement_rows
 from perminute.observability import count, logger
 from perminute.parsing import text_type
 
 if TYPE_CHECKING:
-    from perminute.api.reports.documents import AsOf
     from perminute.api.reports.endpoint import ReportTarget
     from perminute.application.reporting.reader import ReportReader
+    from perminute.domain.credit.ledger import LedgerEntry
     from perminute.domain.reporting.month_ledger import LotSums
     from perminute.domain.reporting.postings import ListedUsage
     from perminute.domain.reporting.statement import Bridge, ChangedUsage, Statement
@@ -33,12 +36,12 @@ if TYPE_CHECKING:
 MAX_CHANGED_SHOWN = 200
 """Calls that changed since the month was stated, as far as an answer names them."""
 
-_FORMATS = ("json", "csv")
+_FORMATS = ("json", "csv", "pdf")
 
 
 def _read_format(text: str) -> str:
     if text not in _FORMATS:
-        msg = "must be json or csv; perminute statement --format html writes a page to print"
+        msg = "must be json, csv or pdf; perminute statement --format html writes a page to print"
         raise ValueError(msg)
     return text
 
@@ -62,6 +65,9 @@ class StatementQuery(MonthQuery, frozen=True, kw_only=True):
         ),
     ] = Basis.NOW
     format: Format = "json"
+    details: Annotated[
+        bool, about("Whether JSON also has the month's entries, and its usage by day.")
+    ] = False
 
 
 class SumsDocument(Message, frozen=True, kw_only=True):
@@ -114,6 +120,18 @@ class ChangedCallDocument(Message, frozen=True, kw_only=True):
     now: CallStateDocument | None
 
 
+class StatedEntryDocument(Message, frozen=True, kw_only=True):
+    """An entry of the month, as a line of a statement."""
+
+    entry_id: str
+    at: Instant
+    type: EntryType
+    description: str
+    calls: Annotated[Count, about("How many it charged or corrected.")]
+    amount: Money
+    balance: Money
+
+
 class StatementDocument(ReportDocument, frozen=True, kw_only=True):
     """The statement of a month, in the currency of the credit."""
 
@@ -130,6 +148,10 @@ class StatementDocument(ReportDocument, frozen=True, kw_only=True):
     by_leg_type: list[UsageRowDocument]
     by_country: list[UsageRowDocument]
     by_organizer: list[UsageRowDocument]
+    by_day: Annotated[
+        list[UsageRowDocument] | UnsetType, about("And by the type of the calls, with `details`.")
+    ] = UNSET
+    entries: Annotated[list[StatedEntryDocument] | UnsetType, about("With `details`.")] = UNSET
     bridge: BridgeDocument
     lots: Annotated[list[LotUseDocument], about("In the order in which they were opened.")]
     debt: Annotated[Money, about("By how much the debt grew; negative: purchases paid it.")]
@@ -144,23 +166,44 @@ class StatementDocument(ReportDocument, frozen=True, kw_only=True):
 @report("statement", StatementQuery, StatementDocument)
 def answer(
     reader: ReportReader, target: ReportTarget, query: StatementQuery
-) -> StatementDocument | CsvDocument:
+) -> StatementDocument | CsvDocument | LinkDocument:
     """Return balances, entries and usage of a month, and how they lead to each other."""
+    if query.format == "pdf":
+        return _rendered(reader, target, query)
     question = StatementQuestion(
         organization_id=target.organization_id,
         month=query.begun_by(target.at),
         basis=query.basis,
-        with_entries=query.format == "csv",
+        with_details=query.details or query.format == "csv",
     )
     account, statement = read_statement(reader.postings, question, target.deadline)
-    _report_differences(question, statement)
+    report_differences(question, statement)
     as_of, currency = target.as_of(account.version), account.currency
     if query.format == "csv":
         return CsvDocument(as_of=as_of, csv=csv_text(COLUMNS, statement_rows(statement, currency)))
-    return _document(as_of, currency, statement)
+    return statement_document(as_of, currency, statement, with_details=query.details)
 
 
-def _document(as_of: AsOf, currency: str | None, statement: Statement) -> StatementDocument:
+def _rendered(reader: ReportReader, target: ReportTarget, query: StatementQuery) -> LinkDocument:
+    if reader.renderer is None:
+        raise Refused(
+            "format",
+            "pdf is not to be had here: the parameter Statements of the stack is off; "
+            "perminute statement --format pdf makes it on your machine",
+        )
+    month = query.begun_by(target.at)
+    link = reader.renderer.render(target.organization_id, month, query.basis)
+    return LinkDocument(
+        as_of=AsOf(at=format_instant(target.at), version=link.version),
+        location=link.location,
+        expires_at=format_instant(link.expires_at),
+    )
+
+
+def statement_document(
+    as_of: AsOf, currency: str | None, statement: Statement, *, with_details: bool
+) -> StatementDocument:
+    """Write a statement; details are its entries, and its usage by day, which it then must have."""
     by_type = statement.sums.by_type
     by_leg_type, by_country, by_organizer = (
         [usage_row(row, (key,), currency) for row in statement.broken_down[key]]
@@ -179,6 +222,8 @@ def _document(as_of: AsOf, currency: str | None, statement: Statement) -> Statem
         by_leg_type=by_leg_type,
         by_country=by_country,
         by_organizer=by_organizer,
+        by_day=_by_day(statement, currency) if with_details else UNSET,
+        entries=list(starmap(_entry, statement.entries)) if with_details else UNSET,
         bridge=_bridge(statement.bridge),
         lots=[_lot(lot) for _, lot in sorted(statement.sums.lots.items())],
         debt=format_micros(statement.sums.debt_micros),
@@ -186,6 +231,23 @@ def _document(as_of: AsOf, currency: str | None, statement: Statement) -> Statem
         changed=list(starmap(_changed, islice(statement.changed.items(), MAX_CHANGED_SHOWN))),
         agrees=not statement.differences,
         differences=list(statement.differences),
+    )
+
+
+def _by_day(statement: Statement, currency: str | None) -> list[UsageRowDocument]:
+    keys = GroupKey.DAY, GroupKey.LEG_TYPE
+    return [usage_row(row, keys, currency) for row in statement.by_day]
+
+
+def _entry(entry: LedgerEntry, calls: int) -> StatedEntryDocument:
+    return StatedEntryDocument(
+        entry_id=entry.entry_id,
+        at=format_instant(entry.at),
+        type=entry.type,
+        description=describe(entry),
+        calls=calls,
+        amount=format_micros(entry.amount_micros),
+        balance=format_micros(entry.balance_after_micros),
     )
 
 
@@ -225,7 +287,8 @@ def _state(usage: ListedUsage) -> CallStateDocument:
     )
 
 
-def _report_differences(question: StatementQuestion, statement: Statement) -> None:
+def report_differences(question: StatementQuestion, statement: Statement) -> None:
+    """Log and count a statement that does not agree with what is recorded."""
     if statement.differences:
         count("StatementsDiffering", 1)
         said = {"organizationId": question.organization_id, "month": str(question.month)}

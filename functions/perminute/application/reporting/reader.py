@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from perminute.ports.messaging import RateCards
     from perminute.ports.postings import Postings
     from perminute.ports.reports import AccountStates
+    from perminute.ports.statements import StatementRenderer
     from perminute.ports.stores import Calls, CreditStore, Reratings
 
 
@@ -26,3 +27,4 @@ class ReportReader:
     rate_cards: RateCards
     reratings: Reratings
     retry: RetryPolicy
+    renderer: StatementRenderer | None = None  # None: this deployment makes no PDF

@@ -25,7 +25,7 @@ class StatementQuestion(NamedTuple):
     organization_id: str
     month: Month
     basis: Basis
-    with_entries: bool = False
+    with_details: bool = False  # its entries, and its usage by day
 
 
 def read_statement(
@@ -35,7 +35,7 @@ def read_statement(
 
     Raises `Unavailable`, also if time runs out.
     """
-    organization_id, month, basis, with_entries = question
+    organization_id, month, basis, with_details = question
     account, period = postings.account(organization_id), Period(month.start, month.end)
     # The instant after the last day on which a call can have ended that the account counts.
     known_until = (account.as_of or month.end) + _DAY
@@ -50,6 +50,6 @@ def read_statement(
         # A charge may be in a list of the day before it was posted.
         lists=deadline.each(lists(since=month.start - _DAY, until=month.end)),
         later_lists=deadline.each(lists(since=month.end, until=known_until)),
-        with_entries=with_entries,
+        with_details=with_details,
     )
     return account, statement

@@ -63,6 +63,21 @@ _USER_ASSIGNED = re.compile(r"AA|Q[M-Z]|X[A-Z]|ZZ", re.ASCII)
 _COUNTRY_MEANT = {"AC": "SH", "EL": "GR", "TA": "SH", "UK": "GB"}
 
 
+# ISO 4217: how many decimals an amount has as people write it, where it is not two.
+_DECIMALS = {
+    **dict.fromkeys(
+        "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split(), 0
+    ),
+    **dict.fromkeys("BHD IQD JOD KWD LYD OMR TND".split(), 3),
+    **dict.fromkeys("CLF UYW".split(), 4),
+}
+
+
+def decimals_of(currency: str | None) -> int:
+    """Return how many decimals amounts of a currency are written with; two, if it is unknown."""
+    return _DECIMALS.get(currency or "", 2)
+
+
 def is_available(country: str | None) -> bool:
     """Whether pay-per-minute is sold where the user is (docs/domain.md §3.2); not if unknown."""
     return country in _AVAILABLE

@@ -35,6 +35,9 @@ STATED_AFTER = timedelta(days=3)
 BROKEN_DOWN_BY = (GroupKey.LEG_TYPE, GroupKey.COUNTRY, GroupKey.ORGANIZER_ID)
 """By what the usage of a statement is broken down, each by itself."""
 
+_GROUPED_BY_DAY = (*BROKEN_DOWN_BY, GroupKey.DAY)
+_DAY_AND_LEG_TYPE = _GROUPED_BY_DAY.index(GroupKey.DAY), BROKEN_DOWN_BY.index(GroupKey.LEG_TYPE)
+
 _FOREVER = datetime.max.replace(tzinfo=UTC)
 
 
@@ -90,7 +93,9 @@ class Statement:
     broken_down: Mapping[GroupKey, Sequence[UsageRow]]
     bridge: Bridge
     changed: Mapping[str, ChangedUsage]  # by their ids, calls that differ between the two bases
-    entries: Sequence[StatedEntry]  # in the order of their ids, if they were asked for
+    # If they were asked for: in the order of their ids, and by the day of the calls and their type.
+    entries: Sequence[StatedEntry]
+    by_day: Sequence[UsageRow]
     differences: Sequence[str]  # what does not agree, one sentence each
 
 
@@ -103,22 +108,23 @@ def state_month(  # noqa: PLR0913 - all that a statement rests on
     entries: Iterable[LedgerEntry],
     lists: Iterable[UsageList],
     later_lists: Iterable[UsageList],
-    with_entries: bool = False,
+    with_details: bool = False,
 ) -> Statement:
     """State a month by what was posted up to the version of an account.
 
     `revisions` are those of calls that ended in the month, `entries` those that are in no list and
     were posted since it began, `lists` those of the month and of the day before. `later_lists` are
-    gone through only as far as needed to find the opening balance.
+    gone through only as far as needed to find the opening balance. Details are entries and days.
     """
-    ledger = MonthLedger(month, account, basis.posted_before(month), with_entries=with_entries)
+    ledger = MonthLedger(month, account, basis.posted_before(month), with_entries=with_details)
     usage = _MonthUsage(month, basis, account.version)
     for revision in revisions:
         usage.add_revision(revision)
     for entry in entries:
         ledger.add(entry)
     usages = chain.from_iterable(map(usage.usages_of, _with_entries_added(lists, ledger)))
-    rows = group_usage(usages, BROKEN_DOWN_BY)
+    # Days only if they are asked for: they make many more groups.
+    rows = group_usage(usages, _GROUPED_BY_DAY if with_details else BROKEN_DOWN_BY)
     _find_opening(month, ledger, later_lists)
     total = UsageSums()
     total.add_all(row.sums for row in rows)
@@ -139,6 +145,7 @@ def state_month(  # noqa: PLR0913 - all that a statement rests on
         bridge=bridge,
         changed=usage.changed,
         entries=sorted(ledger.entries, key=lambda stated: stated.entry.entry_id),
+        by_day=regroup(rows, *_DAY_AND_LEG_TYPE) if with_details else (),
         differences=differences,
     )
 

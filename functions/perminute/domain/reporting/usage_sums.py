@@ -113,12 +113,12 @@ def group_usage(usages: Iterable[ListedUsage], group_by: Sequence[GroupKey]) -> 
     return sorted((UsageRow(*group) for group in groups.items()), key=_none_last)
 
 
-def regroup(rows: Iterable[UsageRow], place: int) -> list[UsageRow]:
-    """Sum rows by the one of their attributes that is at a place."""
-    groups: defaultdict[KeyValue, UsageSums] = defaultdict(UsageSums)
+def regroup(rows: Iterable[UsageRow], *places: int) -> list[UsageRow]:
+    """Sum rows by those of their attributes that are at some places."""
+    groups: defaultdict[tuple[KeyValue, ...], UsageSums] = defaultdict(UsageSums)
     for row in rows:
-        groups[row.values[place]].add_all([row.sums])
-    return sorted((UsageRow((value,), sums) for value, sums in groups.items()), key=_none_last)
+        groups[tuple([row.values[place] for place in places])].add_all([row.sums])
+    return sorted((UsageRow(*group) for group in groups.items()), key=_none_last)
 
 
 def _none_last(row: UsageRow) -> list[tuple[bool, KeyValue]]:

@@ -46,3 +46,12 @@ def format_micros(micros: int) -> str:
 def round_half_up(numerator: int, denominator: int) -> int:
     """Divide a non-negative amount exactly, a half going up: the one rounding of a charge."""
     return (2 * numerator + denominator) // (2 * denominator)
+
+
+def format_rounded(micros: int, decimals: int) -> str:
+    """Write an amount with so many decimals, 0 to 6, for people; a half goes away from zero."""
+    step = 10 ** (DECIMALS - decimals)
+    steps = round_half_up(abs(micros), step)
+    whole, fraction = divmod(steps, 10**decimals)
+    sign = "-" if micros < 0 and steps else ""
+    return f"{sign}{whole:,}" + (f".{fraction:0{decimals}d}" if decimals else "")
