@@ -105,10 +105,12 @@ documents: $(VENV)/.ready ## Write anew what is made from the code and the sampl
 	$(BIN)/python -m perminute_local.command_page > docs/command-line.md
 
 lock: $(VENV)/.ready ## Pin the newest versions that pyproject.toml allows
-	$(BIN)/uv pip compile -q pyproject.toml --extra dev --universal --python-version 3.11 \
+	$(BIN)/uv pip compile -q pyproject.toml --extra dev --extra statements --universal --python-version 3.11 \
 	  --generate-hashes --no-header --upgrade -o requirements/dev.lock
 	$(BIN)/uv pip compile -q requirements/functions.in --python-version 3.13 --python-platform aarch64-manylinux2014 \
 	  --generate-hashes --no-header -c requirements/dev.lock -o layers/dependencies/requirements.txt
+	$(BIN)/uv pip compile -q requirements/statements.in --python-version 3.13 --python-platform aarch64-manylinux2014 \
+	  --generate-hashes --no-header -c requirements/dev.lock -o layers/statements/requirements.txt
 	$(BIN)/uv pip compile -q requirements/ministack.in --universal --python-version 3.11 \
 	  --generate-hashes --no-header --upgrade -o requirements/ministack.lock
 	$(BIN)/uv pip compile -q requirements/lambda-runtime.in --universal --python-version 3.11 \

@@ -145,6 +145,21 @@ def statement(text: str) -> dict[str, Any]:
     }
 
 
+def detailed(text: str) -> dict[str, Any]:
+    """Return the same with its entries, and its usage by day."""
+    of_day = {"day": "2026-11-02", "legType": "dialOut", **FIGURES}
+    entry = {
+        "entryId": "000000000007",
+        "at": "2026-11-02T08:34:45Z",
+        "type": "purchase",
+        "description": f"Purchase {text}",
+        "calls": 0,
+        "amount": "1000.000001",
+        "balance": "1100.000001",
+    }
+    return {**statement(text), "byDay": [of_day], "entries": [entry]}
+
+
 def call(text: str, **changed: Any) -> dict[str, Any]:
     """Return a call of a list."""
     of_call = {

@@ -18,7 +18,9 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 NOT_OF_PYTHON = {
     "py.typed",
     "event_page.md",
+    "cost_by_day.json",
     "page.html",
+    "statement.typ",
     "prices.toml",
     *(file.name for file in (ROOT / "local/perminute_local/console/static").iterdir()),
     "cost_by_day.json",
@@ -28,15 +30,19 @@ NOT_OF_PYTHON = {
 }
 FROM_CHECKOUT = {"perminute_local.bench", "perminute_local.deployed"}
 """What needs the checkout's tools or tests anyway, such as `make bench` and `make e2e`."""
-IMPORTED_AS = {"aws-lambda-powertools": "aws_lambda_powertools", "cfn-lint": "cfnlint"}
+IMPORTED_AS = {
+    "aws-lambda-powertools": "aws_lambda_powertools",
+    "cfn-lint": "cfnlint",
+    "vl-convert-python": "vl_convert",
+}
 
 
 def names(requirements: list[str]) -> set[str]:
     return {re.split(r"[\[<>=]", one)[0] for one in requirements}
 
 
-def functions_need() -> set[str]:
-    lines = (ROOT / "requirements" / "functions.in").read_text().splitlines()
+def layer_of(name: str) -> set[str]:
+    lines = (ROOT / "requirements" / f"{name}.in").read_text().splitlines()
     return {line for line in lines if not line.startswith("#")}
 
 
@@ -65,10 +71,12 @@ def _imports(within: ast.AST) -> list[str]:
     return found + [name for part in ast.iter_child_nodes(within) for name in _imports(part)]
 
 
-def test_the_layer_holds_what_functions_import_and_an_installation_has_it_too() -> None:
-    needed = {IMPORTED_AS.get(name, name) for name in functions_need()}
+def test_the_layers_hold_what_functions_import_and_an_installation_has_it_too() -> None:
+    of_all, of_statements = layer_of("functions"), layer_of("statements")
+    needed = {IMPORTED_AS.get(name, name) for name in of_all | of_statements}
     assert needed == imported("functions")
-    assert functions_need() < names(PROJECT["dependencies"])
+    assert of_all < names(PROJECT["dependencies"])
+    assert of_statements == names(PROJECT["optional-dependencies"]["statements"])
 
 
 def test_an_installation_has_what_the_command_line_imports() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import re
+import sys
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,16 @@ from perminute.domain.rating.calls import PHONE_LEG_TYPES
 from perminute.domain.rating.usage_record import Outcome
 from perminute.domain.reference.countries import check_country
 from perminute.domain.reporting.usage_sums import GroupKey
-from perminute_local.cli.parameters import COUNT, FILE, FOLDER, IDENTIFIER, STACK, Choice, Parsed
+from perminute_local.cli.parameters import (
+    COUNT,
+    FILE,
+    FOLDER,
+    IDENTIFIER,
+    NEW_FILE,
+    STACK,
+    Choice,
+    Parsed,
+)
 from perminute_local.reports.forms import Form, Source
 from perminute_local.user_input import date_or_instant, did_you_mean
 from perminute_local.wrong_call import WrongCall
@@ -133,6 +143,9 @@ FORMAT = click.option(
     type=Choice([form.value for form in Form]),
     help="the form by its name",
 )
+OUTPUT = click.option(
+    "--output", type=NEW_FILE, metavar="FILE", help="write to this file, not to standard output"
+)
 _JSON = _form("--json", Form.JSON, "write one JSON document instead of text")
 
 
@@ -156,17 +169,24 @@ def shows(
             form: Form | None,
             named_form: str | None = None,
             limit: int | None = None,
+            output: Path | None = None,
             **stated: object,
         ) -> int:
             source = _source(organization, Source(stack, folder, figures))
             if form is not None and named_form not in {None, form}:
                 msg = f"--format {named_form} and --{form} name two forms; leave out one"
                 raise WrongCall(msg)
+            shown_as = form or Form(named_form or Form.TEXT)
+            if shown_as is Form.PDF and output is None and sys.stdout.isatty():
+                msg = "--format pdf needs --output FILE: a terminal cannot show it"
+                raise WrongCall(msg)
+            from perminute_local.reports.output import writing_to
             from perminute_local.reports.show import show_from
             from perminute_local.reports.source import Question
 
             question = Question(report, organization or str(figures), parameters(**stated))
-            return show_from(source, question, form or Form(named_form or Form.TEXT), at_most=limit)
+            with writing_to(output):
+                return show_from(source, question, shown_as, at_most=limit)
 
         whose = (_ORGANIZATION(required=not from_figures), *_SUBJECT)
         given = (_INPUT,) if from_figures else ()

@@ -16,6 +16,7 @@ from perminute_local.cli.report_options import (
     GROUP_BY,
     MONTH,
     MONTH_TYPE,
+    OUTPUT,
     PAGES,
     PERIOD,
     TO,
@@ -117,7 +118,7 @@ def ledger(**parameters: object) -> Parameters:
     epilog=examples(
         f"perminute statement {_CONTOSO} --month 2026-11",
         f"perminute statement {_CONTOSO} --month 2026-11 --basis stated --format csv",
-        f"perminute statement {_CONTOSO} --month 2026-11 --format html",
+        f"perminute statement {_CONTOSO} --month 2026-11 --format pdf --output november.pdf",
     )
 )
 @shows(
@@ -130,12 +131,13 @@ def ledger(**parameters: object) -> Parameters:
     ),
     CSV,
     FORMAT,
+    OUTPUT,
 )
 def statement(**parameters: object) -> Parameters:
     """State the credit and the calls of a month.
 
-    CSV has a line for each entry of the ledger; HTML is a page to print, perhaps as PDF. Exit
-    code 1: the statement does not agree with what is recorded, which CSV does not say.
+    CSV has a line for each entry of the ledger; HTML and PDF are to print and to file. Exit code 1:
+    the statement does not agree with what is recorded, which CSV does not say.
     """
     return parameters
 

@@ -16,6 +16,11 @@ class Form(StrEnum):
     JSON = "json"
     CSV = "csv"
     HTML = "html"
+    PDF = "pdf"
+
+
+PRINTED = frozenset({Form.HTML, Form.PDF})
+"""Forms that have pages, which are written as they are."""
 
 
 class Source(NamedTuple):

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from perminute_local.reports import calls, explanation, forecast, ledger, overview, statement, usage
+from perminute_local.reports import (
+    calls,
+    explanation,
+    forecast,
+    ledger,
+    overview,
+    printed,
+    statement,
+    usage,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from rich.console import RenderableType
 
+    from perminute_local.reports.forms import Form
     from perminute_local.reports.source import Answer, Question
 
 
@@ -21,7 +31,7 @@ class Report(NamedTuple):
     items: str = ""  # the field of the answer with what is a row of a CSV file, if there is one
     columns: Callable[[Answer], Sequence[str]] = tuple  # fields of an item, in their order
     has_pages: bool = False
-    page: Callable[[Question, Answer], str] | None = None
+    print: Callable[[Question, Answer, Form], bytes] | None = None  # as HTML or PDF
     makes_csv: bool = False  # the function writes the file itself, with the parameter `format`
 
 
@@ -31,7 +41,7 @@ REPORTS = {
     "calls": Report(calls.tables, "calls", lambda _: calls.CSV_COLUMNS, has_pages=True),
     "explanation": Report(explanation.tables, "movements", lambda _: explanation.CSV_COLUMNS),
     "ledger": Report(ledger.tables, "entries", lambda _: ledger.CSV_COLUMNS, has_pages=True),
-    "statement": Report(statement.tables, page=statement.page, makes_csv=True),
+    "statement": Report(statement.tables, print=printed.print_statement, makes_csv=True),
     "pstn-usage": Report(None, makes_csv=True),
     "forecast": Report(forecast.tables, "path", lambda _: forecast.CSV_COLUMNS),
 }

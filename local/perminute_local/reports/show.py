@@ -1,4 +1,4 @@
-"""Ask for a report and write it: as tables or a page for people, as CSV or as JSON."""
+"""Ask for a report and write it: for people as tables or to print, as CSV or as JSON."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from perminute.formats.csv_output import write_csv
 from perminute_local.reports.folder import replayed_reports
-from perminute_local.reports.forms import Form
+from perminute_local.reports.forms import PRINTED, Form
 from perminute_local.reports.kinds import REPORTS
 from perminute_local.reports.layout import as_of
 from perminute_local.reports.pages import read_listing, read_parts
@@ -56,9 +56,8 @@ def show(reports: Reports, question: Question, form: Form, *, at_most: int | Non
     elif form is Form.CSV or report.tables is None:
         _write_csv(report, answer)
         remark(as_of(answer).plain)
-    elif form is Form.HTML and report.page is not None:
-        with _utf_8() as stream:
-            stream.write(report.page(question, answer))
+    elif form in PRINTED and report.print is not None:
+        sys.stdout.buffer.write(report.print(question, answer, form))
     else:
         write_tables(report.tables(question, _with_lists(answer)))
     return 0 if answer.get("agrees", True) is True else 1
@@ -77,6 +76,8 @@ def _read(
         return {**answer, "csv": "".join(parts) if form is Form.JSON else iter(parts)}
     if report.makes_csv and form is Form.CSV:
         question = question.with_parameters(format="csv")
+    if form in PRINTED:
+        question = question.with_parameters(details=True)
     return reports.ask(question)
 
 

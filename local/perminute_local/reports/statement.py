@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from perminute.domain.values.money import format_micros, read_micros
 from perminute_local.reports.layout import Section, amount, as_of, money, table_of, text, time_of
-from perminute_local.reports.page import page_of
 from perminute_local.reports.usage import KEYS, figures
 from perminute_local.tables import plain
 
@@ -62,12 +61,6 @@ def tables(question: Question, answer: Answer) -> Iterator[RenderableType]:
         yield table_of(*section._replace(heading=heading))
     yield from map(plain, _lines(answer))
     yield as_of(answer)
-
-
-def page(question: Question, answer: Answer) -> str:
-    """Return the same as a page to print."""
-    title = _title(question, answer)
-    return page_of(title, [as_of(answer).plain], _sections(answer), _lines(answer))
 
 
 def _title(question: Question, answer: Answer) -> str:
