@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,8 +23,11 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = shutil.which("chromium")
+expect.set_options(timeout=30_000)
 WEEKDAYS = [day for day in range(1, 20) if day % 7 not in {5, 6}]
 """Days after Monday, the day of the demo, on which its calls are repeated."""
+NASTY = "<img src=x onerror=alert(1)>"
+"""An organizer whose name would be a picture, if the page read it as HTML."""
 
 
 def _later(text: str, days: int) -> str:
@@ -40,6 +43,18 @@ def _repeated(event: dict[str, Any], days: int) -> dict[str, Any]:
     return {**event, **named, "detail": changed}
 
 
+def _bought(purchase: str, amount: str, purchased_at: str, time: str) -> dict[str, Any]:
+    detail = {"schemaVersion": "1", "organizationId": "contoso", "purchaseId": purchase}
+    detail |= {"amount": amount, "currency": "USD", "purchasedAt": purchased_at}
+    envelope = {"id": purchase, "source": "perminute.billing", "detail-type": "Credit Purchased"}
+    return {**envelope, "time": time, "detail": detail}
+
+
+def _renamed(event: dict[str, Any]) -> dict[str, Any]:
+    detail = {**event["detail"], "organizerId": NASTY, "callId": "call of & <b>"}
+    return {**event, "id": f"{event['id']}-nasty", "detail": detail}
+
+
 def _weeks() -> Iterator[dict[str, Any]]:
     lines = (ROOT / "examples" / "day" / "events.jsonl").read_text().splitlines()
     events = [json.loads(line) for line in lines]
@@ -47,10 +62,9 @@ def _weeks() -> Iterator[dict[str, Any]]:
     calls = [event for event in events if event.get("detail-type") == "Call Ended"]
     calls = [one for one in calls if one["detail"].get("answeredAt")]
     calls = [one for one in calls if one["detail"]["organizationId"] == "contoso"]
-    bought = {"organizationId": "contoso", "purchaseId": "po-more", "amount": "1500.00"}
-    bought |= {"schemaVersion": "1", "currency": "USD", "purchasedAt": "2026-11-02T20:00:00Z"}
-    envelope = {"id": "more", "source": "perminute.billing", "detail-type": "Credit Purchased"}
-    yield {**envelope, "time": "2026-11-02T20:00:00Z", "detail": bought}
+    yield _bought("po-more", "300.00", "2026-11-02T20:00:00Z", "2026-11-02T20:00:00Z")
+    yield _bought("po-last-year", "1240.00", "2025-12-04T09:00:00Z", "2026-11-02T20:00:01Z")
+    yield _renamed(next(one for one in calls if one["detail"]["legType"] == "dialOut"))
     for days in WEEKDAYS:
         # Not the same each day: a half, a third or a quarter of the calls.
         yield from (_repeated(call, days) for call in calls[:: 2 + days % 3])
@@ -63,7 +77,8 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     (folder / "events.jsonl").write_text("".join(f"{json.dumps(one)}\n" for one in events))
     (folder / "rates.csv").write_bytes((ROOT / "examples" / "day" / "rates.csv").read_bytes())
     command = [str(ROOT / ".venv/bin/perminute"), "console", str(folder), "--no-open"]
-    command += ["--organization", "contoso", "--organization", "nobody"]
+    for name in ("contoso", "nobody", "fabrikam"):
+        command += ["--organization", name]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
         assert process.stdout is not None
         printed = process.stdout.readline().strip()
@@ -88,7 +103,9 @@ def open_page(browser: Browser, address: str) -> Iterator[Callable[..., Page]]:
     said: list[str] = []
     contexts = []
 
-    def opened(prepare: Callable[[Page], None] | None = None, **options: Any) -> Page:
+    def opened(
+        prepare: Callable[[Page], None] | None = None, fragment: str = "", **options: Any
+    ) -> Page:
         contexts.append(browser.new_context(**options))
         page = contexts[-1].new_page()
         page.on("pageerror", lambda error: said.append(str(error)))
@@ -98,7 +115,7 @@ def open_page(browser: Browser, address: str) -> Iterator[Callable[..., Page]]:
         )
         if prepare is not None:
             prepare(page)
-        page.goto(address)
+        page.goto(address + fragment)
         return page
 
     yield opened

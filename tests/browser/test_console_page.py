@@ -57,6 +57,17 @@ def answer_with(status: int, error: str, pattern: str = "**/reports/**") -> Call
     return lambda page: page.route(pattern, fulfil)
 
 
+def changed(pattern: str, change: Callable[[Any], None]) -> Callable[[Page], None]:
+    """Have the page read a true answer in which something is changed."""
+
+    def fulfil(route: Route) -> None:
+        document = route.fetch().json()
+        change(document)
+        route.fulfill(json=document)
+
+    return lambda page: page.route(pattern, fulfil)
+
+
 def test_figures_are_those_of_the_reports(open_page: Open, address: str) -> None:
     page = ready(open_page(viewport={"width": 1280, "height": 940}))
     overview, usage = report(address, "overview"), report(address, f"usage?{NOVEMBER}")
@@ -70,11 +81,16 @@ def test_figures_are_those_of_the_reports(open_page: Open, address: str) -> None
     by_country = report(address, f"usage?{NOVEMBER}&groupBy=country")["rows"]
     rows = page.locator("#countries tbody tr").all()
     charged = {row.locator("td").first.text_content(): row.locator("td").last for row in rows}
+    assert len(rows) == len(by_country)
     assert {name: plain(cell.text_content() or "") for name, cell in charged.items()} == {
         row["country"] or "not known": row["charge"] for row in by_country
     }
     as_of = overview["asOf"]["at"][:19].replace("T", " ")
     expect(page.locator("#as-of")).to_have_text(f"As of {as_of} UTC")
+    tooltip = page.locator("#vg-tooltip-element")
+    page.locator("#days path[aria-roledescription='bar']").first.hover()
+    expect(tooltip).to_contain_text("2026-11-02")
+    page.mouse.move(0, 0)
     page.screenshot(path=PICTURES / "readme.png")
 
 
@@ -128,10 +144,12 @@ def test_a_month_without_calls_says_so_and_keeps_the_cards(open_page: Open) -> N
 def test_who_is_refused_sees_no_figure(open_page: Open, status: int) -> None:
     page = ready(open_page())
     answer_with(status, "forbidden")(page)
+    figure = page.locator(".card .figure").first.text_content() or ""
     page.locator("#month").select_option("2026-10")
     expect(page.get_by_role("alert")).to_contain_text("You may not see this organization")
     expect(page.locator("#figures")).to_be_hidden()
     assert page.locator("#figures .card").count() == 0
+    assert figure not in page.content()
     picture(page, "refused")
 
 
@@ -147,6 +165,127 @@ def test_old_figures_stay_when_a_page_cannot_be_read_and_trying_again_helps(
     page.unroute_all()
     page.get_by_role("button", name="Try again").click()
     expect(page.get_by_role("alert")).to_have_count(0)
+
+
+def test_old_figures_stay_when_the_server_is_gone(open_page: Open) -> None:
+    page = ready(open_page())
+    page.route("**/reports/**", lambda route: route.abort())
+    page.locator("#ledger").get_by_role("button", name="Next page").click()
+    expect(page.get_by_role("alert")).to_contain_text("The server does not answer.")
+    expect(page.locator(".card").first).to_contain_text("Available credit")
+    assert "As of" in (page.locator("#as-of").text_content() or "")
+
+
+def test_who_has_no_credit_left_is_told_what_that_means_and_what_to_do(
+    open_page: Open, address: str
+) -> None:
+    page = ready(open_page(fragment="&organization=fabrikam"))
+    overview = report(address, "overview", "fabrikam")
+    basis = report(address, "forecast", "fabrikam")["basis"]
+    expect(page.locator("#notices .bad")).to_contain_text("can no longer join or call by phone")
+    expect(page.locator("#notices .bad")).to_contain_text("Buy credit")
+    available = page.locator(".card").first
+    expect(available.locator(".bad")).to_be_visible()
+    assert plain(available.locator(".figure").text_content() or "") == overview["available"]
+    expect(available).to_contain_text(f"debt {overview['debt']}, which the next purchase pays")
+    lacking = f"needs 7 days, 3 of them with cost; there are {basis['days']}"
+    expect(page.locator(".card").nth(1)).to_contain_text(lacking)
+    picture(page, "exhausted")
+
+
+def test_a_recharge_that_is_stopped_or_waits_is_told(open_page: Open) -> None:
+    request = {"rechargeId": "r-1", "amount": "150", "requestedAt": "2026-11-20T10:00:00Z"}
+
+    def stop(overview: Any) -> None:
+        overview["autoRecharge"] |= {"stoppedBy": "monthlyLimit", "waiting": [request]}
+
+    page = ready(open_page(changed("**/overview*", stop)))
+    expect(page.locator("#notices")).to_contain_text("its monthly limit is reached")
+    expect(page.locator("#notices")).to_contain_text("since 2026-11-20 10:00:00")
+    picture(page, "recharge-stopped")
+
+
+def test_who_may_not_see_numbers_is_told_why_they_are_masked(open_page: Open) -> None:
+    def mask(answer: Any) -> None:
+        for call in answer["calls"]:
+            call["number"] = "+4930****"
+
+    page = ready(open_page(changed("**/calls?*", mask)))
+    expect(page.locator("#calls")).to_contain_text("you do not have the role numbers")
+    page.locator("#calls").screenshot(path=PICTURES / "masked.png")
+
+
+def test_more_entries_than_are_drawn_are_drawn_by_day_and_the_page_says_so(open_page: Open) -> None:
+    def never_end(answer: Any) -> None:
+        answer["next"] = answer["next"] or "more"
+
+    page = open_page(changed("**/ledger?month=2026-11&limit=200*", never_end))
+    expect(page.locator("#balance")).to_contain_text("the balance at the end of each day")
+    expect(page.locator("#balance .chart svg")).to_be_visible()
+
+
+def test_without_the_library_of_charts_there_are_their_tables(open_page: Open) -> None:
+    page = open_page(lambda page: page.route("**/vega.*.js", lambda route: route.abort()))
+    expect(page.locator("#days")).to_contain_text("the library of charts could not be loaded")
+    for section in ("#balance", "#days", "#countries", "#organizers"):
+        expect(page.locator(f"{section} table").first).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("fragment", "focused"),
+    [
+        ("overview", "#cards"),
+        ("forecast", "#balance"),
+        ("calls", "#calls"),
+        ("ledger", "#ledger"),
+        ("call=call%20of%20%26%20%3Cb%3E", ".explanation"),
+    ],
+)
+def test_a_link_opens_its_part(open_page: Open, fragment: str, focused: str) -> None:
+    page = ready(open_page(fragment=f"&{fragment}"))
+    expect(page.locator(focused)).to_be_focused()
+    assert "token" not in page.url
+    assert page.url.endswith(f"#{fragment}")
+    if focused == ".explanation":
+        expect(page.locator(f"{focused} h3")).to_have_text("Call call of & <b>")
+
+
+def test_names_are_texts_wherever_they_stand(open_page: Open) -> None:
+    page = ready(open_page())
+    name = "<img src=x onerror=alert(1)>"
+    page.locator("#calls select").nth(2).select_option(name)
+    expect(page.locator("#calls tbody td:nth-child(2)")).to_have_text(name)
+    page.locator("#organizers summary").click()
+    expect(page.locator("#organizers td").filter(has_text=name)).to_be_visible()
+    assert page.locator("img").count() == 0
+
+
+def test_advice_is_that_of_the_report(open_page: Open) -> None:
+    change = {"userId": "adele", "from": "payPerMinute", "to": "subscription", "saves": "8.2"}
+    advice = {"currency": "USD", "current": "40", "best": "31.8", "saving": "8.2"}
+    advice |= {"recommendations": [{**change, "monthsAgreeing": 3}], "confidence": "high"}
+    advice |= {"subscribers": ["adele", "enrico"], "pool": [{"minutes": 120, "wanted": 77}]}
+    queries: list[str] = []
+
+    def answer(route: Route) -> None:
+        queries.append(route.request.url.partition("?")[2])
+        route.fulfill(json=advice)
+
+    def prepare(page: Page) -> None:
+        changed("**/console.json", lambda shown: shown["reports"].append("license-advice"))(page)
+        page.route("**/license-advice?*", answer)
+
+    page = ready(open_page(prepare))
+    section = page.locator("#advice")
+    section.get_by_role("button", name="Compare").click()
+    assert queries == [], "the price has no default"
+    section.get_by_label("Price of a subscription").fill("4.50")
+    section.get_by_role("button", name="Compare").click()
+    expect(section).to_contain_text("1 change would save 8.20\u00a0USD a month")
+    assert queries == ["price=4.50&months=3"]
+    cells = section.locator("tbody").first.locator("td").all_text_contents()
+    assert cells == ["adele", "pay-per-minute", "subscription", "8.20", "3"]
+    section.screenshot(path=PICTURES / "advice.png")
 
 
 def test_before_anything_is_read_there_is_no_zero(open_page: Open) -> None:

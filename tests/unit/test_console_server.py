@@ -10,6 +10,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from perminute.api.reports.endpoint import REPORTS
 from perminute_local.cli import main
 from perminute_local.console.page import page_files
 from perminute_local.console.server import ConsoleServer, Shown
@@ -68,8 +69,9 @@ def test_a_query_reaches_the_reports_as_an_invocation_states_it(
     assert reports.asked == [Question("usage", "a b", parameters)]
 
 
-def test_the_page_is_told_which_organizations_there_are(server: ConsoleServer) -> None:
+def test_the_page_is_told_which_organizations_and_reports_there_are(server: ConsoleServer) -> None:
     shown = {"source": "replay of day", "organizations": ["contoso", "fabrikam"]}
+    shown["reports"] = list(REPORTS)
     assert ask(server, "/console.json") == (HTTPStatus.OK, shown)
 
 

@@ -39,7 +39,7 @@ _STATUSES = {
     "unavailable": HTTPStatus.SERVICE_UNAVAILABLE,
 }
 _PATH = re.compile(r"/reports/organizations/([^/]+)/([^/]+)")
-_COUNTS = {"limit", "horizonDays"}
+_COUNTS = {"limit", "horizonDays", "months"}
 _LISTS = {"groupBy"}
 
 
@@ -111,7 +111,7 @@ class ConsoleServer(ThreadingHTTPServer):
             why = "open the address that perminute console has printed: its token is missing"
             return _error(HTTPStatus.UNAUTHORIZED, "forbidden", why)
         if url.path == "/console.json":
-            return _json(HTTPStatus.OK, self._shown._asdict())
+            return _json(HTTPStatus.OK, {**self._shown._asdict(), "reports": REPORTS})
         return self._report(url.path, url.query)
 
     def _file(self, path: str) -> Reply:

@@ -1,6 +1,7 @@
 // The page: which organization and month it shows, what it reads, and what it says if it cannot.
 
 import { asked, goTo, withoutToken } from "./address.js";
+import { advice } from "./advice.js";
 import { about, report, useToken } from "./api.js";
 import { byId, el } from "./dom.js";
 import { addMonths, time } from "./format.js";
@@ -84,6 +85,7 @@ async function readSections(question, overview) {
   };
   page.listing = calls({ ...question, period });
   ledger(question);
+  if (!byId("advice").hidden) advice(question);
   const forecast = isNow && overview.currency ? report(organization, "forecast", {}, signal) : Promise.resolve(null);
   await Promise.all([
     by("day,legType").then((usage) => {
@@ -161,7 +163,8 @@ async function start() {
   byId("print").addEventListener("click", () => window.print());
   window.addEventListener("hashchange", follow);
   try {
-    const { source, organizations } = await about();
+    const { source, organizations, reports } = await about();
+    byId("advice").hidden = !reports.includes("license-advice");
     byId("source").textContent = `Figures of the ${source}.`;
     const first = chooseOrganizations(organizations);
     if (!first) byId("as-of").textContent = "Name an organization.";

@@ -5,6 +5,8 @@ import { byId, el, show, table } from "./dom.js";
 import { LEG_TYPES, amount, decimal, grouped, micros, minutes, money, plural, rounded, time } from "./format.js";
 
 const TOP = 10;
+const STOPPED_BY = { monthlyLimit: "its monthly limit is reached", dailyLimit: "its limit of requests a day is reached",
+  threeFailures: "it failed three times; update the payment method" };
 
 function sum(text, currency) {
   return el("span", {}, amount(text), currency ? el("small", {}, ` ${currency}`) : null);
@@ -81,7 +83,8 @@ export function notices(overview, usage) {
       "Buy credit in your billing system, or by perminute credit purchase. Debt is paid first.");
   }
   if (overview.autoRecharge?.stoppedBy) {
-    notice("bad", `Auto-recharge requests nothing at present: ${overview.autoRecharge.stoppedBy}.`);
+    const { stoppedBy } = overview.autoRecharge;
+    notice("bad", `Auto-recharge requests nothing at present: ${STOPPED_BY[stoppedBy] ?? stoppedBy}.`);
   }
   for (const request of overview.autoRecharge?.waiting ?? []) {
     notice("", `A recharge of ${money(request.amount, overview.currency)} is requested since ${time(request.requestedAt)} and not answered yet.`);
