@@ -122,6 +122,7 @@ def test_a_second_up_says_that_it_is_up(place: Place, capsys: pytest.CaptureFixt
     assert document["environment"] == {
         "AWS_ENDPOINT_URL": SERVED.endpoint,
         "AWS_REGION": "us-east-1",
+        "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_ACCESS_KEY_ID": "embedded",
         "AWS_SECRET_ACCESS_KEY": "embedded",
     }

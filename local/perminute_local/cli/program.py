@@ -15,6 +15,7 @@ from perminute_local.cli.comparing import compare
 from perminute_local.cli.console import console
 from perminute_local.cli.errors import report, wants_json
 from perminute_local.cli.events import send
+from perminute_local.cli.load import load
 from perminute_local.cli.local_stack import down, up
 from perminute_local.cli.parameters import Choice, CommandGroup, examples, json_option
 from perminute_local.cli.pull_records import pull
@@ -88,7 +89,7 @@ def program() -> None:
 _COMMANDS: tuple[click.Command, ...] = (
     *(quote, rates, replay, simulate, send, reconcile, dlq, doctor, graph),
     *(balance, usage, calls, explain, ledger, statement, pstn_usage, forecast, console),
-    *(credit, license_, user, organization, directory, up, down, completion),
+    *(credit, license_, user, organization, directory, up, down, load, completion),
 )
 calls.add_command(convert)
 calls.add_command(pull)

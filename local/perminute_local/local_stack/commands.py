@@ -196,7 +196,8 @@ def _tell(served: Served, *, as_json: bool) -> None:
 
 
 def _keys(served: Served) -> dict[str, str]:
-    shown = ("AWS_ENDPOINT_URL", "AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+    keys = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+    shown = ("AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION", *keys)
     variables = only_local(served.endpoint)
     return {name: value for name in shown if (value := variables[name]) is not None}
 
