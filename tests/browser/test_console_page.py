@@ -262,7 +262,12 @@ def test_names_are_texts_wherever_they_stand(open_page: Open) -> None:
 
 def test_advice_is_that_of_the_report(open_page: Open) -> None:
     change = {"userId": "adele", "from": "payPerMinute", "to": "subscription", "saves": "8.2"}
-    advice = {"currency": "USD", "current": "40", "best": "31.8", "saving": "8.2"}
+    advice: dict[str, object] = {
+        "currency": "USD",
+        "current": "40",
+        "best": "31.8",
+        "saving": "8.2",
+    }
     advice |= {"recommendations": [{**change, "monthsAgreeing": 3}], "confidence": "high"}
     advice |= {"subscribers": ["adele", "enrico"], "pool": [{"minutes": 120, "wanted": 77}]}
     queries: list[str] = []

@@ -124,7 +124,7 @@ class System:
         return self.send("ReratingsQueue", *(message["Body"] for message in sent))
 
     def results(self) -> Results:
-        return collect(table_names(self.stack), self.stack, [], dict)
+        return collect(table_names(self.stack), self.stack, [], lambda _: {})
 
     def state(self) -> dict[str, Any]:
         """What is in the tables; the dead letters are left out, and left in their queues."""

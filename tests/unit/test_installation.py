@@ -23,7 +23,6 @@ NOT_OF_PYTHON = {
     "statement.typ",
     "prices.toml",
     *(file.name for file in (ROOT / "local/perminute_local/console/static").iterdir()),
-    "cost_by_day.json",
     "template.yaml",
     "ministack.lock",
     "console.lock",
