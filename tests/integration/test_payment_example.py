@@ -95,7 +95,7 @@ class Payments:
 
     def document(self) -> dict[str, Any]:
         stack = self.system.stack
-        return collect(table_names(stack), stack, [], dict).document()
+        return collect(table_names(stack), stack, [], lambda _: {}).document()
 
 
 @pytest.fixture(params=["raw", "wrapped"])

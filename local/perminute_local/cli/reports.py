@@ -153,7 +153,10 @@ def pstn_usage(**parameters: object) -> Parameters:
 
 
 @click.command(
-    epilog=examples(f"perminute forecast {_CONTOSO}", "perminute forecast --input figures.json")
+    epilog=examples(
+        f"perminute forecast {_CONTOSO}",
+        "perminute forecast --input examples/command-line/forecast-figures.json",
+    )
 )
 @shows(
     "forecast",
