@@ -193,3 +193,19 @@ def test_a_zip_that_is_damaged_or_has_no_report_is_told() -> None:
     whole = zipped(**{"PSTN.calls.2026-11-05.csv": f"{HEADER}\n{ROW}\n" * 50})
     for damaged in (whole[:100], whole[:60] + b"damaged!" + whole[68:]):
         assert "cannot be unpacked" in str(read(damaged)[-1].call[1])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"a": 1}\n{"a": 2}\n',
+        b'\xef\xbb\xbf\n{"a": 1}\r\n\n [2, {"a": 3.5}]\n',
+        b'{"a": 1}\n{"a": "\\ud800"}\n{"a": 3}',
+        b'{"a": 1}{"a": 2}\n{"a":\n3}\n{"a": cut\n{"a": 5}\n',
+        b'{"a": 1}\n{"a": "\xff"}\nnull\n',
+    ],
+)
+def test_documents_of_one_line_each_are_read_as_any_others_are(content: bytes) -> None:
+    read = json_files._documents(content)  # noqa: SLF001 - the faster way and the other one
+    assert read == list(json_files._each_document(json_files._text(content)))  # noqa: SLF001
+    assert len(read) > 1

@@ -35,11 +35,8 @@ def csv_records(file: InputFile, columns: Sequence[str]) -> Iterator[Record]:
         yield from _without_columns(first, records, missing)
         return
     rows.widths = (len(header),)
-    for record in records:
-        is_row = record.fault is None
-        yield (
-            Record(record.at, dict(zip(header, record.content, strict=True))) if is_row else record
-        )
+    for at, content, fault in records:
+        yield Record(at, content if fault else dict(zip(header, content, strict=True)), fault)
 
 
 def _without_columns(
@@ -100,7 +97,8 @@ class CsvRows:
         if len(cells) not in self.widths:
             return f"has {len(cells)} cells, which is not the number of columns"
         # The last line closes the quotation mark. One before it may be a row that was taken in.
-        if any(self._is_row(line) for line in self._lines.rest_of_row()[:-1]):
+        between = self._lines.rest_of_row()[:-1]
+        if between and any(map(self._is_row, between)):
             return "takes in another row; a quotation mark is opened here and not closed"
         return None
 

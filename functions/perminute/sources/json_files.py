@@ -112,7 +112,19 @@ def _documents(content: bytes) -> list[_Document]:
     try:
         return [_Document(1, _decode(content.removeprefix(b"\xef\xbb\xbf")))]
     except (DecodeError, UnicodeError, RecursionError):
-        return list(_each_document(_text(content)))
+        return _lines_of_documents(content) or list(_each_document(_text(content)))
+
+
+def _lines_of_documents(content: bytes) -> list[_Document]:
+    """Return the documents of a file that has one on each line; none of any other file.
+
+    In this way they are read several times as fast.
+    """
+    lines = enumerate(content.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1)
+    try:
+        return [_Document(number, _decode(line)) for number, line in lines if line.strip()]
+    except (DecodeError, UnicodeError, RecursionError):
+        return []
 
 
 def _each_document(text: str) -> Iterator[_Document]:

@@ -16,7 +16,13 @@ if TYPE_CHECKING:
     from perminute.domain.reference.directory import Directory, DirectoryEntry
     from perminute.sources.stated_call import StatedCall
 
-_LONGEST = timedelta(seconds=MAX_CALL_SECONDS)
+_WHO_SAYS_IT = (
+    "the record",
+    "the row of its room",
+    "the row of its number",
+    "the row of its tenant",
+)
+_NOTHING, _LONGEST = timedelta(0), timedelta(seconds=MAX_CALL_SECONDS)
 
 
 class _Entries(NamedTuple):
@@ -72,7 +78,7 @@ def _check_times(call: StatedCall) -> None:
     if call.answered_at is None:
         return
     lasted = call.ended_at - call.answered_at
-    if lasted < timedelta(0):
+    if lasted < _NOTHING:
         message = "the call ended before it began: check the clock of the system that wrote it"
         raise problem(ProblemReason.END_BEFORE_START, message)
     if lasted > _LONGEST:
@@ -102,17 +108,18 @@ def _leg_type(call: StatedCall, entries: _Entries) -> LegType:
 def _organization(call: StatedCall, entries: _Entries) -> str:
     tenant, number, room, _ = entries
     said = (
-        ("the record", call.organization_id),
-        ("the row of its room", room and room.organization_id),
-        ("the row of its number", number and number.organization_id),
-        ("the row of its tenant", tenant and tenant.organization_id),
+        call.organization_id,
+        room.organization_id if room else None,
+        number.organization_id if number else None,
+        tenant.organization_id if tenant else None,
     )
-    named = {organization for _, organization in said if organization}
+    named = set(filter(None, said))
     if not named:
         message = "neither the record nor the directory says whose call it is: name the tenant"
         raise problem(ProblemReason.UNKNOWN_TENANT, message)
     if len(named) > 1:
-        message = ", ".join(f"{who} says {_shown(what)}" for who, what in said if what)
+        pairs = zip(_WHO_SAYS_IT, said, strict=True)
+        message = ", ".join(f"{who} says {_shown(what)}" for who, what in pairs if what)
         raise problem(ProblemReason.ORGANIZATION_MISMATCH, message)
     return named.pop()
 

@@ -77,9 +77,11 @@ class Listing:
 
         A GUID, or an id with `@`, is found in either case.
         """
-        entries = self._by_key.get(canonical_id(key)) if key else None
-        for name in (source, SOURCE_FAMILIES[source], None) if entries else ():
-            for entry in entries or ():
+        entries = self._by_key.get(canonical_id(key)) if key and self._by_key else None
+        if entries is None:
+            return None
+        for name in (source, SOURCE_FAMILIES[source], None):
+            for entry in entries:
                 if entry.source == name and entry.is_in_force(at):
                     return entry
         return None

@@ -25,7 +25,8 @@ def canonical_id(identifier: str) -> str:
     """Return the spelling of an id by which it is stored and compared."""
     # Lower case may have more characters, but never more than four bytes for one: what has
     # `MAX_ID_LENGTH` characters as it is sent still fits a key.
-    if "@" in identifier or is_guid(identifier):
+    is_long = len(identifier) == _GUID_LENGTH  # of the ids in records most are of another length
+    if "@" in identifier or (is_long and _GUID.fullmatch(identifier)):
         return identifier.lower()
     return identifier
 
