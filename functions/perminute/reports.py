@@ -221,6 +221,7 @@ def report_updated_accounts(done: Sequence[AccountExpiry]) -> None:
     report_expiry(done)
     _report_charged_by_reports(done)
     _report_digests(done)
+    _report_forecasts(done)
 
 
 def report_expiry(done: Sequence[AccountExpiry]) -> None:
@@ -334,6 +335,19 @@ def _report_digests(done: Sequence[AccountExpiry]) -> None:
         calls=sum(account.digests.calls for account in done),
         failed=log_failures("digests not sent", failed),
     )
+
+
+def _report_forecasts(done: Sequence[AccountExpiry]) -> None:
+    failed = {account.organization_id: account.forecast.failed for account in done}
+    left_out = [account.organization_id for account in done if account.forecast.left_out]
+    logger.info(
+        "forecasts made",
+        notified=Counter(one for account in done for one in account.forecast.notified),
+        failed=log_failures("forecast not made", failed),
+    )
+    for organization_id in left_out:
+        logger.warning("forecast left out", organizationId=organization_id)
+    count("ForecastsLeftOut", len(left_out))
 
 
 def _report_if_uncharged(usage: Usage, event_id: str = "") -> None:

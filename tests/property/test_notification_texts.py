@@ -16,6 +16,7 @@ from perminute.adapters.notification_documents import (
 )
 from perminute.domain.comparison.difference_kinds import DifferenceKind
 from perminute.domain.credit.recharge import Disabled
+from perminute.domain.forecast.figures import Band, Confidence, RunsOut
 from perminute.domain.licensing.licensing import NotEntitled
 from perminute.domain.limits.spending import LimitName
 from perminute.domain.notifications.notifications import (
@@ -35,6 +36,7 @@ from perminute.formats.notification_texts import text_of
 
 GUID = "8a5b2b1e-5c2f-4d3a-9a6e-1b2c3d4e5f60"
 NAMES = st.text(st.characters(codec="utf-8"), min_size=1, max_size=MAX_ID_LENGTH)
+DAYS = st.dates()
 VALUES: dict[str, st.SearchStrategy[Any]] = {
     "str": NAMES,
     "int": st.integers(0, 10**6),
@@ -52,8 +54,10 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
         min_size=1,
         unique_by=lambda one: one.kind,
     ).map(tuple),
+    "RunsOut": st.builds(RunsOut, st.none() | DAYS, DAYS, st.none() | DAYS),
+    "Band": st.builds(Band, *[st.integers(0, 10**15)] * 3),
     "NotEntitled | Unpriced | Flag": st.nothing(),
-    **{one.__name__: st.sampled_from(one) for one in (Disabled, LegType, LimitName)},
+    **{one.__name__: st.sampled_from(one) for one in (Confidence, Disabled, LegType, LimitName)},
 }
 REASONS: dict[Any, Any] = {
     CallNotEntitled: NotEntitled,
@@ -75,7 +79,8 @@ def of_field(name: str, annotation: str) -> st.SearchStrategy[Any]:
     if name.endswith("_micros"):
         values = st.integers(-(10**17), 10**17)
     else:
-        values = FORMED.get(name, VALUES[annotation.removesuffix(" | None")])
+        declared = annotation.removesuffix(" | None")
+        values = FORMED[name] if declared == "str" and name in FORMED else VALUES[declared]
     return st.none() | values if annotation.endswith(" | None") else values
 
 
@@ -122,7 +127,7 @@ def test_no_name_begins_a_line_of_a_text(
     decided: Notification, organization_id: str, name: str | None
 ) -> None:
     text = text_of(decided._replace(organization_id=organization_id), name).body
-    assert len(text.split("\n")) == 4
+    assert len(text.split("\n")) == 5
     assert all(line.isprintable() for line in text.split("\n"))
 
 

@@ -6,7 +6,7 @@ from itertools import permutations
 import pytest
 from builders import ANSWERED, LONG_AGO, MICROS, charge, holding, lot, rating
 
-from perminute.domain.credit.accounts import Account
+from perminute.domain.credit.accounts import NO_FORECAST, Account, ForecastState
 from perminute.domain.credit.booking import (
     MAX_STEPS,
     Adjustment,
@@ -246,6 +246,7 @@ def test_a_batch_is_charged_in_one_entry_that_its_paid_usages_name() -> None:
         entries=10,
         as_of=ANSWERED,
         days=(SpendCounter(key=day_of(ANSWERED), spent_micros=11),),
+        forecast=ForecastState(ANSWERED.date()),
     )
     assert booking.entries == (
         LedgerEntry(
@@ -519,11 +520,16 @@ def test_an_attempt_that_came_late_puts_the_next_one_off() -> None:
     assert account.due_at == ANSWERED + timedelta(hours=54)
 
 
+def without_forecast(account: Account) -> Account:
+    """The account as if no call had cost anything: else it is listed from the next day on."""
+    return account._replace(forecast=NO_FORECAST)
+
+
 def test_a_request_stays_open_while_auto_recharge_is_off_and_is_not_sent() -> None:
     account = configure(below().after, settings(1)).after
     later = ANSWERED + timedelta(days=5)
     assert account.due_at == NEXT_YEAR - timedelta(days=30)
-    assert account.listed_from == ANSWERED + timedelta(days=3)
+    assert without_forecast(account).listed_from == ANSWERED + timedelta(days=3)
     assert news(charge(account, [rating("b", 1)], at=later)) == []
     on_again = recharging(50, 30)._replace(configured_at=later)
     assert news(configure(account, on_again)) == [requested(FIRST, 40, 2)]
@@ -560,9 +566,9 @@ def test_the_daily_run_looks_at_a_request_that_is_open_for_three_days_though_oth
     for hours in (25, 50, 75):
         account = due_changes(account, ANSWERED + timedelta(hours=hours)).after
     assert account.due_at == ANSWERED + timedelta(hours=99)
-    assert account.listed_from == ANSWERED + timedelta(hours=72)
+    assert without_forecast(account).listed_from == ANSWERED + timedelta(hours=72)
     paid = buy(account, bought(30, recharge_id=FIRST), at=ANSWERED + timedelta(hours=76)).after
-    assert paid.listed_from == NEXT_YEAR - timedelta(days=30)
+    assert without_forecast(paid).listed_from == NEXT_YEAR - timedelta(days=30)
 
 
 def test_the_third_failure_in_a_row_switches_it_off_and_says_so() -> None:

@@ -7,11 +7,10 @@ from builders import MICROS
 
 from perminute.domain.credit.lots import Lot
 from perminute.domain.credit.recharge import AutoRecharge, RechargeRequest, RechargeState
+from perminute.domain.forecast.figures import Confidence, RunsOut
 from perminute.domain.forecast.forecast import (
-    Confidence,
     Forecast,
     NotEnoughData,
-    RunsOut,
     SpentSoFar,
     forecast,
 )

@@ -55,6 +55,7 @@ from perminute.domain.credit.transaction import (
     Causes,
     Transaction,
 )
+from perminute.domain.forecast.figures import Band, Confidence, RunsOut
 from perminute.domain.licensing.licensing import LicensingChange, NotEntitled
 from perminute.domain.limits.spending import (
     LimitName,
@@ -122,10 +123,13 @@ def waiting(subjects: int) -> Rerating:
 
 ORGANIZATION = longest("o")
 
-REASONS: dict[str, Any] = {
+LONGEST: dict[str, Any] = {
+    "RunsOut": RunsOut(*[date(2026, 11, 30)] * 3),
+    "Band": Band(*[10**15] * 3),
     "CallNotEntitled": NotEntitled.NO_CREDITS_LICENSE,
     "CallNotRated": Unpriced.CURRENCY_MISMATCH,
     "CallFlagged": Flag.DIAL_OUT_NOT_ALLOWED,
+    "Confidence": Confidence.MEDIUM,
     "Disabled": Disabled.THREE_FAILURES,
     "LegType": LegType.TOLL_FREE_DIAL_IN,
     "LimitName": LimitName.CONCURRENT_CALLS,
@@ -136,7 +140,7 @@ def value_of(kind: Any, name: str, annotation: str) -> Any:
     """The longest value that a field of a notification may have."""
     if name == "reason":
         annotation = f"{kind.__name__} {annotation}"
-    for reason, value in REASONS.items():
+    for reason, value in LONGEST.items():
         if reason in annotation:
             return value
     if "DifferingCalls" in annotation:

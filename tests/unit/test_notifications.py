@@ -6,7 +6,7 @@ import json
 import re
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -29,6 +29,7 @@ from perminute.domain.comparison.difference_kinds import DifferenceKind
 from perminute.domain.credit.ledger import EntryType, LedgerEntry, entry_id
 from perminute.domain.credit.recharge import Disabled
 from perminute.domain.errors import Refused, Unavailable
+from perminute.domain.forecast.figures import Band, Confidence, RunsOut
 from perminute.domain.licensing.licensing import LicensingChange, NotEntitled
 from perminute.domain.limits.spending import LimitName
 from perminute.domain.notifications.notification_rules import crossings
@@ -43,6 +44,7 @@ from perminute.domain.notifications.notifications import (
     FraudSuspected,
     LowBalance,
     MinutePoolThreshold,
+    MonthCostForecast,
     Notification,
     NotificationBody,
     RechargeDisabled,
@@ -50,13 +52,15 @@ from perminute.domain.notifications.notifications import (
     RechargeRequested,
     RechargeSucceeded,
     RecordsDiffer,
+    RunOutForecast,
     SpendLimitReached,
     notification,
 )
 from perminute.domain.rating.calls import LegType
 from perminute.domain.rating.rate_card import Unpriced
 from perminute.domain.rating.usage_record import POLICY_FLAGS, Flag
-from perminute.formats.notification_texts import Sender
+from perminute.formats.console_pages import SECTIONS
+from perminute.formats.notification_texts import Sender, text_of
 from perminute.ports.messaging import Announcement, Rejection
 
 if TYPE_CHECKING:
@@ -83,6 +87,23 @@ DIGEST: Any = {
     "calls": 12,
     "call_ids": tuple(f"call-{n}" for n in range(10)),
 }
+FORECASTS: list[NotificationBody] = [
+    *(
+        RunOutForecast(runs_out=runs_out, confidence=Confidence.MEDIUM, **USD)
+        for runs_out in (
+            RunsOut(date(2026, 11, 7), date(2026, 11, 9), date(2026, 11, 14)),
+            RunsOut(date(2026, 11, 7), date(2026, 11, 9), None),
+        )
+    ),
+    MonthCostForecast(
+        period="2026-11",
+        month=Band(182_647_201, 231_445_318, 284_625_602),
+        monthly_budget_micros=200_000_000,
+        spent_micros=12_500_000,
+        currency="USD",
+        confidence=Confidence.LOW,
+    ),
+]
 EVERY_NEWS: list[NotificationBody] = [
     LowBalance(threshold_micros=20_000_000, **USD),
     LowBalance(threshold_micros=20_000_000, currency="USD", balance_micros=-1),
@@ -150,6 +171,7 @@ EVERY_NEWS: list[NotificationBody] = [
         reserved_micros=9_000_000,
         currency="USD",
     ),
+    *FORECASTS,
     *(
         RecordsDiffer(source="graph-pstn", day="2026-11-02", kinds=kinds, currency="USD")
         for kinds in (
@@ -177,6 +199,8 @@ CARRIES = {
     "SpendLimitReached": {"limit"},
     "FraudSuspected": {"prefix", "since", "amount", "spent", "reserved"},
     "RecordsDiffer": {"source", "day", "kinds"},
+    "RunOutForecast": {"runsOut", "balance", "confidence"},
+    "MonthCostForecast": {"period", "month", "monthlyBudget", "spent", "confidence"},
 }
 """What each carries, by type."""
 
@@ -199,6 +223,34 @@ def test_the_list_above_has_every_kind_of_news() -> None:
     assert {type(news) for news in EVERY_NEWS} == set(get_args(NotificationBody))
 
 
+def test_a_forecast_is_written_as_the_report_writes_it() -> None:
+    in_band, without_end, of_month = map(document, FORECASTS)
+    days = {"earliest": "2026-11-07", "expected": "2026-11-09", "latest": "2026-11-14"}
+    assert in_band["runsOut"] == days
+    assert without_end["runsOut"] == {**days, "latest": None}
+    assert of_month["month"] == {
+        "low": "182.647201",
+        "expected": "231.445318",
+        "high": "284.625602",
+    }
+    assert (of_month["period"], of_month["confidence"]) == ("2026-11", "low")
+
+
+def test_a_forecast_says_how_sure_it_is() -> None:
+    in_band, without_end, of_month = (document(news)["text"] for news in FORECASTS)
+    when = "is expected to run out on 2026-11-09, in "
+    assert f"{when}8 of 10 cases between 2026-11-07 and 2026-11-14. The balance is" in in_band
+    assert f"{when}9 of 10 cases not before 2026-11-07. The balance is" in without_end
+    cents = "are expected to cost 231.45 USD in 2026-11 (UTC), in 8 of 10 cases between 182.65 USD"
+    assert cents in of_month
+
+
+def test_who_is_recharged_earlier_may_run_out_later() -> None:
+    runs_out = RunsOut(None, date(2026, 11, 9), date(2026, 11, 7))
+    text = document(RunOutForecast(runs_out=runs_out, confidence=Confidence.LOW, **USD))["text"]
+    assert "on 2026-11-09, in 9 of 10 cases not before 2026-11-07." in text
+
+
 def test_a_document_is_its_facts_the_name_of_the_organization_and_a_text_for_people() -> None:
     news = CreditExpiring(
         purchase_id="po-1",
@@ -207,7 +259,7 @@ def test_a_document_is_its_facts_the_name_of_the_organization_and_a_text_for_peo
         currency="USD",
     )
     one = announced(decided(news), organization_name="Contoso")
-    sender = Sender("perminute-prod", "https://docs.example/perminute/")
+    sender = Sender("perminute-prod", "https://docs.example/perminute/", "https://console.example/")
     assert document_of(one, sender) == {
         "id": one.id,
         "type": "CreditExpiring",
@@ -223,6 +275,8 @@ def test_a_document_is_its_facts_the_name_of_the_organization_and_a_text_for_peo
         "2027-10-30 at 12:02 UTC.\n"
         "Credit that is not used by then is forfeited. The oldest credit is always used first.\n"
         "If so much is often left, buy less at a time.\n"
+        "To see the figures, open the section overview of the console: "
+        "https://console.example/#overview&organization=contoso\n"
         "Sent by perminute, stack perminute-prod. More about this: "
         "https://docs.example/perminute/docs/notifications.md#creditexpiring",
     }
@@ -288,10 +342,10 @@ def test_every_kind_carries_what_the_contract_says_and_is_readable(news: Notific
     assert page == f"docs/notifications.md#{shown['type'].lower()}"
     assert text.endswith("Sent by perminute.")
     sentences = SENTENCES.findall(text)
-    assert len(sentences) in range(4, 9)
+    assert len(sentences) in range(5, 10)
     assert "".join(sentences) == text
     lines = text.splitlines()
-    assert len(lines) == 4, "what happened, what it means, what to do, and who says so"
+    assert len(lines) == 5, "what happened, what it means, what to do, where to look, who says so"
     assert all(line == line.strip() for line in lines)
     assert text.count("Contoso (contoso)") == 1, "the id once"
     assert re.search(r" 20[0-9]{2}-", text), "when"
@@ -396,6 +450,43 @@ def test_the_id_is_the_same_for_every_copy_and_another_for_everything_else() -> 
     assert len(set(ids)) == len(ids)
     elsewhere = notification(EVERY_NEWS[0], organization_id="fabrikam", at=ANSWERED, cause="0")
     assert elsewhere.id not in ids
+
+
+def test_the_page_for_subscribers_says_which_section_of_the_console_shows_it() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "notifications.md").read_text()
+    sections: defaultdict[str, set[str]] = defaultdict(set)
+    for kind in get_args(NotificationBody):
+        section = SECTIONS[kind]
+        sections[section.fragment].add(kind.__name__)
+    rows = re.findall(r"^\| `#(\w+)` \|[^|]*\| (.*) \|$", page, re.MULTILINE)
+    assert {fragment: set(re.findall("`([A-Z]\\w+)`", kinds)) for fragment, kinds in rows} == {
+        **sections,
+        "call": set(),
+    }
+
+
+@pytest.mark.parametrize(
+    ("news", "fragment"),
+    [
+        (CallNotEntitled(reason=NotEntitled.NO_LICENSE, **CALL), "#call=call-1&"),
+        (CallNotEntitled(reason=NotEntitled.NO_LICENSE, **DIGEST), "#calls&"),
+        (
+            CallFlagged(
+                reason=Flag.DIAL_OUT_NOT_ALLOWED, **{**CALL, "call_id": "a/b&c#d e\n\u202e%"}
+            ),
+            "#call=a%2Fb%26c%23d%20e%0A%E2%80%AE%25&",
+        ),
+        (BalanceExhausted(balance_micros=0, currency="USD"), "#overview&"),
+    ],
+)
+def test_an_e_mail_links_to_the_figures_that_it_is_about(
+    news: NotificationBody, fragment: str
+) -> None:
+    sender = Sender(console_url="https://console.example/")
+    one = decided(news)._replace(organization_id="con toso&month=2020-01")
+    line = text_of(one, "Contoso", sender).body.splitlines()[3]
+    organization = "organization=con%20toso%26month%3D2020-01"
+    assert line.endswith(f" https://console.example/{fragment}{organization}")
 
 
 def test_the_page_for_subscribers_names_every_kind_and_all_that_it_carries() -> None:

@@ -9,11 +9,12 @@ from builders import LONG_AGO
 from log_lines import logged
 
 from perminute.application.daily_expiry import AccountExpiry, ChargedByReports, Expired
+from perminute.application.notify_forecasts import ForecastDone
 from perminute.application.send_digests import DigestsSent
 from perminute.domain.errors import Unavailable
 from perminute.domain.licensing.timelines import Tie
 from perminute.observability import metrics
-from perminute.reports import report_expiry, report_ties
+from perminute.reports import report_expiry, report_ties, report_updated_accounts
 
 if TYPE_CHECKING:
     import pytest
@@ -29,8 +30,10 @@ def test_lambda_reads_the_time_and_so_the_level_of_a_line() -> None:
     assert re.fullmatch(time, line["timestamp"])
 
 
-def updated(organization_id: str, expired: Expired) -> AccountExpiry:
-    return AccountExpiry(organization_id, expired, ChargedByReports(), DigestsSent())
+def updated(
+    organization_id: str, expired: Expired, forecast: ForecastDone = ForecastDone()
+) -> AccountExpiry:
+    return AccountExpiry(organization_id, expired, ChargedByReports(), DigestsSent(), forecast)
 
 
 def test_recharges_that_nobody_answers_are_named_and_counted(
@@ -52,6 +55,25 @@ def test_recharges_that_nobody_answers_are_named_and_counted(
     assert counted == {"AccountsUpdated": [5.0], "RechargesUnanswered": [2.0]}
     named = [vars(line) for line in caplog.records if line.message == "recharge unanswered"]
     assert {line["organizationId"]: line["rechargeId"] for line in named} == unanswered
+
+
+def test_forecasts_that_were_left_out_are_named_and_counted() -> None:
+    metrics.clear_metrics()
+    with logged() as lines:
+        report_updated_accounts(
+            [
+                updated("contoso", Expired(), ForecastDone(left_out=True)),
+                updated("fabrikam", Expired(), ForecastDone(("RunOutForecast",))),
+                updated("stuck", Expired(), ForecastDone(failed=Unavailable("no"))),
+            ]
+        )
+        counted = {name: values["Value"] for name, values in metrics.metric_set.items()}
+    assert counted["ForecastsLeftOut"] == [1.0]
+    named = {line["message"]: line for line in lines}
+    assert named["forecast left out"]["organizationId"] == "contoso"
+    assert named["forecast not made"]["organizationId"] == "stuck"
+    made = named["forecasts made"]
+    assert (made["notified"], made["failed"]) == ({"RunOutForecast": 1}, 1)
 
 
 def test_ties_are_named_and_counted_and_so_is_where_nobody_could_look() -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from perminute.domain.comparison.difference_kinds import DifferenceKind
 from perminute.domain.credit.recharge import Disabled
 from perminute.domain.errors import Refused
+from perminute.domain.forecast.figures import Band, Confidence, RunsOut
 from perminute.domain.licensing.licensing import NotEntitled
 from perminute.domain.limits.spending import LimitName
 from perminute.domain.notifications.notifications import (
@@ -103,6 +104,10 @@ def _camel(name: str) -> str:
 def _plain(name: str, value: object) -> object:
     if isinstance(value, int) and name.endswith(_MICROS):
         return format_micros(value)
+    if isinstance(value, RunsOut):
+        return {name: day and day.isoformat() for name, day in value._asdict().items()}
+    if isinstance(value, Band):
+        return {name: format_micros(micros) for name, micros in value._asdict().items()}
     if name == _KINDS and isinstance(value, tuple):
         return {
             one.kind.value: {
@@ -184,14 +189,25 @@ def _differing_calls(value: Any) -> tuple[DifferingCalls, ...]:  # noqa: ANN401 
     )
 
 
+def _runs_out(value: Any) -> RunsOut:  # noqa: ANN401 - JSON
+    days = (value[name] for name in RunsOut._fields)
+    return RunsOut(*(day and date.fromisoformat(day) for day in days))
+
+
+def _band(value: Any) -> Band:  # noqa: ANN401 - JSON
+    return Band(*(read_micros(value[name]) for name in Band._fields))
+
+
 _READERS: dict[str, Callable[[Any], object]] = {
     "str": _text,
     "int": _whole,
     "bool": bool,
     "datetime": parse_instant,
     "tuple[DifferingCalls, ...]": _differing_calls,
+    "RunsOut": _runs_out,
+    "Band": _band,
     "tuple[str, ...]": lambda value: tuple(map(_text, _list(value))),
-    **{enum.__name__: enum for enum in (Disabled, LegType, LimitName)},
+    **{enum.__name__: enum for enum in (Confidence, Disabled, LegType, LimitName)},
 }
 """How a value is read, by the type that its field is declared with."""
 

@@ -1,4 +1,4 @@
-"""The daily expiry of an account: due changes, calls that nobody has ended, and digests."""
+"""The daily expiry of an account: due changes, calls that nobody has ended, digests, forecasts."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
+    from perminute.application.notify_forecasts import ForecastDone, NotifyForecasts
     from perminute.application.send_digests import DigestsSent, SendDigests
     from perminute.domain.credit.accounts import Account
     from perminute.domain.rating.usage_record import Usage
@@ -126,32 +127,40 @@ class AccountExpiry(NamedTuple):
     expired: Expired
     reported: ChargedByReports
     digests: DigestsSent
+    forecast: ForecastDone
 
     @property
     def failed(self) -> Unavailable | None:
         """Why a part failed; the others may have succeeded."""
-        return self.expired.failed or self.reported.failed or self.digests.failed
+        return (
+            self.expired.failed
+            or self.reported.failed
+            or (self.digests.failed or self.forecast.failed)
+        )
 
     @property
     def goes_on(self) -> bool:
-        """Whether time ran out before the last of its reported calls or digests."""
-        return self.reported.goes_on or self.digests.goes_on
+        """Whether time ran out before its reported calls, digests or forecast were done."""
+        return self.reported.goes_on or self.digests.goes_on or self.forecast.goes_on
 
 
 @dataclass(frozen=True, slots=True)
 class ExpireAccount:
-    """The use case, made of three others."""
+    """The use case, made of four others."""
 
     expire_credit: ExpireCredit
     charge_reported: ChargeReported
     send_digests: SendDigests
+    notify_forecasts: NotifyForecasts
 
     def __call__(self, work: RunOrganization, deadline: Deadline) -> AccountExpiry:
-        """Do all three parts: if one fails, the others are done all the same."""
+        """Do all four parts: if one fails, the others are done all the same."""
         organization_id, at = work.organization_id, work.at
         return AccountExpiry(
             organization_id,
             self.expire_credit(organization_id, at),
             self.charge_reported(organization_id, at, deadline),
             self.send_digests(organization_id, work.days_until or at, at, deadline),
+            # By the calls that were charged just before.
+            self.notify_forecasts(organization_id, at, deadline),
         )

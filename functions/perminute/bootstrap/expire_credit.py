@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from perminute.adapters.dynamodb.calls import DynamoDBCallsUnderWay
 from perminute.adapters.dynamodb.digests import DynamoDBDigests
+from perminute.adapters.dynamodb.postings import DynamoDBPostings
 from perminute.application.daily_expiry import (
     AccountExpiry,
     ChargeReported,
@@ -13,6 +14,7 @@ from perminute.application.daily_expiry import (
     ExpireCredit,
 )
 from perminute.application.daily_runs import DailyRun, ListOrganizations
+from perminute.application.notify_forecasts import NotifyForecasts
 from perminute.application.retry import RetryPolicy
 from perminute.application.send_digests import SendDigests
 from perminute.bootstrap.charge_calls import charge_calls
@@ -34,5 +36,6 @@ def daily_expiry(aws: AwsResources) -> DailyRun[AccountExpiry]:
         ExpireCredit(aws.credit, RetryPolicy()),
         ChargeReported(aws.credit, charge_calls(aws)),
         send_digests,
+        NotifyForecasts(aws.credit, DynamoDBPostings(aws.tables), RetryPolicy()),
     )
     return DailyRun(ListOrganizations(aws.credit, work(aws), only_due=True), does)

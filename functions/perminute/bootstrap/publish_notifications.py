@@ -19,7 +19,11 @@ def publish_notifications(aws: AwsResources) -> PublishNotifications:
     topic = SNSTopic(
         lambda: aws.client("sns"),
         aws.setting("NOTIFICATION_TOPIC_ARN"),
-        Sender(aws.setting("STACK_NAME"), aws.environment.get("DOCUMENTATION_URL", "")),
+        Sender(
+            aws.setting("STACK_NAME"),
+            aws.environment.get("DOCUMENTATION_URL", ""),
+            aws.environment.get("CONSOLE_URL", ""),
+        ),
     )
     digests = DynamoDBDigests(aws.tables)
     return PublishNotifications(topic, aws.licensing, rejections(aws), digests)

@@ -21,11 +21,13 @@ from perminute.domain.notifications.notifications import (
     FraudSuspected,
     LowBalance,
     MinutePoolThreshold,
+    MonthCostForecast,
     RechargeDisabled,
     RechargeFailed,
     RechargeRequested,
     RechargeSucceeded,
     RecordsDiffer,
+    RunOutForecast,
     SpendLimitReached,
 )
 from perminute.domain.rating.rate_card import Unpriced
@@ -84,6 +86,17 @@ def _recharge_disabled(what_happened: str, until: str, what_to_do: str) -> Templ
         f"Auto-recharge of {{organization}} {what_happened}",
         f"We ask your billing system for no more credit {until}. The balance is {{balance}}.",
         what_to_do,
+    )
+
+
+def _run_out(between: str) -> Template:
+    return Template(
+        "credit is expected to run out on {expected}",
+        "By what calls have cost until {at}, the communications credit of {organization} is "
+        f"expected to run out on {{expected}}, {between}. The balance is {{balance}}.",
+        f"When the credit is used up, {_NO_CREDIT}",
+        "Buy credit before that day. If auto-recharge is switched on, it is not expected to buy "
+        "enough: check its limits, and that it has not stopped.",
     )
 
 
@@ -306,6 +319,18 @@ TEMPLATES: dict[tuple[type[NotificationBody], object], Template] = {
         "If nobody knows of these calls, find out whose meetings make them, and set the dial-out "
         "policy of these users to none. If the calls are wanted, raise prefixHourlySpendLimit in "
         "the credit settings.",
+    ),
+    (RunOutForecast, "within the horizon"): _run_out("in 8 of 10 cases between {first} and {last}"),
+    (RunOutForecast, None): _run_out("in 9 of 10 cases not before {first}"),
+    (MonthCostForecast, None): Template(
+        "{period} is expected to cost {expected}, more than its budget",
+        "By what calls have cost until {at}, those of {organization} are expected to cost "
+        "{expected} in {period} (UTC), in 8 of 10 cases between {low} and {high}. The budget of a "
+        "month is {monthly_budget}; {spent} is spent.",
+        "No call is refused for the budget.",
+        "See who spends it on what. To spend less, set dailySpendLimit in the credit settings, or "
+        "monthlySpendLimit of users. If so much is wanted, raise monthlyBudget in the credit "
+        "settings.",
     ),
     (RecordsDiffer, None): Template(
         "calls of {day} differ from the operator's records",

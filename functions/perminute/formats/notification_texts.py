@@ -16,16 +16,19 @@ from perminute.domain.notifications.notifications import (
     FraudSuspected,
     LowBalance,
     MinutePoolThreshold,
+    MonthCostForecast,
     RechargeDisabled,
     RechargeFailed,
     RechargeRequested,
     RechargeSucceeded,
     RecordsDiffer,
+    RunOutForecast,
     SpendLimitReached,
 )
 from perminute.domain.rating.calls import LegType
 from perminute.domain.values.money import MICROS_PER_UNIT, format_micros
 from perminute.domain.values.printable import one_line
+from perminute.formats.console_pages import where_to_look
 from perminute.formats.notification_templates import TEMPLATES
 
 if TYPE_CHECKING:
@@ -36,9 +39,9 @@ MAX_SUBJECT = 99
 
 
 class Text(NamedTuple):
-    """An e-mail: its subject, and four lines of sentences.
+    """An e-mail: its subject, and five lines of sentences.
 
-    The lines are what happened, what it means, what to do, and where to read more.
+    The lines are what happened, what it means, what to do, where to look, and where to read more.
     """
 
     subject: str
@@ -46,10 +49,11 @@ class Text(NamedTuple):
 
 
 class Sender(NamedTuple):
-    """Who sends notifications: the stack, and where docs/ is to be found; each may be empty."""
+    """Who sends notifications, and where docs/ and the console are found; each may be empty."""
 
     stack: str = ""
     documentation_url: str = ""
+    console_url: str = ""
 
     def footer(self, kind: str) -> str:
         """Say where to read more about a kind of notification, and who has sent it."""
@@ -90,6 +94,7 @@ def text_of(
         values["call_or_digest"] = _call_or_digest(body, subject, in_full, notification.at)
     # The price of a call ends with a space, whatever follows it.
     lines = [line.format_map(values).rstrip() for line in template[1:]]
+    lines.append(where_to_look(notification, sender.console_url))
     lines.append(sender.footer(notification.type))
     return Text(
         _with_name(one_line(subject), name, organization_id),
@@ -110,7 +115,7 @@ def _in_ascii(name: str) -> str:
     return plain.strip()
 
 
-def _variant(body: NotificationBody) -> tuple[object, dict[str, object]]:  # noqa: C901, PLR0911 - one for each kind
+def _variant(body: NotificationBody) -> tuple[object, dict[str, object]]:  # noqa: C901, PLR0911, PLR0912 - one for each kind
     """Return by which template of its kind a notification is written, and further values for it."""
     match body:
         case CallNotEntitled() | CallNotRated() | CallFlagged():
@@ -142,6 +147,15 @@ def _variant(body: NotificationBody) -> tuple[object, dict[str, object]]:  # noq
                 "listed": "; ".join(f"{one.calls} {_DIFFERENT[one.kind]}" for one in body.kinds),
                 "more": _more(body),
             }
+        case RunOutForecast(runs_out=runs_out):
+            days = [day for day in runs_out if day is not None]
+            variant = "within the horizon" if len(days) == len(runs_out) else None
+            # Who spends more is recharged earlier, and may even run out later: so sort.
+            return variant, {"expected": runs_out.expected, "first": min(days), "last": max(days)}
+        case MonthCostForecast(month=month):
+            # Estimates: cents are more than is known.
+            cents = {name: round(micros, -4) for name, micros in month._asdict().items()}
+            return None, {name: _money(micros, body) for name, micros in cents.items()}
         case FraudSuspected():
             return None, {"end": f"{body.since + timedelta(hours=1):%H:%M} UTC"}
         case _:

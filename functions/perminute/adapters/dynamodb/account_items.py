@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec.json import decode
 
 from perminute.adapters.dynamodb.codec import (
+    DAY,
     FLAG,
     FLAG_NUMBER,
     INSTANT,
@@ -33,7 +34,7 @@ from perminute.adapters.dynamodb.codec import (
     sortable,
     whole_seconds,
 )
-from perminute.domain.credit.accounts import Account, Provisional
+from perminute.domain.credit.accounts import Account, ForecastState, Provisional
 from perminute.domain.credit.credit_settings import CreditSettings, FailureHandling
 from perminute.domain.credit.holds import Hold, Holds
 from perminute.domain.credit.ledger import EntryType, LedgerEntry, Producer, entry_id
@@ -217,6 +218,7 @@ _PROVISIONAL = row(
     may_ask=FLAG,
     notifications_held=FLAG,
 )
+_FORECAST = row(ForecastState, since=DAY, runs_out=FLAG, over_budget=MONTH)
 _ACCOUNT = Record(
     Account,
     organization_id=TEXT,
@@ -241,6 +243,7 @@ _ACCOUNT = Record(
     prefixes_from=NUMBER,
     provisional=as_json(_PROVISIONAL),
     digests_due_at=INSTANT,
+    forecast=as_json(_FORECAST),
 )
 
 

@@ -10,7 +10,8 @@ from perminute.api.reports.documents import ReportDocument
 from perminute.api.reports.endpoint import report
 from perminute.api.values import Money
 from perminute.application.reporting.forecast import read_forecast
-from perminute.domain.forecast.forecast import MAX_HORIZON_DAYS, Confidence, Forecast
+from perminute.domain.forecast.figures import Confidence
+from perminute.domain.forecast.forecast import HORIZON_DAYS, MAX_HORIZON_DAYS, Forecast
 from perminute.domain.values.money import format_micros
 from perminute.fields import Message, about
 
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from perminute.api.reports.documents import AsOf
     from perminute.api.reports.endpoint import ReportTarget
     from perminute.application.reporting.reader import ReportReader
-    from perminute.domain.forecast.forecast import Band, NotEnoughData
+    from perminute.domain.forecast.figures import Band
+    from perminute.domain.forecast.forecast import NotEnoughData
 
 Day = Annotated[str, Meta(description="A UTC date.", examples=["2026-11-02"])]
 HorizonDays = Annotated[int, Meta(ge=1, le=MAX_HORIZON_DAYS)]
@@ -29,7 +31,7 @@ HorizonDays = Annotated[int, Meta(ge=1, le=MAX_HORIZON_DAYS)]
 class ForecastQuery(Message, frozen=True, kw_only=True):
     """How far to look ahead."""
 
-    horizon_days: HorizonDays = 90
+    horizon_days: HorizonDays = HORIZON_DAYS
 
 
 class BandDocument(Message, frozen=True, kw_only=True):

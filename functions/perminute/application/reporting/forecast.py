@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from perminute.application.reporting.reader import ReportReader
     from perminute.application.retry import Deadline
     from perminute.domain.credit.accounts import Account
+    from perminute.domain.credit.lots import Lots
     from perminute.domain.forecast.forecast import Forecast, NotEnoughData
+    from perminute.ports.postings import Postings
 
 
 class AccountForecast(NamedTuple):
@@ -44,26 +46,53 @@ def read_forecast(
 
     def attempt() -> tuple[Account, Credit]:
         account = reader.postings.account(organization_id)
-        lots = (*account.lots, *further_lots(reader.credit, account))
-        return account, Credit(lots, account.debt_micros, account.auto_recharge, account.recharge)
+        return account, credit_of(account, further_lots(reader.credit, account))
 
     account, credit = reader.retry.call(attempt, organization_id, deadline)
+    spent = read_spent(reader.postings, account, at, deadline)
+    return AccountForecast(account, spent.forecast(credit, horizon_days=horizon_days))
+
+
+class Spent(NamedTuple):
+    """What calls cost until an instant: by day, and in its month."""
+
+    history: SpendHistory
+    so_far: SpentSoFar
+    at: datetime
+    version: int  # of the account: what it counts is in it
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether no day that counts had a cost."""
+        return not (self.history.active_days or any(self.so_far))
+
+    def forecast(self, credit: Credit, *, horizon_days: int) -> Forecast | NotEnoughData:
+        """Return the forecast of this credit."""
+        return forecast(self.history, credit, self.so_far, at=self.at, horizon_days=horizon_days)
+
+
+def read_spent(postings: Postings, account: Account, at: datetime, deadline: Deadline) -> Spent:
+    """Read the calls of the days that count; raises `Unavailable`, also if time runs out."""
     today = at.astimezone(UTC).date()
     first_day = today - timedelta(days=MAX_DAYS)
     period = Period(datetime.combine(first_day, time(), UTC), end_of(today))
     spent: Counter[date] = Counter()
-    for usage in usages_of(reader.postings, account, period, UsageFilter(), deadline):
+    for usage in usages_of(postings, account, period, UsageFilter(), deadline):
         spent[usage.ended_at.date()] += usage.charge_micros
     days = [first_day + timedelta(days=number) for number in range(MAX_DAYS)]
-    return AccountForecast(
-        account,
-        forecast(
-            SpendHistory(first_day, tuple(spent[day] for day in days)),
-            credit,
-            SpentSoFar(sum(spent[day] for day in days if _is_of_month(day, today)), spent[today]),
-            at=at,
-            horizon_days=horizon_days,
-        ),
+    of_month = sum(spent[day] for day in days if _is_of_month(day, today))
+    return Spent(
+        SpendHistory(first_day, tuple(spent[day] for day in days)),
+        SpentSoFar(of_month, spent[today]),
+        at,
+        account.version,
+    )
+
+
+def credit_of(account: Account, further: Lots) -> Credit:
+    """Return the credit of an account with its further lots."""
+    return Credit(
+        (*account.lots, *further), account.debt_micros, account.auto_recharge, account.recharge
     )
 
 

@@ -14,9 +14,10 @@ from perminute.domain.credit.credit_settings import LATE_USAGE, MAX_GRANT_SECOND
 from perminute.domain.credit.holds import CHARGED_WITHIN, NOTHING_HELD, Holds
 from perminute.domain.credit.lots import total_micros
 from perminute.domain.credit.recharge import RechargeState
+from perminute.domain.values.times import end_of
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import date, datetime
 
     from perminute.domain.credit.credit_settings import CreditSettings
     from perminute.domain.credit.lots import FurtherLots, Lots
@@ -25,6 +26,18 @@ if TYPE_CHECKING:
     from perminute.domain.pools.pools import Month
 
 _NOTHING_ASKED = RechargeState()
+
+
+class ForecastState(NamedTuple):
+    """Since when there is something to forecast by, and what admins were notified of."""
+
+    since: date | None = None  # the day of the first charge; None after weeks without any
+    # These have been true since.
+    runs_out: bool = False  # the credit runs out within days
+    over_budget: Month | None = None  # this month costs more than its budget
+
+
+NO_FORECAST = ForecastState()
 
 
 class Account(NamedTuple):
@@ -59,6 +72,7 @@ class Account(NamedTuple):
     prefixes_from: int = 0  # prefix counts of earlier corrections are void: there was no limit
     provisional: Provisional | None = None  # set while unsettled pools may change the balance
     digests_due_at: datetime | None = None  # the end of the first day with calls not yet counted
+    forecast: ForecastState = NO_FORECAST
 
     def available_micros(
         self, at: datetime, *, lasting_until: datetime | None = None, further: Lots = ()
@@ -164,8 +178,17 @@ class Account(NamedTuple):
         """When the daily run is to look at the account: when it is due, or to report something."""
         # An unanswered recharge is reported even if a charge sends it again before the run each
         # day, or if nothing sends it since auto-recharge is off.
-        instants = (self.due_at, self.recharge.unanswered_from, self.digests_due_at)
+        instants = (
+            *(self.due_at, self.recharge.unanswered_from, self.digests_due_at),
+            self.forecast_from,
+        )
         return min((instant for instant in instants if instant is not None), default=None)
+
+    @property
+    def forecast_from(self) -> datetime | None:
+        """When the daily run begins to forecast; None if there is nothing to forecast by."""
+        # From then on each day: a forecast changes as time passes.
+        return None if self.forecast.since is None else end_of(self.forecast.since)
 
     def is_due(self, at: datetime, heard_at: datetime | None = None) -> bool:
         """Whether something must be booked before anything else that happens at `at`."""

@@ -182,6 +182,9 @@ class TransactionBuilder:
         )
         self.set(entries=self.account.entries + 1, balance_micros=entry.balance_after_micros)
         self._entries.append(entry)
+        forecast = self.account.forecast
+        if entry.of_calls and forecast.since is None:
+            self.set(forecast=forecast._replace(since=self.now.date()))
         return entry
 
     def open_lot(self, entry_type: EntryType, lot: Lot, cause: str) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
-from enum import StrEnum
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
+from perminute.domain.forecast.figures import Band, Confidence, RunsOut
 from perminute.domain.forecast.run_out import Credit, CreditPath, walk
 from perminute.domain.forecast.spend_model import ExpectedSpend, SpendHistory, SpendModel
 from perminute.domain.values.times import month_start
@@ -18,15 +18,8 @@ MIN_DAYS = 7
 MIN_ACTIVE_DAYS = 3
 """Less history is none: nothing is foretold by it."""
 
-MAX_HORIZON_DAYS = 180
-
-
-class Confidence(StrEnum):
-    """How much history the forecast rests on."""
-
-    LOW = "low"
-    MEDIUM = "medium"  # four weeks
-    HIGH = "high"  # eight weeks
+HORIZON_DAYS, MAX_HORIZON_DAYS = 90, 180
+"""How far ahead a forecast looks by default, and at most."""
 
 
 _CONFIDENT_FROM = ((56, Confidence.HIGH), (28, Confidence.MEDIUM), (0, Confidence.LOW))
@@ -39,27 +32,11 @@ class SpentSoFar(NamedTuple):
     today_micros: int
 
 
-class Band(NamedTuple):
-    """An amount in micro-units that lies between `low` and `high` in 8 cases of 10."""
-
-    low: int
-    expected: int
-    high: int
-
-
 class DayBalance(NamedTuple):
     """The balance at the end of a day."""
 
     day: date
     balance_micros: Band
-
-
-class RunsOut(NamedTuple):
-    """The day on which nothing is left; None if that is after the horizon."""
-
-    earliest: date | None
-    expected: date | None
-    latest: date | None
 
 
 class Forecast(NamedTuple):

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from perminute.domain.comparison.difference_kinds import DifferenceKind
     from perminute.domain.credit.recharge import Disabled
+    from perminute.domain.forecast.figures import Band, Confidence, RunsOut
     from perminute.domain.licensing.licensing import NotEntitled
     from perminute.domain.limits.spending import LimitName
     from perminute.domain.rating.calls import LegType
@@ -182,6 +183,26 @@ class RecordsDiffer(NamedTuple):
     currency: str | None  # of the costs; those in another one are not added up
 
 
+class RunOutForecast(NamedTuple):
+    """The credit is expected to run out within days."""
+
+    runs_out: RunsOut
+    balance_micros: int
+    currency: str | None
+    confidence: Confidence
+
+
+class MonthCostForecast(NamedTuple):
+    """The calls of a month are expected to cost more than its budget."""
+
+    period: str  # the UTC month
+    month: Band
+    monthly_budget_micros: int
+    spent_micros: int  # of it, until now
+    currency: str | None
+    confidence: Confidence
+
+
 CallNotification = CallNotEntitled | CallNotRated | CallFlagged
 
 NotificationBody = (
@@ -198,6 +219,8 @@ NotificationBody = (
     | SpendLimitReached
     | FraudSuspected
     | RecordsDiffer
+    | RunOutForecast
+    | MonthCostForecast
 )
 
 

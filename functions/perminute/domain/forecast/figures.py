@@ -1,0 +1,33 @@
+"""What a forecast says, as notifications repeat it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from datetime import date
+
+
+class Confidence(StrEnum):
+    """How much history the forecast rests on."""
+
+    LOW = "low"
+    MEDIUM = "medium"  # four weeks
+    HIGH = "high"  # eight weeks
+
+
+class Band(NamedTuple):
+    """An amount in micro-units that lies between `low` and `high` in 8 cases of 10."""
+
+    low: int
+    expected: int
+    high: int
+
+
+class RunsOut(NamedTuple):
+    """The day on which nothing is left; None if that is after the horizon."""
+
+    earliest: date | None
+    expected: date | None
+    latest: date | None
