@@ -44,6 +44,7 @@ from perminute.domain.credit.transaction import (
 )
 from perminute.domain.licensing.licensing import Licensing, LicensingChange
 from perminute.domain.licensing.timelines import MAX_FACTS, Timeline, without_later_copies
+from perminute.domain.pools.pools import Month
 from perminute.domain.rating.calls import LegType, MeetingType
 from perminute.domain.rating.rating import Rating, RatingContext, rate_call
 from perminute.domain.reconciliation.reconciliation import Statement, reconcile
@@ -474,7 +475,8 @@ def test_accounts_are_found_by_when_they_are_due(stores: Stores, organization: s
     )
     never, licensed = f"{organization}-never", f"{organization}-licensed"
     stores.licensing.record(licensed, [change(licensed, "adele", "1")])
-    stores.credit.commit(charge(empty(never), *ratings(never, "a")))
+    known = empty(never)._replace(version=1)
+    stores.credit.commit(Transaction(before=empty(never), after=known))
     due_at = LONG_AGO.replace(year=2027) - WARNING_AHEAD
     assert stores.credit.account(organization).due_at == due_at
 
@@ -484,6 +486,29 @@ def test_accounts_are_found_by_when_they_are_due(stores: Stores, organization: s
     assert found(due_at - timedelta(seconds=1)) == set()
     assert found(due_at) == {organization}
     assert found(None) == {organization, never, licensed}
+
+
+def test_an_account_is_found_from_the_day_after_its_first_charge(
+    stores: Stores, organization: str
+) -> None:
+    charged = charge(empty(organization), *ratings(organization, "a"))
+    stores.credit.commit(charged)
+    forecast_from = charged.after.forecast_from
+    assert forecast_from is not None
+
+    def found(due_by: datetime) -> set[str]:
+        return {organization} & set(stores.credit.organizations(due_by=due_by))
+
+    assert found(forecast_from - timedelta(seconds=1)) == set()
+    assert found(forecast_from) == {organization}
+    known = stores.credit.account(organization)
+    assert known.forecast == charged.after.forecast
+    over = known._replace(
+        version=known.version + 1,
+        forecast=known.forecast._replace(runs_out=True, over_budget=Month(2026, 11)),
+    )
+    stores.credit.commit(Transaction(before=known, after=over))
+    assert stores.credit.account(organization).forecast == over.forecast
 
 
 def test_an_account_is_found_while_nobody_answers_its_recharge_even_if_it_is_not_due(

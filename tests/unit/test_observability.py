@@ -30,8 +30,11 @@ def test_lambda_reads_the_time_and_so_the_level_of_a_line() -> None:
     assert re.fullmatch(time, line["timestamp"])
 
 
+NO_FORECAST = ForecastDone()
+
+
 def updated(
-    organization_id: str, expired: Expired, forecast: ForecastDone = ForecastDone()
+    organization_id: str, expired: Expired, forecast: ForecastDone = NO_FORECAST
 ) -> AccountExpiry:
     return AccountExpiry(organization_id, expired, ChargedByReports(), DigestsSent(), forecast)
 
