@@ -27,6 +27,7 @@ from perminute.domain.credit.lots import LotShare
 from perminute.domain.credit.transaction import AccountChanged, ReplacedUsage, Transaction
 from perminute.domain.errors import Contended
 from perminute.domain.licensing.licensing import LicensingChange
+from perminute.domain.licensing.timelines import Timeline
 from perminute.domain.pools.pools import (
     DrawPosition,
     MinutePool,
@@ -329,7 +330,13 @@ def test_seats_count_the_subscriptions_of_all_users(stores: Stores, organization
         f"{organization}-2",
         [change(f"{organization}-2", "adele", *holds("SPE_E5").facts)],
     )
-    seats = stores.licensing.seats(stores.credit.account(organization))
+    account = stores.credit.account(organization)
+    assert stores.licensing.users(account) == {
+        "adele": Timeline([*holds("SPE_E5", "MCOMEETADV").facts, lost]),
+        "bob": holds("subscription", "payPerMinute"),
+        "eve": holds("payPerMinute"),
+    }
+    seats = stores.licensing.seats(account)
     assert [seats.count_at(at) for at in (LONG_AGO, ANSWERED, later)] == [3, 3, 2]
     assert list(seats.changes_between(LONG_AGO, later)) == []
     assert list(seats.changes_between(LONG_AGO, later + timedelta(seconds=1))) == [later]

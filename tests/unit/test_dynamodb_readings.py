@@ -55,6 +55,7 @@ from perminute.domain.authorization.reservations import (
 from perminute.domain.credit.ledger import EntryType, LedgerEntry, entry_id
 from perminute.domain.credit.transaction import CallsOfDay, EventIdentity, IdentityKind
 from perminute.domain.errors import Throttled, Unavailable
+from perminute.domain.licensing.timelines import Timeline
 from perminute.domain.limits.spending import (
     SpendChange,
     SpendCounter,
@@ -224,6 +225,14 @@ CONSISTENT = {
             for n in range(2)
         ],
         [2],
+    ),
+    "users": Reading(
+        lambda schema: DynamoDBLicensingStore(schema).users(holding(user_facts=2)).items(),
+        [
+            timeline_item(TimelineItem(ORGANIZATION, subject_of(f"user-{n}"), (fact_text(USER),)))
+            for n in range(2)
+        ],
+        {f"user-{n}": Timeline([USER]) for n in range(2)}.items(),
     ),
     "usages_of_books": Reading(
         lambda schema: [
@@ -486,6 +495,7 @@ def test_there_is_no_query_but_those_of_which_these_tests_know() -> None:
         # They begin as `other_entries` does, and go on to the last page with the same method.
         "latest_calls": {"other_entries"},
         "_costs": {"usages_of_books"},
+        "users": {"users", "seats"},
         # See the test of what is known of books.
         "all": set(),
     }

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from perminute.domain.licensing.licensing import Licensing, counts_seats
+from perminute.domain.licensing.licensing import Licensing, Seats, counts_seats
 from perminute.domain.licensing.timelines import Timeline
 
 if TYPE_CHECKING:
@@ -57,6 +57,15 @@ class LicensingCache:
                 self._timelines = len(read.users)
             self._cached[account.organization_id] = account.licensing_version, licensing
         return licensing
+
+    def for_all_users(self, account: Account) -> Licensing:
+        """Read the licensing of all users of an account that was read before; it is not cached.
+
+        Raises `Unavailable`.
+        """
+        organization = self.store.licensing(account.organization_id, ()).organization
+        users = self.store.users(account)
+        return Licensing(organization, users, Seats(users.values()))
 
     def _read(self, account: Account, user_ids: Collection[str]) -> Licensing:
         read = self.store.licensing(account.organization_id, user_ids)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         Transaction,
     )
     from perminute.domain.licensing.licensing import Licensing, LicensingChange, Seats
+    from perminute.domain.licensing.timelines import Timeline
     from perminute.domain.limits.spending import SpendChange, SpendCounter, SpendKey
     from perminute.domain.pools.pools import MinutePool, Month
     from perminute.domain.rating.calls import Call
@@ -259,6 +260,9 @@ class LicensingStore(Protocol):
         account's next version, and the charge is decided again. A user without facts may be
         left out.
         """
+
+    def users(self, account: Account) -> Mapping[str, Timeline]:
+        """Read the timelines of all users, under the same promise as `licensing`."""
 
     def seats(self, account: Account) -> Seats:
         """Count the subscription licenses of all users, under the same promise as `licensing`."""

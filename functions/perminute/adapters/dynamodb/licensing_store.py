@@ -84,10 +84,10 @@ class DynamoDBLicensingStore:
         }
         return Licensing(organization, users)
 
-    def seats(self, account: Account) -> Seats:
-        """Count the subscription licenses of all users.
+    def users(self, account: Account) -> Mapping[str, Timeline]:
+        """Read the timelines of all users.
 
-        The users are read by a query, which may see a part of a request. But facts are only
+        They are read by a query, which may see a part of a request. But facts are only
         added, or left out when the account is counted up as well, and the account counts those
         about users: if as many are found, none is missing; and if one has come that was not
         counted, the account has changed meanwhile.
@@ -95,15 +95,19 @@ class DynamoDBLicensingStore:
         organization_id, table = account.organization_id, self._tables.licensing
         items = table.items_of(organization_id, USERS)
         with readable(f"the licenses of {organization_id}"):
-            users = list(read_timelines(table, list(map(timeline_of, items))).values())
-        found = sum(len(user.facts) for user in users)
+            timelines = read_timelines(table, list(map(timeline_of, items)))
+        found = sum(len(user.facts) for user in timelines.values())
         if found != account.user_facts:
             msg = (
                 f"of {account.user_facts} facts about users of {organization_id} {found} were "
                 "found: they are just being changed, or facts about users are missing"
             )
             raise Contended(msg)
-        return Seats(users)
+        return {subject.removeprefix(USERS): user for subject, user in timelines.items()}
+
+    def seats(self, account: Account) -> Seats:
+        """Count the subscription licenses of all users."""
+        return Seats(self.users(account).values())
 
     def record(
         self,

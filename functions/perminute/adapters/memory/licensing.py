@@ -13,7 +13,7 @@ from perminute.domain.pools.pools import MinutePool
 from perminute.ports.reports import AccountState
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
     from perminute.domain.credit.accounts import Account
@@ -32,9 +32,13 @@ class LicensingRecords(Records):
             {user_id: self._timeline(organization_id, user_id) for user_id in user_ids},
         )
 
+    def users(self, account: Account) -> Mapping[str, Timeline]:
+        organization_id = account.organization_id
+        users = [user for of, user in self.facts if of == organization_id and user is not None]
+        return {user_id: self._timeline(organization_id, user_id) for user_id in users}
+
     def seats(self, account: Account) -> Seats:
-        users = [key for key in self.facts if key[0] == account.organization_id and key[1]]
-        return Seats([self._timeline(*key) for key in users])
+        return Seats(self.users(account).values())
 
     def account_state(self, organization_id: str, month: Month) -> AccountState:
         return AccountState(

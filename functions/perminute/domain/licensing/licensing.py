@@ -250,14 +250,25 @@ class Licensing(NamedTuple):
 
     def pool_minutes(self, at: datetime) -> int:
         """Return the minutes of the pool by the licenses at `at` (docs/domain.md §4.1)."""
-        organization = self.organization
-        per_license = organization.value_at(POOL_MINUTES_PER_LICENSE, at)
-        if not isinstance(per_license, int):
-            per_license = _DEFAULT_POOL_MINUTES_PER_LICENSE
-        if organization.value_at(POOL_BASIS, at) == _ASSIGNED:
-            return per_license * self.seats.count_at(at)
-        quantities = (organization.value_at(attribute, at) for attribute in PURCHASES)
-        return per_license * sum(q for q in quantities if isinstance(q, int))
+        if self.pool_counts_assigned(at):
+            licenses = self.seats.count_at(at)
+        else:
+            licenses = sum(self.purchased(attribute, at) for attribute in PURCHASES)
+        return self.pool_minutes_per_license(at) * licenses
+
+    def pool_minutes_per_license(self, at: datetime) -> int:
+        """Return the minutes that each license gives to the pool at an instant."""
+        per_license = self.organization.value_at(POOL_MINUTES_PER_LICENSE, at)
+        return per_license if isinstance(per_license, int) else _DEFAULT_POOL_MINUTES_PER_LICENSE
+
+    def pool_counts_assigned(self, at: datetime) -> bool:
+        """Whether the pool counts assigned licenses, and not purchased ones."""
+        return self.organization.value_at(POOL_BASIS, at) == _ASSIGNED
+
+    def purchased(self, attribute: str, at: datetime) -> int:
+        """Return how many licenses of a product were purchased, by one of `PURCHASES`."""
+        quantity = self.organization.value_at(attribute, at)
+        return quantity if isinstance(quantity, int) else 0
 
     def pool_minutes_used(self, at: datetime) -> int:
         """Return the minutes of the UTC month of `at` that were used in another system before."""
@@ -274,17 +285,27 @@ class Licensing(NamedTuple):
         instants = {since, *changes, *self.seats.changes_between(since, until)}
         return min(self.pool_minutes_for_calls(at) for at in instants if at < until or at == since)
 
+    def allows_pay_per_minute(self, user_id: str, at: datetime) -> bool:
+        """Whether program and country allow a user pay-per-minute (docs/domain.md §3.2)."""
+        is_volume = self.organization.value_at(LICENSING_PROGRAM, at) == _VOLUME
+        return is_volume and _is_available_to(self.user(user_id), at)
+
     def _by_the_minute(
         self, user: Timeline, at: datetime, *, is_set_up: bool, has_credits: bool
     ) -> AppliedRule:
-        organization, country = self.organization, user.value_at(COUNTRY, at)
+        organization = self.organization
         whose = organization.value_at(COMMUNICATIONS_CREDITS_LICENSE, at) or _PER_USER
         return _BY_THE_MINUTE, (
             organization.value_at(LICENSING_PROGRAM, at) == _VOLUME,
             is_set_up,
-            isinstance(country, str) and is_available(country),
+            _is_available_to(user, at),
             has_credits or whose != _PER_USER,
         )
+
+
+def _is_available_to(user: Timeline, at: datetime) -> bool:
+    country = user.value_at(COUNTRY, at)
+    return isinstance(country, str) and is_available(country)
 
 
 def _by_subscription(call: Call, *, is_set_up: bool, has_credits: bool) -> AppliedRule:
