@@ -6,9 +6,8 @@ import io
 import json
 import threading
 from contextlib import contextmanager
+from http.client import HTTPConnection
 from typing import TYPE_CHECKING, Any
-from urllib.error import HTTPError
-from urllib.request import Request, urlopen
 
 import boto3
 import pytest
@@ -17,7 +16,7 @@ from botocore.compat import HTTPHeaders
 from report_stack import refuse, stack_that
 
 from perminute_local.console.page import page_files
-from perminute_local.console.server import ConsoleServer, Shown
+from perminute_local.console.server import LOOPBACK, ConsoleServer, Shown
 from perminute_local.embedded_aws import environment
 from perminute_local.reports.source import StackReports
 
@@ -49,11 +48,10 @@ def console() -> Iterator[ConsoleServer]:
 def ask(server: ConsoleServer, target: str, **headers: str) -> tuple[int, Any]:
     sent = {"Perminute-Token": server.token}
     sent |= {name.replace("_", "-"): value for name, value in headers.items()}
-    try:
-        with urlopen(Request(f"http://{server.host}{target}", headers=sent)) as answer:
-            return answer.status, json.load(answer)
-    except HTTPError as error:
-        return error.code, json.load(error)
+    connection = HTTPConnection(LOOPBACK, server.server_port)
+    connection.request("GET", target, headers=sent)
+    answer = connection.getresponse()
+    return answer.status, json.loads(answer.read())
 
 
 def test_a_report_is_asked_of_the_function_of_the_stack(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,6 +69,7 @@ def test_a_report_is_asked_of_the_function_of_the_stack(monkeypatch: pytest.Monk
         ({"Origin": "https://evil.example"}, 403),
         ({"Host": "evil.example"}, 403),
         ({"Sec_Fetch_Site": "same-site"}, 403),
+        ({"sec_fetch_site": "cross-site"}, 403),
     ],
 )
 def test_for_nobody_else_is_anything_asked_with_the_users_credentials(

@@ -172,7 +172,9 @@ class _Request(BaseHTTPRequestHandler):
     server_version, sys_version = "perminute", ""
 
     def do_GET(self) -> None:
-        reply = self.server.reply(self.path, {name: str(one) for name, one in self.headers.items()})
+        # Their names are the same in upper and lower case.
+        headers = {name.title(): str(value) for name, value in self.headers.items()}
+        reply = self.server.reply(self.path, headers)
         self.send_response(reply.status)
         self.send_header("Content-Type", reply.kind)
         self.send_header("Content-Length", str(len(reply.body)))
