@@ -16,6 +16,8 @@ from perminute_local.cli.parameters import ReportGroup
 from perminute_local.cli.program import program
 from perminute_local.command_page import page
 from perminute_local.embedded_aws import EmbeddedAwsError, EmulatorNotInstalled
+from perminute_local.local_stack import place
+from perminute_local.local_stack.place import Served
 from perminute_local.wrong_call import WrongCall
 
 if TYPE_CHECKING:
@@ -101,7 +103,11 @@ def test_an_example_that_needs_no_aws_works_in_a_checkout(example: str) -> None:
 @pytest.mark.parametrize(
     "example", [one for one in EXAMPLES if of_aws(one) or one.startswith(SLOW)]
 )
-def test_the_words_of_another_example_are_understood(example: str) -> None:
+def test_the_words_of_another_example_are_understood(
+    example: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    up = Served("http://127.0.0.1:1", "2026-11-02T09:00:00Z", "/rates.csv", None, {})
+    monkeypatch.setattr(place, "running", lambda _: up)
     words = example.split()[1:]
     with click.Context(program, info_name="perminute") as context:
         while isinstance(context.command, click.Group):

@@ -68,6 +68,23 @@ def run(path: Path, text: str, version: str, *options: str) -> int:
     return main([*command, *options])
 
 
+def test_the_bucket_is_found_by_the_name_of_the_stack(
+    s3: S3Client, path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    template = {
+        "Resources": {"Cards": {"Type": "AWS::S3::Bucket"}},
+        "Outputs": {"RateCardBucketName": {"Value": {"Ref": "Cards"}}},
+    }
+    cloudformation = boto3.client("cloudformation")
+    cloudformation.create_stack(StackName="perminute-dev", TemplateBody=json.dumps(template))
+    path.write_text(FIRST)
+    command = ["rates", "publish", str(path), "--stack", "perminute-dev", "--version", "2026-11"]
+    assert main([*command, "--json"]) == 0
+    published = json.loads(capsys.readouterr().out)
+    assert published["bucket"] != BUCKET
+    assert s3.head_object(Bucket=published["bucket"], Key=published["key"])
+
+
 def prepared(text: str, version: str) -> PreparedCard:
     return PreparedCard.of(text.encode(), version)
 

@@ -77,6 +77,8 @@ WRONG = [
     ("rates convert --from ACS prices.csv", "--from: 'ACS' is none of acs, "),
     ("rates convert --from acs --origin 123 prices.csv", "--origin: must be an E.164 number"),
     ("rates publish rates.csv --bucket b-1 --version 'a b'", "--version: must be letters, digits"),
+    ("rates publish rates.csv --version v", "needs either --stack NAME, or --bucket NAME"),
+    ("directory publish d.csv --bucket b-1 --stack s --version v", "needs either --stack NAME"),
     ("rates publish rates.csv --bucket s3://b-1 --version v", "without s3:// before it"),
     (
         "rates correct --from 2026-11-02 --to 2026-11-01 --version v --stack s",

@@ -10,15 +10,16 @@ import click
 
 from perminute.domain.reference.directory import SOURCE_FAMILIES
 from perminute_local.cli.parameters import (
-    BUCKET,
     FILE,
     IDENTIFIER,
     VERSION,
     Choice,
     CommandGroup,
     Parsed,
+    bucket_of,
     examples,
     json_option,
+    published_to,
 )
 from perminute_local.wrong_call import WrongCall
 
@@ -46,20 +47,23 @@ def check(*, file: Path, as_json: bool) -> int:
 
 @directory.command(
     epilog=examples(
-        f"perminute directory publish {DIRECTORY} --bucket your-rate-cards --version 2026-11"
+        f"perminute directory publish {DIRECTORY} --stack perminute-dev --version 2026-11",
+        f"perminute directory publish {DIRECTORY} --bucket your-rate-cards --version 2026-11",
     )
 )
 @click.argument("file", type=FILE, help="the directory")
-@click.option("--bucket", required=True, type=BUCKET, help="the stack's output RateCardBucketName")
+@published_to
 @click.option(
     "--version", required=True, type=VERSION, help="the name of this version, never reused"
 )
 @json_option
-def publish(*, file: Path, bucket: str, version: str, as_json: bool) -> int:
+def publish(
+    *, file: Path, bucket: str | None, stack: str | None, version: str, as_json: bool
+) -> int:
     """Put a directory in force."""
     from perminute_local.publish_directory import publish_directory
 
-    return publish_directory(file, bucket, version, as_json=as_json)
+    return publish_directory(file, bucket_of(bucket, stack), version, as_json=as_json)
 
 
 def _zone(name: str) -> ZoneInfo:

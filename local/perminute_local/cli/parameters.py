@@ -19,6 +19,7 @@ from perminute.domain.values.identifiers import check_spaces
 from perminute.domain.values.times import parse_instant
 from perminute_local.local_stack import LOCAL
 from perminute_local.user_input import StandardInput, date_or_instant, did_you_mean
+from perminute_local.wrong_call import WrongCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -176,6 +177,28 @@ json_option = click.option(
     "--json", "as_json", is_flag=True, help="write one JSON document instead of text"
 )
 stack_option = click.option("--stack", required=True, type=STACK, help="the stack's name")
+
+
+def published_to(run: Run) -> Run:
+    """Add `bucket` and `stack`, one of which says where to publish; see `bucket_of`."""
+    words = "the stack's output RateCardBucketName"
+    bucket = click.option("--bucket", type=BUCKET, help=words)
+    return bucket(click.option("--stack", type=STACK, help="or the stack, by its name")(run))
+
+
+def bucket_of(bucket: str | None, stack: str | None) -> str:
+    """Return the bucket that is named, or that of the stack. Raises `WrongCall`."""
+    if (bucket is None) is (stack is None):
+        msg = "needs either --stack NAME, or --bucket NAME if you may not read the stack"
+        raise WrongCall(msg)
+    if bucket is not None:
+        return bucket
+    from perminute_local.deployment import calling_aws, output
+
+    with calling_aws(f"the bucket of {stack} cannot be found"):
+        return output(str(stack), "RateCardBucketName")
+
+
 organizations_option = click.option(
     "--organization",
     "organizations",

@@ -10,7 +10,6 @@ import click
 from perminute.domain.rating.calls import PHONE_LEG_TYPES, LegType
 from perminute.formats.csv_tables import SEPARATORS
 from perminute_local.cli.parameters import (
-    BUCKET,
     CURRENCY,
     DATE_OR_INSTANT,
     FILE,
@@ -20,8 +19,10 @@ from perminute_local.cli.parameters import (
     Choice,
     CommandGroup,
     Parsed,
+    bucket_of,
     examples,
     json_option,
+    published_to,
     stack_options,
 )
 from perminute_local.wrong_call import WrongCall
@@ -130,11 +131,12 @@ def convert(
 
 @rates.command(
     epilog=examples(
-        "perminute rates publish examples/day/rates.csv --bucket your-rate-cards --version 2026-11"
+        "perminute rates publish examples/day/rates.csv --stack perminute-dev --version 2026-11",
+        "perminute rates publish examples/day/rates.csv --bucket your-rate-cards --version 2026-11",
     )
 )
 @click.argument("file", type=FILE, help="the rate card")
-@click.option("--bucket", required=True, type=BUCKET, help="the stack's output RateCardBucketName")
+@published_to
 @click.option(
     "--version", required=True, type=VERSION, help="the name of this version, never reused"
 )
@@ -144,11 +146,19 @@ def convert(
     help="publish even if many prices are missing, or the card in force cannot be read",
 )
 @json_option
-def publish(*, file: Path, bucket: str, version: str, force: bool, as_json: bool) -> int:
+def publish(
+    *,
+    file: Path,
+    bucket: str | None,
+    stack: str | None,
+    version: str,
+    force: bool,
+    as_json: bool,
+) -> int:
     """Put a rate card in force, and show what it changes."""
     from perminute_local.publish_rates import Publication, publish_rates
 
-    to = Publication(bucket, version, at=datetime.now(UTC), force=force)
+    to = Publication(bucket_of(bucket, stack), version, at=datetime.now(UTC), force=force)
     return publish_rates(file, to, as_json=as_json)
 
 
