@@ -135,10 +135,13 @@ def test_up_tells_of_one_that_ended_by_itself_and_begins_another(
     place.log.write_text("what it said")
     monkeypatch.setattr(commands, "_build", lambda: None)
     monkeypatch.setattr(commands, "_begin", lambda place, _: up(place))
+    monkeypatch.setenv("PATH", str(place.folder))
+    monkeypatch.chdir(place.lock_file.parent)
     assert main(["up"]) == 0
     shown = capsys.readouterr()
     assert "ended without `perminute down`" in shown.err
     assert "The stack `local` is up at http://127.0.0.1:4566: 11 functions" in shown.out
+    assert f"  {sys.prefix}/bin/perminute down\n" in shown.out
     assert not place.log.exists()
 
 

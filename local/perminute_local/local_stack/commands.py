@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -34,6 +35,7 @@ EXAMPLE = ROOT / "examples" / "day"
 SAMPLES = ROOT / "events" / "samples.jsonl"
 SAMPLE_CALL = "b6c1a0f4-7a3e-4a5f-8f0a-1f6a0c7b9d21"
 
+PROGRAM = "perminute"
 SERVING = ("-m", "perminute_local.local_stack.serving")
 
 UP_WITHIN_SECONDS = 180
@@ -203,24 +205,31 @@ def _keys(served: Served) -> dict[str, str]:
 
 
 def _lines(served: Served) -> Iterator[str]:
+    program = _program()
     made = ", ".join(f"{count} {name}" for name, count in served.made.items())
     yield f"The stack `{LOCAL}` is up at {served.endpoint}: {made}"
     yield f"  rate card  {_shown(served.rates)}"
     if served.directory is not None:
         yield f"  directory  {_shown(served.directory)}"
     yield "Try next:"
-    for command in (
-        f"perminute send {_shown(str(SAMPLES))} --stack {LOCAL}",
-        f"perminute balance --organization contoso --stack {LOCAL}",
-        f"perminute explain {SAMPLE_CALL} --organization contoso --stack {LOCAL}",
-        f"perminute doctor --stack {LOCAL}",
-        f"perminute console --stack {LOCAL}",
-        f"perminute load --stack {LOCAL} --rate 50 --minutes 1",
-        "perminute down",
+    for words in (
+        f"send {_shown(str(SAMPLES))} --stack {LOCAL}",
+        f"balance --organization contoso --stack {LOCAL}",
+        f"explain {SAMPLE_CALL} --organization contoso --stack {LOCAL}",
+        f"doctor --stack {LOCAL}",
+        f"console --stack {LOCAL}",
+        f"load --stack {LOCAL} --rate 50 --minutes 1",
+        "down",
     ):
-        yield f"  {command}"
+        yield f"  {program} {words}"
     yield "For aws and sam, in this shell only:"
     yield "  export " + " ".join(f"{name}={value}" for name, value in _keys(served).items())
+
+
+def _program() -> str:
+    """Return how this program is called: after `make up` alone it is on no path."""
+    ours = str(Path(sys.prefix) / "bin" / PROGRAM)
+    return PROGRAM if shutil.which(PROGRAM) == ours else _shown(ours)
 
 
 def _shown(path: str) -> str:
