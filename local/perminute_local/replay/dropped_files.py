@@ -1,7 +1,8 @@
 """Files of call records are dropped into the bucket of a stack, and S3 reports each.
 
 The emulator sends the event over its bus, by the template's rule to the template's queue: soon, but
-not before it has answered.
+not before it has answered. Other than that of S3, the event names no version of the object, which
+is read by its etag then.
 """
 
 from __future__ import annotations
