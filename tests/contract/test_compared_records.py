@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -157,6 +158,14 @@ def test_each_day_that_differs_is_notified_of_once_however_often_it_is_compared(
     ]
     identities = {one["id"] for one in scene.notified()}
     assert len(identities) == 2
+
+
+def test_whoever_has_prices_of_its_own_compares_no_costs(scene: Scene) -> None:
+    charged = recorded(scene.call("c-1"), charge=OperatorCharge(50_000, 2, "USD"))
+    scene.compare = replace(scene.compare, compares_costs=False)
+    assert scene.run(charged) == RecordsCompared(scene.organization, equal=1)
+    scene.compare = replace(scene.compare, compares_costs=True)
+    assert scene.run(charged).differences == 1
 
 
 def test_what_the_operator_cannot_have_recorded_here_is_not_missed(scene: Scene) -> None:

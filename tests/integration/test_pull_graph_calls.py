@@ -7,9 +7,11 @@ from contextlib import redirect_stdout
 from io import BytesIO, StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 import boto3
 import pytest
+from botocore.client import BaseClient
 from graph_stub import CLIENT_ID, CLIENT_SECRET, Answer, GraphStub, Question
 from graph_stub import graph_stub as serve
 from log_lines import logged
@@ -31,7 +33,7 @@ from perminute_local.stack import QueueTrigger
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from perminute_local.stack import Stack
+    from perminute_local.stack import Stack, Template
 
 ROOT = Path(__file__).parents[2]
 BUCKET = "records-of-a-test"
@@ -56,11 +58,15 @@ class Deployed:
             **charging.environment,
             "RECORDS_BUCKET": BUCKET,
             "GRAPH_SECRET": "graph",
+            "GRAPH_COSTS": "compared",
             "POWERTOOLS_LOG_LEVEL": "INFO",
         }
         self._handler = load_module("pull_graph_calls.handler", self._environment).handler
         self.counts: dict[str, int] = {}
         self.s3 = boto3.client("s3")
+
+    def name_of(self, table: str) -> str:
+        return self._environment[table]
 
     def pull(self, event: Any = RUN) -> dict[str, int]:
         """Run the function, and return what it counted, also in `counts` if it fails."""
@@ -244,3 +250,40 @@ def test_what_differs_is_notified_of_once_when_no_record_is_awaited_any_more(
         "onlyHere": 1,
         "seconds": 1,
     }
+
+
+def test_the_role_is_granted_what_a_run_asks_of_the_tables(
+    deployed: Deployed, stub: GraphStub, template: Template
+) -> None:
+    serve_rows(stub, row("call-4"))
+    make, asked = vars(BaseClient)["_make_api_call"], set[tuple[str, str]]()
+
+    def seen(client: BaseClient, operation: str, request: dict[str, Any]) -> Any:
+        if client.meta.service_model.service_name == "dynamodb":
+            asked.update(_needed(operation, request))
+        return make(client, operation, request)
+
+    with patch.object(BaseClient, "_make_api_call", seen):
+        assert deployed.pull({**RUN, "time": "2026-11-07T03:10:00Z"})["RecordsDiffering"] == 1
+    role = template["Resources"]["PullGraphCallsRole"]["Properties"]
+    granted = {
+        (action.removeprefix("dynamodb:"), statement["Resource"]["Fn::GetAtt"][0])
+        for statement in role["Policies"][0]["PolicyDocument"]["Statement"]
+        for action in statement["Action"]
+        if action.startswith("dynamodb:")
+    }
+    tables = {"CreditTable": "CREDIT_TABLE", "UsageTable": "USAGE_TABLE"}
+    assert asked == {(action, deployed.name_of(tables[table])) for action, table in granted}
+
+
+def _needed(operation: str, request: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Say which actions on which tables a request needs (AWS: "IAM with DynamoDB transactions")."""
+    match operation:
+        case "TransactWriteItems":
+            for item in request["TransactItems"]:
+                ((kind, part),) = item.items()
+                yield f"{kind}Item", part["TableName"]
+        case "BatchGetItem":
+            yield from ((operation, table) for table in request["RequestItems"])
+        case _:
+            yield operation, request["TableName"]

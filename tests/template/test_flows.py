@@ -451,6 +451,7 @@ def test_every_function_is_told_what_its_settings_ask_for(template: Template) ->
             "RATE_CARD_BUCKET": "RateCardBucket",
             "RECORDS_BUCKET": "RecordsBucket",
             "GRAPH_SECRET": "GraphSecret",
+            "GRAPH_COSTS": "GraphCosts",
         },
         "PullGraphLicensesFunction": {
             "RATE_CARD_BUCKET": "RateCardBucket",

@@ -118,6 +118,9 @@ def test_money_moves_only_where_this_says(template: Template) -> None:
         # The same: notifications.
         ("PublishNotificationsRole", "dynamodb:UpdateItem"),
         (HEARTBEAT, "dynamodb:PutItem"),
+        ("PullGraphCallsRole", "dynamodb:GetItem"),
+        ("PullGraphCallsRole", "dynamodb:PutItem"),
+        ("PullGraphCallsRole", "dynamodb:Query"),
     }
 
 
@@ -181,7 +184,11 @@ def test_who_receives_records_may_do_what_it_does(template: Template) -> None:
             directory,
             (
                 {"Fn::GetAtt": ["UsageTable", "Arn"]},
-                {"dynamodb:BatchGetItem", "dynamodb:GetItem"},
+                {"dynamodb:BatchGetItem"},
+            ),
+            (
+                {"Fn::GetAtt": ["CreditTable", "Arn"]},
+                {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"},
             ),
             ({"Fn::Sub": "${RecordsBucket.Arn}/graph-pstn/*"}, {"s3:PutObject"}),
             ({"Fn::Sub": "${RecordsBucket.Arn}/state/graph/*"}, state),
@@ -403,7 +410,6 @@ def test_usage_is_never_deleted_and_corrected_by_one_function(template: Template
         ("ReconcileBooksRole", "dynamodb:BatchGetItem"),
         ("ReconcileBooksRole", "dynamodb:Query"),
         ("PullGraphCallsRole", "dynamodb:BatchGetItem"),
-        ("PullGraphCallsRole", "dynamodb:GetItem"),
     }
 
 

@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 
 def compare_records(aws: AwsResources) -> CompareRecords:
     """Return what compares the calls that were pulled with those that were charged."""
-    return CompareRecords(DynamoDBCreditStore(aws.tables), DynamoDBCalls(aws.tables), RetryPolicy())
+    return CompareRecords(
+        DynamoDBCreditStore(aws.tables),
+        DynamoDBCalls(aws.tables),
+        RetryPolicy(),
+        compares_costs=aws.setting("GRAPH_COSTS") == "compared",
+    )
 
 
 def pull_graph_calls(aws: AwsResources) -> PullGraphCalls:

@@ -52,6 +52,7 @@ SETTINGS = {
     "STACK_NAME": "perminute",
     "RECORDS_BUCKET": "records",
     "GRAPH_SECRET": "graph",
+    "GRAPH_COSTS": "compared",
     "EVENT_BUS": "perminute",
     "POWERTOOLS_SERVICE_NAME": "bench",
 }
