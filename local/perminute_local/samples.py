@@ -3,7 +3,8 @@
 `make documents` writes them beside the samples; a test compares them. `samples.jsonl` has the
 events in the order in which they end in a charged call, for `perminute send`. `put-events` has what
 `aws events put-events --entries file://…` takes, for the bus of the stage `dev`. `sqs` has what
-Lambda hands to the function that reads the queue, for `sam local invoke`.
+Lambda hands to the function that reads the queue, for `sam local invoke`; so has `records/sqs` of
+the messages in `records`.
 """
 
 from __future__ import annotations
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 
 BUS = "perminute-dev"
 """A bus has the name of its stack, and this is the stack of samconfig.toml's stage `dev`."""
+
+_RECORDS_QUEUE = "RecordsQueue"
+_ACCOUNT, _SENT_AT = "123456789012", "2026-11-03T09:05:00Z"
+"""Of messages of call records, most of which name neither."""
 
 QUEUES = {
     "perminute.telephony": "CallsQueue",
@@ -62,9 +67,13 @@ def put_events_entries(event: Event) -> list[dict[str, str]]:
 
 def lambda_event(event: Event) -> dict[str, Any]:
     """Return the event with which Lambda invokes the function that reads this event's queue."""
-    queue_arn = f"arn:aws:sqs:{REGION}:{event['account']}:{BUS}-{QUEUES[event['source']]}"
+    queue = QUEUES.get(event.get("source", ""), _RECORDS_QUEUE)
+    queue_arn = f"arn:aws:sqs:{REGION}:{event.get('account', _ACCOUNT)}:{BUS}-{queue}"
     message = SQSMessage(
-        json.dumps(event), sent_at=parse_instant(event["time"]), id=event["id"], receive_count=1
+        json.dumps(event),
+        sent_at=parse_instant(event.get("time", _SENT_AT)),
+        id=event["id"],
+        receive_count=1,
     )
     return {"Records": [message.record(queue_arn)]}
 
@@ -78,6 +87,9 @@ def further_forms(folder: Path) -> dict[Path, str]:
             made[folder / "put-events" / path.name] = _text(put_events_entries(event))
             made[folder / "sqs" / path.name] = _text(lambda_event(event))
     made[folder / "samples.jsonl"] = "".join(map(_line, _events_of(folder)))
+    for path in sorted(folder.glob("records/*.v1.json")):
+        event = json.loads(path.read_text(encoding="utf-8"))
+        made[path.parent / "sqs" / path.name] = _text(lambda_event(event))
     return made
 
 

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
+from perminute.application.record_messages import SentRecords
+from perminute.events.records import parse_records_message, part_body, records_body
+from perminute.ports.record_objects import ObjectPart
+from perminute.sqs import Received
 from perminute_local.samples import BUS, QUEUES, further_forms
 
 ROOT = Path(__file__).parents[2]
 EVENTS = ROOT / "events"
+NOW = datetime(2026, 11, 3, 9, 5, tzinfo=UTC)
 
 
 def test_the_further_forms_of_each_sample_are_what_is_made_of_it() -> None:
     made = further_forms(EVENTS)
-    written = [*EVENTS.glob("put-events/*"), *EVENTS.glob("sqs/*"), *EVENTS.glob("*.jsonl")]
+    folders = ("put-events", "sqs", "records/sqs")
+    written = [path for folder in folders for path in EVENTS.glob(f"{folder}/*")]
+    written += EVENTS.glob("*.jsonl")
     assert {path: path.read_text() for path in written} == made, "run: make documents"
 
 
@@ -45,6 +53,20 @@ def test_the_samples_in_order_are_all_events_that_there_are() -> None:
     named = {event["detail-type"] for event in events if "detail-type" in event}
     assert {json.loads(line)["detail-type"] for line in lines} == named
     assert len(lines) == len(named)
+
+
+def test_a_message_of_call_records_is_written_as_functions_write_it() -> None:
+    read = {
+        path.name.partition(".")[0]: parse_records_message(path.read_text(), Received(None, NOW))
+        for path in EVENTS.glob("records/*.json")
+    }
+    stored, part, sent = (read[name].content for name in ("object", "part", "records"))
+    assert isinstance(part, ObjectPart)
+    assert isinstance(sent, SentRecords)
+    assert stored == part.object
+    assert json.loads(part_body(part)) == json.loads(read["part"].body)
+    again = records_body(sent.source, sent.at, sent.content, sent.options)
+    assert json.loads(again) == json.loads(read["records"].body)
 
 
 def test_the_bus_of_the_forms_is_that_of_the_stage_for_development() -> None:
