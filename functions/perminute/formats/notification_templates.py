@@ -326,7 +326,7 @@ TEMPLATES: dict[tuple[type[NotificationBody], object], Template] = {
         "{period} is expected to cost {expected}, more than its budget",
         "By what calls have cost until {at}, those of {organization} are expected to cost "
         "{expected} in {period} (UTC), in 8 of 10 cases between {low} and {high}. The budget of a "
-        "month is {monthly_budget}; {spent} is spent.",
+        "month is {monthly_budget}; {spent} is spent so far.",
         "No call is refused for the budget.",
         "See who spends it on what. To spend less, set dailySpendLimit in the credit settings, or "
         "monthlySpendLimit of users. If so much is wanted, raise monthlyBudget in the credit "

@@ -23,6 +23,7 @@ from perminute.domain.pools.pools import PoolStep
 from perminute.domain.values.money import format_micros
 from perminute_local.simulation.invariants.balance import Recharges, Thresholds
 from perminute_local.simulation.invariants.digests import Digests, is_to_be_counted
+from perminute_local.simulation.invariants.forecasts import Forecasts
 from perminute_local.simulation.invariants.invariant import books_agree, invariant
 from perminute_local.simulation.invariants.posted import Posted
 from perminute_local.simulation.invariants.records import RecordLog
@@ -172,6 +173,7 @@ class WriteRecorder:
     """Notifications that were decided with the charge of their call."""
     thresholds: Thresholds = field(default_factory=Thresholds)
     recharges: Recharges = field(default_factory=Recharges)
+    forecasts: Forecasts = field(default_factory=Forecasts)
     digests: Digests = field(default_factory=Digests)
 
     _sequence: int = 0
@@ -212,6 +214,7 @@ class WriteRecorder:
         if write.account is not None:
             self._write_account(before, write.account, write.entries)
         self.broken += self.thresholds.record(before, after, write)
+        self.broken += self.forecasts.record(after, write.decided)
         self.recharges.configure(before, after)
         for document in write.decided:
             self.broken += self.recharges.notify(before, after, document)
@@ -394,7 +397,7 @@ def _decided(
 @invariant
 def _printable(shown: Mapping[str, Any]) -> Iterator[str]:
     """Subjects and texts are printable lines."""
-    for part, count in (("subject", 1), ("text", 4)):
+    for part, count in (("subject", 1), ("text", 5)):
         lines = shown[part].split("\n")
         if len(lines) != count or not all(map(str.isprintable, lines)):
             yield f"the {part} of {shown['type']} is {shown[part]!a}"

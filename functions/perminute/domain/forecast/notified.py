@@ -38,8 +38,8 @@ def notify_of_forecast(
     builder = TransactionBuilder(account, at)
     runs_out = month = None
     if isinstance(found, Forecast):
-        runs_out = _runs_out(account, found, at)
-        month = _month(account, found, so_far, Month.of(at.astimezone(UTC)))
+        runs_out = runs_out_soon(account, found, at)
+        month = exceeds_budget(account, found, so_far, Month.of(at.astimezone(UTC)))
     before = account.forecast
     after = ForecastState(
         before.since,
@@ -61,7 +61,8 @@ def notify_of_forecast(
     return builder.build(may_ask=False)
 
 
-def _runs_out(account: Account, found: Forecast, at: datetime) -> RunOutForecast | None:
+def runs_out_soon(account: Account, found: Forecast, at: datetime) -> RunOutForecast | None:
+    """Return a notification if the credit is expected to run out within days."""
     expected = found.runs_out.expected
     if expected is None or expected > at.astimezone(UTC).date() + RUNS_OUT_WITHIN:
         return None
@@ -73,9 +74,10 @@ def _runs_out(account: Account, found: Forecast, at: datetime) -> RunOutForecast
     )
 
 
-def _month(
+def exceeds_budget(
     account: Account, found: Forecast, so_far: SpentSoFar, month: Month
 ) -> MonthCostForecast | None:
+    """Return a notification if a month is expected to cost more than its budget."""
     budget_micros = account.settings.monthly_budget_micros if account.settings else None
     if budget_micros is None or found.month.expected <= budget_micros:
         return None

@@ -226,6 +226,9 @@ def random_settings(rng: Random, rng_for: Callable[[str], Random]) -> Detail:
     hours = rng_for("late").choice((None, None, 1, 24))
     if hours is not None:
         settings["lateUsageHours"] = hours
+    budget = rng_for("budget").choice((None, "0.5", "5", "50"))
+    if budget is not None:
+        settings["monthlyBudget"] = budget
     return settings | rng_for("grants").choice(_GRANT_SETTINGS)
 
 
