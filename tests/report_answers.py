@@ -104,6 +104,31 @@ def answers(text: str) -> dict[str, dict[str, Any]]:
             "next": None,
         },
         "statement": statement(text),
+        "license-advice": license_advice(text),
+    }
+
+
+def license_advice(text: str) -> dict[str, Any]:
+    """Return license advice."""
+    change = {"user": text, "to": "payPerMinute", "saves": "1.5", "monthsAgreeing": 2}
+    return {
+        "asOf": AS_OF,
+        "status": "ok",
+        "currency": "USD",
+        "price": "4",
+        "months": ["2026-09", "2026-10"],
+        "current": "7.25",
+        "best": "5.75",
+        "saving": "1.5",
+        "subscribers": [text],
+        "recommendations": [{**change, "from": "subscription"}],
+        "pool": [{"month": "2026-10", "minutes": 60, "wanted": 100}],
+        "confidence": "medium",
+        "remarks": [
+            {"remark": "idle", "user": text},
+            {"remark": "moreMinutes", "number": 1, "saves": "2"},
+        ],
+        "isExact": False,
     }
 
 

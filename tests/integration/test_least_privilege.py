@@ -208,6 +208,7 @@ REPORTS: dict[str, dict[str, Any]] = {
     "ledger": {"month": "2026-11"},
     "statement": {"month": "2026-11"},
     "forecast": {},
+    "license-advice": {"price": "4"},
     "pstn-usage": {"month": "2026-11"},
 }
 """A request for each report."""

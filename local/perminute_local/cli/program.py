@@ -26,6 +26,7 @@ from perminute_local.cli.reports import (
     explain,
     forecast,
     ledger,
+    license_advice,
     pstn_usage,
     statement,
     usage,
@@ -88,7 +89,8 @@ def program() -> None:
 
 _COMMANDS: tuple[click.Command, ...] = (
     *(quote, rates, replay, simulate, send, reconcile, dlq, doctor, graph),
-    *(balance, usage, calls, explain, ledger, statement, pstn_usage, forecast, console),
+    *(balance, usage, calls, explain, ledger, statement, pstn_usage, forecast),
+    *(license_advice, console),
     *(credit, license_, user, organization, directory, up, down, load, completion),
 )
 calls.add_command(convert)

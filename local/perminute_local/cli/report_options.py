@@ -17,6 +17,7 @@ from perminute.domain.rating.calls import PHONE_LEG_TYPES
 from perminute.domain.rating.usage_record import Outcome
 from perminute.domain.reference.countries import check_country
 from perminute.domain.reporting.usage_sums import GroupKey
+from perminute.domain.values.money import parse_micros
 from perminute_local.cli.parameters import (
     COUNT,
     FILE,
@@ -61,6 +62,13 @@ def _date(text: str) -> str:
     return text
 
 
+def _amount(text: str) -> str:
+    if parse_micros(text) < 0:
+        msg = f"{text!r} is below 0"
+        raise ValueError(msg)
+    return text
+
+
 def _month(text: str) -> str:
     if re.fullmatch(r"[0-9]{4}-(0[1-9]|1[0-2])", text, re.ASCII) is None:
         msg = f"{text!r} is no month; write it as 2026-11"
@@ -72,7 +80,8 @@ def _form(name: str, form: Form, words: str) -> Option:
     return click.option(name, "form", flag_value=form, type=click.UNPROCESSED, help=words)
 
 
-_DATE = Parsed("DATE", _date)
+DATE_TYPE = Parsed("DATE", _date)
+AMOUNT = Parsed("AMOUNT", _amount)
 MONTH_TYPE = Parsed("MONTH", _month)
 
 _ORGANIZATION = functools.partial(
@@ -95,8 +104,8 @@ _INPUT = click.option(
     help="or the figures that this file states, as JSON, of no organization",
 )
 FROM, TO = (
-    functools.partial(click.option, "--from", "from", type=_DATE),
-    functools.partial(click.option, "--to", "to", type=_DATE),
+    functools.partial(click.option, "--from", "from", type=DATE_TYPE),
+    functools.partial(click.option, "--to", "to", type=DATE_TYPE),
 )
 PERIOD = (
     FROM(required=True, help="from this date or time on, UTC"),

@@ -9,7 +9,9 @@ import click
 from perminute.domain.credit.ledger import EntryType
 from perminute_local.cli.parameters import COUNT, Choice, ReportGroup, examples
 from perminute_local.cli.report_options import (
+    AMOUNT,
     CSV,
+    DATE_TYPE,
     FILTERS,
     FORMAT,
     FROM,
@@ -171,5 +173,40 @@ def forecast(**parameters: object) -> Parameters:
 
     CSV and JSON have the balance at the end of each day. With --input FILE nothing else is read:
     docs/reports.md says what is in the file.
+    """
+    return parameters
+
+
+@click.command(
+    "license-advice",
+    epilog=examples(
+        f"perminute license-advice {_CONTOSO} --price 4",
+        "perminute license-advice --input figures.json",
+    ),
+)
+@shows(
+    "license-advice",
+    click.option(
+        "--price", type=AMOUNT, help="what a subscription costs in a month; there is no default"
+    ),
+    click.option("--months", type=COUNT, help="complete months that count, 1 to 12 (default: 3)"),
+    click.option(
+        "--minimum-saving",
+        "minimumSaving",
+        type=AMOUNT,
+        help="leave out changes that save less in a month (default: 0)",
+    ),
+    click.option(
+        "--contracted-until",
+        "contractedUntil",
+        type=DATE_TYPE,
+        help="the renewal of the subscriptions: until then they are paid, used or not",
+    ),
+    from_figures=True,
+)
+def license_advice(**parameters: object) -> Parameters:
+    """Say which subscriptions would cost least.
+
+    With --input FILE nothing else is read: docs/license-advice.md says what is in the file.
     """
     return parameters

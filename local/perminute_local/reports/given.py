@@ -1,5 +1,7 @@
 """Reports of figures that a file states, without a stack: `perminute forecast --input FILE`.
 
+`license-advice` has its own figures (`given_advice`).
+
 A file has one JSON object. Amounts are text, such as "0.026".
 """
 
@@ -21,6 +23,7 @@ from perminute.domain.forecast.spend_model import SpendHistory
 from perminute.domain.values.times import format_instant
 from perminute.fields import Amount, Currency, Instant, Message, PositiveAmount
 from perminute.parsing import parse, text_type
+from perminute_local.reports.given_advice import GivenAdvice, advised
 from perminute_local.user_input import date_or_instant, read_text
 from perminute_local.wrong_call import WrongCall, WrongFile
 
@@ -90,7 +93,10 @@ class GivenFigures:
     def ask(self, question: Question) -> Answer:
         """Return the answer. Raises `WrongFile`, which names the field, and `WrongCall`."""
         try:
-            given = parse(read_text(self._path), GivenForecast, called="figures")
+            content = read_text(self._path)
+            if question.report == "license-advice":
+                return advised(parse(content, GivenAdvice, called="figures"), question)
+            given = parse(content, GivenForecast, called="figures")
             horizon_days = question.parameters.get("horizonDays") or given.horizon_days
             return _forecast(given, int(str(horizon_days)))
         except Refused as refused:

@@ -9,6 +9,7 @@ from perminute_local.reports import (
     explanation,
     forecast,
     ledger,
+    license_advice,
     overview,
     printed,
     statement,
@@ -44,4 +45,5 @@ REPORTS = {
     "statement": Report(statement.tables, print=printed.print_statement, makes_csv=True),
     "pstn-usage": Report(None, makes_csv=True),
     "forecast": Report(forecast.tables, "path", lambda _: forecast.CSV_COLUMNS),
+    "license-advice": Report(license_advice.tables),
 }

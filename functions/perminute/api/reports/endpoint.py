@@ -31,6 +31,7 @@ REPORTS = (
     "ledger",
     "statement",
     "forecast",
+    "license-advice",
     "pstn-usage",
 )
 """The names of all reports; that of its module has `_` for `-`."""

@@ -173,7 +173,7 @@ def _remarks_on(
 ) -> Iterator[Remark]:
     user = costs.user(user_id)
     if subscribes:
-        if user.holding is Holding.BOTH:
+        if user.holding is Holding.BOTH or user.has_unused:
             yield Remark(RemarkKind.REMOVE_PAY_PER_MINUTE, user_id)
         if not user.holds_credits and calls.keys() - {CallKind.TOLL}:
             yield Remark(RemarkKind.NEEDS_CREDITS_LICENSE, user_id)

@@ -44,7 +44,9 @@ class LicensedUser(NamedTuple):
     can_pay_per_minute: bool = True
     is_contracted: bool = False  # the subscription is paid until its renewal, used or not
     holds_credits: bool = True  # the communications credits license
-    has_spare: bool = False  # a subscription that is sold alone beside that of a bundle
+    # Beside a bundle: a subscription that is sold alone, or pay-per-minute.
+    has_spare: bool = False
+    has_unused: bool = False
 
 
 class CallKind(StrEnum):
