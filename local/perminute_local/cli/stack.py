@@ -67,6 +67,7 @@ WITH_SOURCE = (
     "ReconciliationsDeadLetters",
     "RecordsDeadLetters",
     "ReratingsDeadLetters",
+    "StatementsDeadLetters",
 )
 """Queues of messages that a function gave up; they can be sent back to the queue that it reads."""
 
