@@ -17,6 +17,8 @@ RECEIVING = {
     "GraphSecret": f"{ARN}graph-AbCdEf",
 }
 """Parameters that ask for all of it."""
+STATEMENTS = {"Statements": "true"}
+"""The parameter that asks for statements as files."""
 
 
 def without_records(template: Template) -> Template:

@@ -76,8 +76,12 @@ class AwsResources:
             report=report_stale_directory,
         )
 
-    def client(self, service: str) -> Any:  # noqa: ANN401 - botocore's clients are made at run time
-        """Make a client on the connection's own session, whose models are loaded already."""
+    def client(self, service: str, also: Config | None = None) -> Any:  # noqa: ANN401 - botocore's clients are made at run time
+        """Make a client on the connection's own session, whose models are loaded already.
+
+        `also` replaces settings that clients otherwise have.
+        """
+        config = _CLIENT_CONFIG if also is None else _CLIENT_CONFIG.merge(also)
         # botocore's clients may be shared by threads, its sessions not.
         with self._making_client:
-            return self._session.create_client(service, config=_CLIENT_CONFIG)
+            return self._session.create_client(service, config=config)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from perminute.application.pull_graph_calls import TenantPull
     from perminute.application.pull_graph_licenses import TenantLicenses
     from perminute.application.recorded_calls import ReratingProgress
+    from perminute.application.render_statements import RenderedStatement
     from perminute.domain.licensing.timelines import Tie
     from perminute.domain.rating.usage_record import Usage
     from perminute.sqs import BatchResults
@@ -271,6 +272,23 @@ def report_reconciled(reconciled: Sequence[BooksReport]) -> None:
     count("BooksReconciled", len(done))
     count("BooksReadWhole", whole)
     count("BookDifferences", len(differences))
+
+
+def report_rendered(rendered: Sequence[RenderedStatement]) -> None:
+    """Report the statements of a batch of organizations that were written into files."""
+    if not rendered:
+        return
+    failed = {one.organization_id: one.failed for one in rendered}
+    failures = log_failures("statement not written", failed)
+    written = sum(one.files > 0 for one in rendered)
+    logger.info(
+        "statements written",
+        statements=written,
+        months=sorted({str(one.month) for one in rendered}),
+        withoutMovements=len(rendered) - failures - written,
+        failed=failures,
+    )
+    count("StatementsWritten", written)
 
 
 def report_pulled(pulls: Sequence[TenantPull]) -> None:

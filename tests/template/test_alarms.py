@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from receiving import RECEIVING
+from receiving import RECEIVING, STATEMENTS
 from template_queues import read_queues
 
 from perminute.adapters.dynamodb.streams import HEARTBEAT
@@ -67,9 +67,10 @@ def test_a_message_that_waits_too_long_for_its_function_raises_an_alarm(
 
     # Some messages of this queue are delayed for a quarter of an hour on purpose.
     assert late(900 + DELAY_SECONDS) == {"ReratingsQueue"}
-    # What runs by night may take a part of it.
-    assert late(4 * 60 * 60) == {"ExpiriesQueue", "ReconciliationsQueue"}
-    by_day = read_queues(template) - {"ReratingsQueue", "ExpiriesQueue", "ReconciliationsQueue"}
+    # What runs by night may take a part of it, and nobody waits for what runs twice a month.
+    scheduled = {"ExpiriesQueue", "ReconciliationsQueue", "StatementsQueue"}
+    assert late(4 * 60 * 60) == scheduled
+    by_day = read_queues(template) - {"ReratingsQueue", *scheduled}
     assert late(900) == by_day
 
 
@@ -350,6 +351,7 @@ OF_RECORDS = {
     "WebhooksFailAlarm",
     "WebhooksForbiddenAlarm",
 }
+OF_STATEMENTS = {"StatementsAreLateAlarm", "StatementsDeadLettersAlarm"}
 
 
 @pytest.mark.parametrize(
@@ -367,15 +369,21 @@ def test_a_stage_has_the_alarms_that_are_asked_for(
 ) -> None:
     there = present(template, parameters_of(template, chosen))
     found = {name for name, _ in resources(there, "AWS::CloudWatch::Alarm")}
-    assert found == (ESSENTIAL if essential else set(alarms(template)) - OF_RECORDS)
+    assert found == (ESSENTIAL if essential else set(alarms(template)) - OF_RECORDS - OF_STATEMENTS)
     # Where no alarm waits for the heartbeat, none is sent.
     assert ("StreamHeartbeat" in there["Resources"]) is not essential
 
 
 def test_a_stage_that_expects_no_calls_is_not_alarmed_by_none(template: Template) -> None:
-    chosen = {"Stage": "prod", "QuietHours": "0", **RECEIVING}
+    chosen = {"Stage": "prod", "QuietHours": "0", **RECEIVING, **STATEMENTS}
     there = present(template, parameters_of(template, chosen))
     assert set(alarms(template)) - set(alarms(there)) == {"CallsAreNotCountedAlarm"}
+
+
+def test_a_stack_with_statements_has_their_alarms(template: Template) -> None:
+    few = present(template, parameters_of(template, {"Stage": "dev", **STATEMENTS}))
+    # Nobody asks for a statement that should come by itself.
+    assert set(alarms(few)) == ESSENTIAL | {"StatementsDeadLettersAlarm"}
 
 
 @pytest.mark.parametrize("parameter", RECEIVING)
@@ -397,4 +405,4 @@ def test_what_receives_no_records_has_no_alarms_of_them(template: Template, para
 def test_the_runbook_names_the_essential_alarms() -> None:
     said = RUNBOOK.partition("`Alarms=essential`")[2].partition("###")[0]
     named = set(re.findall(r"\[(\w+Alarm)\]", said))
-    assert named == ESSENTIAL | {"RecordsDeadLettersAlarm"}
+    assert named == ESSENTIAL | {"RecordsDeadLettersAlarm", "StatementsDeadLettersAlarm"}

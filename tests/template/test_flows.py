@@ -56,11 +56,12 @@ DEAD_LETTERS = {
     "ExpiriesQueue": "ExpiriesDeadLetters",
     "ReconciliationsQueue": "ReconciliationsDeadLetters",
     "RecordsQueue": "RecordsDeadLetters",
+    "StatementsQueue": "StatementsDeadLetters",
 }
 
 
-DAILY_RUNS = ("ExpireCreditFunction", "ReconcileBooksFunction")
-"""Functions that queue the work of a day for themselves."""
+DAILY_RUNS = ("ExpireCreditFunction", "ReconcileBooksFunction", "RenderStatementsFunction")
+"""Functions that queue the work of a day, or of a month, for themselves."""
 
 APIS = ("AuthorizeCallsFunction", "ReadReportsFunction")
 """The functions that the charging API asks."""
@@ -267,8 +268,9 @@ def test_a_scheduled_run_knows_its_time_and_one_that_fails_is_kept(template: Tem
         assert json.loads(schedule["Input"]) == {"time": "<aws.scheduler.scheduled-time>"}
         assert schedule["ScheduleExpressionTimezone"] == "UTC"
         assert schedule["FlexibleTimeWindow"] == {"Mode": "OFF"}
-        asks_graph = name in ASKING_GRAPH
-        assert logical_id(schedule["RoleArn"]) == ("Graph" * asks_graph) + "SchedulerRole"
+        # What is there only if it is asked for has a role of its own.
+        of = "Graph" if name in ASKING_GRAPH else "Statements" * name.startswith("Render")
+        assert logical_id(schedule["RoleArn"]) == f"{of}SchedulerRole"
         invoked = functions(template)[name]["Properties"]["EventInvokeConfig"]
         if name == "PullGraphLicensesFunction":
             # The next run, after a quarter of an hour, does what one that failed did not.
@@ -294,6 +296,7 @@ def test_what_was_forgotten_is_woken_before_lots_expire_and_the_books_are_checke
         # Nothing waits for these.
         "PullGraphCallsFunction": "cron(20 4 * * ? *)",
         "PullGraphLicensesFunction": "rate(15 minutes)",
+        "RenderStatementsFunction": "cron(15 6 2,4 * ? *)",
     }
 
 
@@ -311,7 +314,7 @@ def test_what_sam_makes_of_the_template_has_no_fixed_name(template: Template) ->
     }
     assert named == set()
     schedules = [r for r in translated["Resources"].values() if "Schedule" in r["Type"]]
-    assert len(schedules) == 6
+    assert len(schedules) == 7
 
 
 def test_every_function_is_traced_and_tells_its_metrics_by_its_log(template: Template) -> None:
@@ -442,6 +445,7 @@ def test_every_function_is_told_what_its_settings_ask_for(template: Template) ->
     licensing = environment_of(functions(template)["ApplyLicensingFunction"], template)
     assert licensing["RERATING_HORIZON_DAYS"] == {"Ref": "ReratingHorizonDays"}
     of_records = {
+        "RenderStatementsFunction": {"STATEMENTS_BUCKET": "StatementsBucket"},
         "IngestRecordsFunction": {
             "RATE_CARD_BUCKET": "RateCardBucket",
             "CALLS_QUEUE_URL": "CallsQueue",

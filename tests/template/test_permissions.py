@@ -23,9 +23,11 @@ ROLES = {
     "ReceiveWebhooksFunction": "ReceiveWebhooksRole",
     "PullGraphCallsFunction": "PullGraphCallsRole",
     "PullGraphLicensesFunction": "PullGraphLicensesRole",
+    "RenderStatementsFunction": "RenderStatementsRole",
 }
 SCHEDULER = "SchedulerRole"
 GRAPH_SCHEDULER = "GraphSchedulerRole"
+STATEMENTS_SCHEDULER = "StatementsSchedulerRole"
 PUBLISHER = "RateCardPublisherRole"
 HEARTBEAT = "StreamHeartbeatRole"
 BRIDGES = "BridgeRole"
@@ -59,7 +61,7 @@ def test_every_function_has_a_role_of_its_own_that_sam_adds_nothing_to(template:
         for name, role in resources(template, "AWS::IAM::Role")
     }
     assert roles == ROLES
-    others = [SCHEDULER, GRAPH_SCHEDULER, PUBLISHER, HEARTBEAT, BRIDGES]
+    others = [SCHEDULER, GRAPH_SCHEDULER, STATEMENTS_SCHEDULER, PUBLISHER, HEARTBEAT, BRIDGES]
     assert managed == dict.fromkeys([*ROLES.values(), *others])
 
 
@@ -115,6 +117,8 @@ def test_money_moves_only_where_this_says(template: Template) -> None:
         ("ReadReportsRole", "dynamodb:Query"),
         ("ReconcileBooksRole", "dynamodb:GetItem"),
         ("ReconcileBooksRole", "dynamodb:Query"),
+        ("RenderStatementsRole", "dynamodb:GetItem"),
+        ("RenderStatementsRole", "dynamodb:Query"),
         # The same: notifications.
         ("PublishNotificationsRole", "dynamodb:UpdateItem"),
         (HEARTBEAT, "dynamodb:PutItem"),
@@ -353,7 +357,28 @@ def test_who_reads_reports_may_change_nothing(template: Template) -> None:
         for action in statement["Action"]
     }
     reading = {"dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"}
-    assert allowed <= {*reading, "s3:GetObject"}
+    # What it has made reads what it reads, and writes into a bucket of its own.
+    assert allowed == {*reading, "s3:GetObject", "lambda:InvokeFunction"}
+
+
+def test_who_makes_statements_may_change_nothing_else(template: Template) -> None:
+    common = {"WriteItsOwnLog", "SendTraces"}
+    assert [
+        (statement["Resource"], set(statement["Action"]))
+        for role, statement in statements(template)
+        if role == "RenderStatementsRole" and statement["Sid"] not in common
+    ] == [
+        (
+            {"Fn::GetAtt": ["StatementsQueue", "Arn"]},
+            {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"},
+        ),
+        ({"Fn::GetAtt": ["StatementsQueue", "Arn"]}, {"sqs:SendMessage"}),
+        ({"Fn::Sub": "${CreditTable.Arn}/index/AccountsByDueDate"}, {"dynamodb:Query"}),
+        ({"Fn::GetAtt": ["CreditTable", "Arn"]}, {"dynamodb:GetItem", "dynamodb:Query"}),
+        ({"Fn::Sub": "${StatementsBucket.Arn}/*"}, {"s3:PutObject", "s3:GetObject"}),
+        ({"Fn::GetAtt": ["StatementsDeadLetters", "Arn"]}, {"sqs:SendMessage"}),
+        ({"Fn::GetAtt": ["ScheduledRunsDeadLetters", "Arn"]}, {"sqs:SendMessage"}),
+    ]
 
 
 def test_the_scheduler_may_run_what_is_scheduled_and_nothing_else(template: Template) -> None:
@@ -368,8 +393,10 @@ def test_the_scheduler_may_run_what_is_scheduled_and_nothing_else(template: Temp
         for role, statement in statements(template)
         if statement["Action"] == ["lambda:InvokeFunction"]
     }
-    assert invoked == scheduled
-    assert {role for role, _ in invoked} == {SCHEDULER, GRAPH_SCHEDULER}
+    asked = {("ReadReportsRole", "RenderStatementsFunction.Alias")}
+    assert invoked == scheduled | asked
+    schedulers = {SCHEDULER, GRAPH_SCHEDULER, STATEMENTS_SCHEDULER}
+    assert {role for role, _ in scheduled} == schedulers
 
 
 def test_bridges_of_other_accounts_reach_the_routes_of_calls_and_no_other(

@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from receiving import RECEIVING
+from receiving import RECEIVING, STATEMENTS
 from translated import translate
 
 from perminute_local.conditions import decided, parameters_of, present
@@ -48,7 +48,9 @@ def test_a_stack_has_of_it_what_is_asked_for_and_by_default_nothing(template: Te
         assert not found & others
 
 
-@pytest.mark.parametrize("chosen", [{}, *({name: RECEIVING[name]} for name in RECEIVING)])
+@pytest.mark.parametrize(
+    "chosen", [{}, STATEMENTS, *({name: RECEIVING[name]} for name in RECEIVING)]
+)
 def test_nothing_that_is_there_names_what_is_not(
     template: Template, chosen: dict[str, str]
 ) -> None:
@@ -83,7 +85,7 @@ def test_sam_makes_every_part_of_it_under_the_same_condition(template: Template)
         for name, resource in resources(template, "AWS::Serverless::Function")
         if "Condition" in resource
     }
-    assert len(conditions) == 4
+    assert len(conditions) == 5
     for name, condition in conditions.items():
         made = {
             one: resource.get("Condition")
@@ -279,7 +281,8 @@ def test_no_output_is_of_what_is_not_there(template: Template) -> None:
     made = set(present(template, parameters)["Resources"])
     named = {name for output in outputs.values() for name in references(output["Value"])}
     assert {name.partition(".")[0] for name in named} <= made
-    everything = decided(template, parameters_of(template, RECEIVING))["Outputs"]
+    asked_for = {**RECEIVING, **STATEMENTS}
+    everything = decided(template, parameters_of(template, asked_for))["Outputs"]
     assert set(everything) - set(outputs) == {
         "IngestRecordsRoleArn",
         "PullGraphCallsFunctionArn",
@@ -287,5 +290,9 @@ def test_no_output_is_of_what_is_not_there(template: Template) -> None:
         "RecordsBucketName",
         "RecordsDeadLettersUrl",
         "RecordsQueueUrl",
+        "RenderStatementsFunctionArn",
+        "StatementsBucketName",
+        "StatementsDeadLettersUrl",
+        "StatementsQueueUrl",
         "WebhookEndpoint",
     }

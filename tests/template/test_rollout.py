@@ -121,9 +121,12 @@ def test_production_asks_for_it() -> None:
 
 
 def test_every_function_has_the_layer(translated: Template) -> None:
-    for function in of_type(translated, "AWS::Lambda::Function").values():
-        (layer,) = function["Properties"]["Layers"]
+    others = set()
+    for name, function in of_type(translated, "AWS::Lambda::Function").items():
+        layer, *more = function["Properties"]["Layers"]
         assert layer["Ref"].startswith("DependenciesLayer")
+        others |= {(name, one["Ref"][: len("StatementsLayer")]) for one in more}
+    assert others == {("RenderStatementsFunction", "StatementsLayer")}
 
 
 def test_one_version_of_what_may_start_from_a_snapshot_is_retained(translated: Template) -> None:

@@ -25,19 +25,14 @@ def print_statement(question: Question, answer: Answer, form: Form) -> bytes:
     if form is Form.HTML:
         chart = None
         with suppress(ImportError):
-            chart = _chart(answer, html.FONT)
+            chart = charts.of_statement(answer, html.FONT)
         return html.statement_html(content, chart).encode()
     try:
         at = parse_instant(answer["asOf"]["at"])
-        return pdf.statement_pdf(content, _chart(answer, pdf.FONT), at)
+        return pdf.statement_pdf(content, charts.of_statement(answer, pdf.FONT), at)
     except ImportError as error:
         msg = (
             f"--format pdf needs {error.name}, which is not installed; install what statements "
             "need with: pip install 'perminute[statements]' (in a checkout: '.[statements]')"
         )
         raise WrongCall(msg) from error
-
-
-def _chart(answer: Answer, font: str) -> str | None:
-    days = answer["byDay"]
-    return charts.svg_of(charts.cost_by_day(answer["month"], days), font) if days else None

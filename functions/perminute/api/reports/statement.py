@@ -24,6 +24,7 @@ from perminute.formats.csv_output import csv_text
 from perminute.formats.statement_csv import COLUMNS, describe, statement_rows
 from perminute.observability import count, logger
 from perminute.parsing import text_type
+from perminute.ports.statements import StatementKey
 
 if TYPE_CHECKING:
     from perminute.api.reports.endpoint import ReportTarget
@@ -177,7 +178,7 @@ def answer(
         with_details=query.details or query.format == "csv",
     )
     account, statement = read_statement(reader.postings, question, target.deadline)
-    report_differences(question, statement)
+    report_differences(target.organization_id, statement)
     as_of, currency = target.as_of(account.version), account.currency
     if query.format == "csv":
         return CsvDocument(as_of=as_of, csv=csv_text(COLUMNS, statement_rows(statement, currency)))
@@ -192,7 +193,7 @@ def _rendered(reader: ReportReader, target: ReportTarget, query: StatementQuery)
             "perminute statement --format pdf makes it on your machine",
         )
     month = query.begun_by(target.at)
-    link = reader.renderer.render(target.organization_id, month, query.basis)
+    link = reader.renderer.render(StatementKey(target.organization_id, month, query.basis))
     return LinkDocument(
         as_of=AsOf(at=format_instant(target.at), version=link.version),
         location=link.location,
@@ -287,9 +288,9 @@ def _state(usage: ListedUsage) -> CallStateDocument:
     )
 
 
-def report_differences(question: StatementQuestion, statement: Statement) -> None:
+def report_differences(organization_id: str, statement: Statement) -> None:
     """Log and count a statement that does not agree with what is recorded."""
     if statement.differences:
         count("StatementsDiffering", 1)
-        said = {"organizationId": question.organization_id, "month": str(question.month)}
+        said = {"organizationId": organization_id, "month": str(statement.month)}
         logger.error("statement differs", extra={**said, "differences": statement.differences})

@@ -7,6 +7,7 @@ both (https://vega.github.io/vega-lite/docs/data.html).
 from __future__ import annotations
 
 import json
+import re
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 COST_BY_DAY = Path(__file__).with_name("cost_by_day.json")
 """The chart of usage grouped by `day` and `legType`; the domain of `x` is to be set."""
 
+_CLIP = re.compile(r"\bclip[0-9]+\b")
 _WIDTH = 660
 _INK, _LINE = "#3d4650", "#dfe3e8"
 
@@ -55,7 +57,15 @@ def svg_of(spec: Spec, font: str) -> str:
 
     drawn = {**spec, "width": _WIDTH, "config": _config(font)}
     svg: str = vl_convert.vegalite_to_svg(drawn, show_warnings=False)
-    return svg
+    # Vega numbers these through all charts of a process: the same chart would differ each time.
+    numbers = {name: place for place, name in enumerate(dict.fromkeys(_CLIP.findall(svg)))}
+    return _CLIP.sub(lambda found: f"clip{numbers[found[0]]}", svg)
+
+
+def of_statement(answer: Mapping[str, Any], font: str) -> str | None:
+    """Draw what each day of a statement with details cost; None: no call ended in its month."""
+    days = answer["byDay"]
+    return svg_of(cost_by_day(answer["month"], days), font) if days else None
 
 
 def _days_of(month: Month) -> list[str]:

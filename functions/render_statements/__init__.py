@@ -1,0 +1,6 @@
+"""Statements of a month become files that people read, print and file."""
+
+import gc
+
+# While modules are imported. `lambda_handler` turns it on again.
+gc.disable()
