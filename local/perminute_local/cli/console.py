@@ -8,6 +8,7 @@ import click
 
 from perminute_local.cli.parameters import (
     FOLDER,
+    NEW_FILE,
     STACK,
     Parsed,
     examples,
@@ -38,6 +39,12 @@ def _port(text: str) -> int:
 @organizations_option
 @click.option("--port", type=Parsed("PORT", _port), default=0, help="default: a free one")
 @click.option("--no-open", is_flag=True, help="only print the address, and open no browser")
+@click.option(
+    "--write",
+    metavar="DIR",
+    type=NEW_FILE,
+    help="write the page that the stack serves under ConsoleDomain, and serve nothing",
+)
 @json_option
 def console(
     *,
@@ -46,6 +53,7 @@ def console(
     organizations: Sequence[str],
     port: int,
     no_open: bool,
+    write: Path | None,
     as_json: bool,
 ) -> int:
     """Show reports on a page of this machine, in a browser.
@@ -57,6 +65,11 @@ def console(
     if origin is None or (stack and folder):
         msg = "needs either DIR, a folder of events, or --stack NAME"
         raise WrongCall(msg)
-    from perminute_local.console.command import run_console
+    from perminute_local.console.command import run_console, run_write
 
+    if write is not None:
+        if stack is None:
+            msg = "--write: needs --stack NAME, whose page it is"
+            raise WrongCall(msg)
+        return run_write(stack, write, as_json=as_json)
     return run_console(origin, organizations, port=port, opens_browser=not no_open, as_json=as_json)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import webbrowser
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from perminute_local.console.charts import chart_library
+from perminute_local.console.deployed_page import write_page
 from perminute_local.console.page import page_files
 from perminute_local.console.server import ConsoleServer, Shown
 from perminute_local.reports.folder import replayed_reports
@@ -61,6 +63,17 @@ def _library() -> Path | None:
     except InstallationError as error:
         remark(f"perminute: the console shows tables in place of charts: {error}")
         return None
+
+
+def run_write(stack_name: str, folder: Path, *, as_json: bool) -> int:
+    """Write the page that a stack serves, and say how it gets there; returns the exit code."""
+    bucket = write_page(stack_name, folder)
+    if as_json:
+        write_json({"folder": str(folder), "bucket": bucket})
+    else:
+        where = f"{shlex.quote(str(folder))} s3://{bucket}"
+        write_line(f"aws s3 sync {where} --delete --cache-control no-cache")
+    return 0
 
 
 @contextmanager

@@ -22,7 +22,7 @@ _KINDS = {
     ".js": "text/javascript; charset=utf-8",
     ".json": "application/json",
 }
-_LIBRARY_IN_PAGE = b'<script id="vega" async src="/vega.js"></script>\n'
+_LIBRARY_IN_PAGE = b'<meta name="charts" content="/vega.js">\n'
 
 
 class PageFile(NamedTuple):

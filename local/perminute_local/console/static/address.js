@@ -24,6 +24,7 @@ function decoded(text) {
 
 // Others who see the address, or find it in the history, are not to find the token.
 export function withoutToken() {
+  if (!("token" in asked())) return;
   const parts = location.hash.slice(1).split("&").filter((part) => !part.startsWith("token="));
   history.replaceState(null, "", parts.join("&") ? `#${parts.join("&")}` : location.pathname);
 }

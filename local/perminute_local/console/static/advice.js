@@ -13,7 +13,7 @@ const REMARKS = {
   idle: "subscribes, and had no call in these months",
   noLicense: "has calls without a license; they count at the price of the rate card",
   unratedCalls: "calls have no price, and count nothing",
-  atRenewal: "would pay less per minute once the subscription is up for renewal",
+  atRenewal: "would cost less with pay-per-minute, once the subscription is up for renewal",
   payPerMinuteNotAvailable: "cannot have pay-per-minute",
   spareLicenses: "subscriptions that nobody has",
   moreMinutes: "One more subscription, for nobody, would pay for itself by its minutes",
@@ -43,22 +43,23 @@ export function advice({ organization, signal, failed }) {
       el("button", { type: "submit" }, "Compare")), answer);
 }
 
-function said({ currency, current, best, saving, recommendations, subscribers, pool, confidence, remarks = [] }) {
+function said({ status, currency, months, current, best, saving, recommendations, subscribers, pool, confidence, remarks }) {
+  if (status !== "ok") return [el("p", {}, "No complete month has calls yet: there is nothing to compare.")];
   const each = (text) => money(text, currency);
   const summary = recommendations.length
-    ? `${plural(recommendations.length, "change")} would save ${each(saving)} a month: ${each(best)} instead of ${each(current)} (${confidence} confidence).`
+    ? `${plural(recommendations.length, "change")} would save ${each(saving)} a month: ${each(best)} instead of ${each(current)} (${confidence} confidence, by ${months.join(", ")}).`
     : `Nothing to change: the licenses cost ${each(current)} a month, and no others cost less.`;
   const changes = table("Recommended changes", [["User"], ["From"], ["To"], ["Saves a month", "number"], ["Months that agree", "number"]],
-    recommendations.map((one) => [one.userId, HOLDINGS[one.from] ?? one.from, HOLDINGS[one.to] ?? one.to, amount(one.saves), grouped(one.monthsAgreeing)]));
+    recommendations.map((one) => [one.user, HOLDINGS[one.from] ?? one.from, HOLDINGS[one.to] ?? one.to, amount(one.saves), grouped(one.monthsAgreeing)]));
   const minutes = table("Pool of minutes with these licenses", [["Month"], ["Minutes", "number"], ["Wanted", "number"]],
-    pool.map((one, place) => [one.month ?? `month ${place + 1}`, grouped(one.minutes), grouped(one.wanted)]));
+    pool.map((one) => [one.month, grouped(one.minutes), grouped(one.wanted)]));
   return [el("p", { class: "answer" }, summary), recommendations.length ? changes : null,
     el("details", {}, el("summary", {}, `${plural(subscribers.length, "subscriber")}, and their pool`),
       el("p", {}, subscribers.join(", ") || "Nobody."), pool.length ? minutes : null),
-    remarks.length ? el("ul", {}, ...remarks.map((one) => el("li", {}, remark(one)))) : null].filter(Boolean);
+    remarks.length ? el("ul", {}, ...remarks.map((one) => el("li", {}, words(one)))) : null].filter(Boolean);
 }
 
-function remark({ kind, userId, number, saves }) {
-  const words = [userId, number ?? null, REMARKS[kind] ?? kind, saves ? `(${amount(saves)})` : null];
-  return words.filter((word) => word !== null && word !== undefined).join(" ");
+function words({ remark, user, number, saves, renewal }) {
+  const parts = [user, number, REMARKS[remark] ?? remark, renewal && `on ${renewal.slice(0, 10)}`, saves && `(${amount(saves)} a month)`];
+  return parts.filter((part) => part !== null && part !== undefined).join(" ");
 }

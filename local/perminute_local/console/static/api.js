@@ -12,21 +12,27 @@ export class Failure extends Error {
 }
 
 // The token came in the fragment of the address. It stays in this tab, and leaves the address.
-let token = "";
+let headers = {};
 
 export function useToken(stated) {
-  token = stated || sessionStorage.getItem("token") || "";
+  headers = { "Perminute-Token": stated || sessionStorage.getItem("token") || "" };
   if (stated) sessionStorage.setItem("token", stated);
+}
+
+export function useBearer(token) {
+  headers = { Authorization: `Bearer ${token}` };
 }
 
 async function get(path, signal) {
   let response;
   try {
-    response = await fetch(path, { headers: { "Perminute-Token": token }, signal, cache: "no-store" });
+    response = await fetch(path, { headers, signal, cache: "no-store" });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Failure(0, "The server does not answer.");
   }
+  // Over HTTP the API answers CSV as it is.
+  if (response.ok && response.headers.get("Content-Type")?.startsWith("text/csv")) return { csv: await response.text() };
   const document = await response.json().catch(() => ({}));
   if (!response.ok) {
     throw new Failure(response.status, document.message ?? `The server answers ${response.status}.`);

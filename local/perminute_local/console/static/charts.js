@@ -2,7 +2,7 @@
 // Amounts are numbers in a chart only, where they say the place of a mark; its texts are exact.
 
 import { file } from "./api.js";
-import { byId, el, table } from "./dom.js";
+import { el, table } from "./dom.js";
 import { addDays, addMonths, dayName, decimal, micros, money } from "./format.js";
 
 const DAY = 86_400_000, FORECAST_DAYS = 35, BAR = 24;
@@ -23,12 +23,12 @@ const CONFIG = {
 const OPTIONS = { mode: "vega-lite", renderer: "svg", actions: false, ast: true, defaultStyle: false,
   tooltip: { disableDefaultStyle: true, theme: "page" }, config: CONFIG };
 
-const script = byId("vega"), specifications = {};
+const specifications = {};
 const library = new Promise((resolve, reject) => {
-  if (window.vegaEmbed) resolve(window.vegaEmbed);
-  else if (!script) reject(new Error("the library of charts is not installed"));
-  script?.addEventListener("load", () => resolve(window.vegaEmbed));
-  script?.addEventListener("error", () => reject(new Error("the library of charts could not be loaded")));
+  const src = document.querySelector("meta[name=charts]")?.content;
+  if (!src) reject(new Error("the library of charts is not installed"));
+  else document.head.append(el("script", { src, load: () => resolve(window.vegaEmbed),
+    error: () => reject(new Error("the library of charts could not be loaded")) }));
 });
 library.catch(() => {});
 

@@ -2,10 +2,11 @@
 
 import { asked, goTo, withoutToken } from "./address.js";
 import { advice } from "./advice.js";
-import { about, report, useToken } from "./api.js";
+import { about, report, useBearer, useToken } from "./api.js";
 import { byId, el } from "./dom.js";
 import { addMonths, time } from "./format.js";
 import { calls, ledger, movements } from "./listings.js";
+import { organizationsOf, signIn } from "./sign-in.js";
 import { balance, cards, days, notices, ranking } from "./sections.js";
 
 const MONTHS = 13;
@@ -163,7 +164,10 @@ async function start() {
   byId("print").addEventListener("click", () => window.print());
   window.addEventListener("hashchange", follow);
   try {
-    const { source, organizations, reports } = await about();
+    const { source, organizations: offered, reports, signIn: provider } = await about();
+    const token = provider && await signIn(provider);
+    if (token) useBearer(token);
+    const organizations = token ? organizationsOf(token, provider.organizationClaim) : offered;
     byId("advice").hidden = !reports.includes("license-advice");
     byId("source").textContent = `Figures of the ${source}.`;
     const first = chooseOrganizations(organizations);
