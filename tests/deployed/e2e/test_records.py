@@ -40,7 +40,7 @@ class Arrived(NamedTuple):
         """All items of calls and of credit."""
         stack, paginator = self.running.deployment.stack, boto3.client("dynamodb").get_paginator
         return sorted(
-            json.dumps(item)
+            repr(sorted(item.items()))
             for table in ("USAGE_TABLE", "CREDIT_TABLE")
             for page in paginator("scan").paginate(TableName=stack.setting(table))
             for item in page["Items"]
@@ -104,7 +104,7 @@ def test_a_dropped_file_and_a_posted_callback_become_charges(arrived: Arrived) -
 
 def test_what_arrives_again_is_read_again_and_changes_nothing(arrived: Arrived) -> None:
     before = arrived.stored()
-    assert any(f'"{DROPPED}"' in item for item in before)
+    assert any(DROPPED in item for item in before)
     for delivery in (arrived.dropped, arrived.posted, arrived.dropped):
         assert arrived.links.deliver_records([delivery], None) == []
     assert arrived.waiting() == 0
@@ -140,7 +140,7 @@ def test_a_record_that_was_cut_off_is_kept_as_it_is_and_can_be_sent_back(
     wait_for(1, arrived.url_of(RECORDS_QUEUE), boto3.client("sqs"))
     arrived.links.settle()
     (letter,) = listed(capsys)
-    assert letter["eventId"] == f"s3://{bucket}/chime-sma/cut.json:1"
+    assert letter["eventId"] == f"s3://{bucket}/chime-sma/cut.json"
     assert letter["reason"].startswith("notACallRecord: is not JSON")
     assert kept(arrived) == cut
 
