@@ -18,6 +18,7 @@ from botocore.exceptions import ReadTimeoutError
 
 from perminute.adapters.dynamodb.books import DynamoDBBookChecks
 from perminute.adapters.dynamodb.tables import connect
+from perminute.application import ingest_records
 from perminute.application.check_books import BooksReport
 from perminute.domain.credit.recharge import recharge_id
 from perminute.domain.licensing.licensing import NotEntitled
@@ -659,6 +660,22 @@ def test_a_call_in_two_exports_is_charged_once_and_one_that_was_corrected_is_rej
         f"callId: conflict: call {call['callId']} of contoso is recorded with another endedAt"
     )
     assert rejected["reason"].startswith(conflict)
+
+
+def test_of_a_file_that_is_read_in_parts_every_call_is_known(
+    replay: Callable[..., dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest_records, "PART_BYTES", 2_000)
+    for name in ("rates.csv", "directory.csv"):
+        (tmp_path / name).write_bytes((DAY / name).read_bytes())
+    folder = DAY / "records" / "chime-voice-connector"
+    record = next(folder.rglob("*_*")).read_text()
+    called = json.loads(record)["TransactionId"]
+    path = tmp_path / "records" / "chime-voice-connector" / "many.json"
+    path.parent.mkdir(parents=True)
+    path.write_text("".join(record.replace(called, f"c-{n:03}") for n in range(20)))
+    document = replay(tmp_path)
+    assert sorted(call["callId"] for call in document["calls"]) == [f"c-{n:03}" for n in range(20)]
 
 
 def test_an_organization_known_from_a_call_alone_is_listed_without_credit(
