@@ -5,8 +5,20 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any, BinaryIO
 from uuid import NAMESPACE_URL, uuid5
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
 
 from perminute.domain.errors import FaultyDirectory
 from perminute.formats.directory_csv import read_directory
@@ -18,10 +30,15 @@ from perminute_local.terminal import remark, write_json, write_large_json, write
 from perminute_local.wrong_call import FaultyDirectoryFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from perminute.sources.stated_call import SourceOptions
+
+LARGE_BYTES = 10 * 1024 * 1024
+"""Files of together fewer bytes are read in a second or two, and no progress is shown."""
+
+_RECORDS_PER_STEP = 1_000
 
 
 def check_directory(path: Path, *, as_json: bool) -> int:
@@ -51,28 +68,59 @@ def convert_records(
     for path in paths:
         # A file that cannot be read is told before anything is written.
         path.open("rb").close()
-    report = _Report(source)
-    events = report.events(convert(SOURCES[source], _opened(paths), entries, options))
-    if as_json:
-        # The lists are complete when the events are written.
-        write_large_json(
-            {
-                "events": events,
-                "skipped": iter(report.skipped),
-                "problems": iter(report.problems),
-            }
-        )
-    else:
-        for event in events:
-            sys.stdout.write(f"{json.dumps(event)}\n")
+    report, files = _Report(source), _Files(paths)
+    with files.progress() as show:
+        events = report.events(show(convert(SOURCES[source], files, entries, options)))
+        if as_json:
+            # The lists are complete when the events are written.
+            write_large_json(
+                {
+                    "events": events,
+                    "skipped": iter(report.skipped),
+                    "problems": iter(report.problems),
+                }
+            )
+        else:
+            for event in events:
+                sys.stdout.write(f"{json.dumps(event)}\n")
     report.remark_counts()
     return 1 if report.problems else 0
 
 
-def _opened(paths: Iterable[Path]) -> Iterator[InputFile]:
-    for path in paths:
-        with path.open("rb") as content:
-            yield InputFile(str(path), content)
+class _Files:
+    """Files of records, one after the other, and how much of them was read."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._paths = paths
+        self._before = 0  # bytes of the files that were read to their ends
+        self._content: BinaryIO | None = None
+
+    def __iter__(self) -> Iterator[InputFile]:
+        for path in self._paths:
+            with path.open("rb") as self._content:
+                yield InputFile(str(path), self._content)
+                self._before += self._content.tell()
+        self._content = None
+
+    @contextmanager
+    def progress(self) -> Iterator[Callable[[Iterable[Outcome]], Iterable[Outcome]]]:
+        """Show on a terminal how much of large files was read, while these outcomes are taken."""
+        size = sum(path.stat().st_size for path in self._paths)
+        screen = Console(stderr=True)
+        # Events that are shown there themselves say enough.
+        if size < LARGE_BYTES or not screen.is_terminal or sys.stdout.isatty():
+            yield lambda outcomes: outcomes
+            return
+        columns = (TextColumn("read"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
+        # What is written to standard output is data: none of it may go to the screen of the bar.
+        with Progress(*columns, console=screen, transient=True, redirect_stdout=False) as bar:
+            yield partial(self._shown, bar, bar.add_task("read", total=size))
+
+    def _shown(self, bar: Progress, task: TaskID, outcomes: Iterable[Outcome]) -> Iterator[Outcome]:
+        for number, outcome in enumerate(outcomes):
+            if number % _RECORDS_PER_STEP == 0 and self._content is not None:
+                bar.update(task, completed=self._before + self._content.tell())
+            yield outcome
 
 
 class _Report:

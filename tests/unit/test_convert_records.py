@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from rich.console import Console
 
+from perminute_local import call_records
 from perminute_local.cli import main
 
 if TYPE_CHECKING:
@@ -54,6 +57,27 @@ def test_each_call_is_an_event_on_a_line_that_is_the_same_each_time(convert: Any
     assert convert(RECORD)[1] == out
     other = json.loads(convert({**RECORD, "BillableDurationSeconds": 61})[1])
     assert other["id"] != event["id"]
+
+
+@pytest.mark.parametrize(
+    ("large", "is_terminal", "is_shown"),
+    [(1, True, True), (1, False, False), (call_records.LARGE_BYTES, True, False)],
+)
+def test_how_much_of_large_files_is_read_is_shown_on_a_terminal_and_is_no_data(
+    convert: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    large: int,
+    is_terminal: bool,  # noqa: FBT001 - a parameter of the test
+    is_shown: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    _, alone, _ = convert(RECORD, {**RECORD, "TransactionId": ""})
+    monkeypatch.setattr(call_records, "LARGE_BYTES", large)
+    monkeypatch.setattr(call_records, "Console", partial(Console, force_terminal=is_terminal))
+    _, out, err = convert(RECORD, {**RECORD, "TransactionId": ""})
+    assert out == alone
+    assert ("\x1b[" in err) is is_shown
+    assert "TransactionId: is missing" in err
+    assert "2 records: 1 calls, 1 skipped (1 notACallRecord), 0 problems" in err
 
 
 def test_a_record_that_is_read_twice_is_told_apart_from_one_that_was_changed(convert: Any) -> None:
