@@ -5,6 +5,7 @@ from perminute_local.bench import (
     call_records,
     charging,
     dollars,
+    forecasts,
     handler,
     hot,
     imports,
@@ -41,6 +42,7 @@ for benchmark in (
     statements,
     call_records,
     dollars,
+    forecasts,
     replays,
     imports,
 ):

@@ -32,7 +32,8 @@ class Credit(NamedTuple):
 
     def without_expired(self, at: datetime) -> Credit:
         """Return the credit without the lots that have expired by an instant."""
-        return self._replace(lots=tuple(lot for lot in self.lots if lot.expires_at > at))
+        lots = tuple(lot for lot in self.lots if lot.expires_at > at)
+        return self if len(lots) == len(self.lots) else self._replace(lots=lots)
 
     def after_spending(self, micros: int) -> Credit:
         """Return the credit after calls that cost so much; what no lot pays becomes debt."""
@@ -41,9 +42,10 @@ class Credit(NamedTuple):
 
     def after_recharging(self, at: datetime) -> Credit | None:
         """Return the credit after a recharge that is requested and paid at once; None without."""
-        state, step = self.recharge.next_step(
-            self.auto_recharge, self.balance_micros, organization_id="", now=at
-        )
+        auto, balance_micros = self.auto_recharge, self.balance_micros
+        if auto is None or (self.recharge.open is None and balance_micros >= auto.trigger_micros):
+            return None  # on nearly all days
+        state, step = self.recharge.next_step(auto, balance_micros, organization_id="", now=at)
         if not isinstance(step, RechargeRequest):
             return None
         paid_micros = min(step.amount_micros, self.debt_micros)
@@ -80,9 +82,10 @@ def walk(credit: Credit, spent_micros: Sequence[int], *, since: datetime) -> Cre
     recharged: list[date] = []
     runs_out: date | None = None
     forfeited_micros = 0
+    day = since.astimezone(UTC).date()
     for micros in spent_micros:
-        day = since.astimezone(UTC).date()
-        for instant, part_micros in _parts(micros, credit.lots, since, end_of(day)):
+        until = end_of(day)
+        for instant, part_micros in _parts(micros, credit.lots, since, until):
             spent = credit.after_spending(part_micros)
             credit = spent.without_expired(instant)
             forfeited_micros += spent.balance_micros - credit.balance_micros
@@ -92,7 +95,7 @@ def walk(credit: Credit, spent_micros: Sequence[int], *, since: datetime) -> Cre
             if runs_out is None and credit.balance_micros <= 0:
                 runs_out = day
         balances.append(credit.balance_micros)
-        since = end_of(day)
+        since, day = until, until.date()
     return CreditPath(tuple(balances), runs_out, tuple(recharged), forfeited_micros)
 
 
