@@ -592,6 +592,29 @@ def test_other_calls_of_a_day_go_out_in_one_digest_when_it_is_over(ready: System
     assert [first["callId"], *digest["callIds"]] == ["c-0", "c-1", "c-2", "c-3"]
 
 
+def test_a_month_that_is_to_cost_more_than_its_budget_is_notified_of_once(ready: System) -> None:
+    listener = Listener(ready.stack.setting("NOTIFICATION_TOPIC_ARN"))
+    budget = sample("credits-configured", monthlyBudget="5", lowBalanceThresholds=[])
+    assert not ready.send("CreditQueue", budget)
+    ended = [f"2026-11-{day:02}T09:31:00Z" for day in range(2, 10)]
+    calls = [
+        sample("call-ended", callId=at, answeredAt=at, endedAt=at, billableSeconds=1_800)
+        for at in ended
+    ]
+    timed = [
+        json.dumps({**json.loads(call), "time": at}) for call, at in zip(calls, ended, strict=True)
+    ]
+    assert not ready.send("CallsQueue", *timed)
+    for day in ("10", "10", "11"):
+        ready.work_off("ExpireCreditFunction", "ExpiriesQueue", at=f"2026-11-{day}T00:05:00Z")
+    ready.publish()
+    (notified,) = listener.heard()
+    assert (notified["type"], notified["period"]) == ("MonthCostForecast", "2026-11")
+    assert (notified["monthlyBudget"], notified["spent"]) == ("5", "3.6")
+    assert float(notified["month"]["expected"]) > 5
+    assert notified["text"].splitlines()[3].endswith("the console (perminute console).")
+
+
 def test_no_notification_has_a_whole_phone_number(ready: System) -> None:
     listener = Listener(ready.stack.setting("NOTIFICATION_TOPIC_ARN"))
     toll = {"legType": "tollDialIn", "serviceNumber": "+14255550100", "callId": "c-2"}
