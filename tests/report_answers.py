@@ -105,6 +105,26 @@ def answers(text: str) -> dict[str, dict[str, Any]]:
         },
         "statement": statement(text),
         "license-advice": license_advice(text),
+        "what-if": what_if(text),
+    }
+
+
+def what_if(text: str) -> dict[str, Any]:
+    """Return what a month would have cost."""
+    row = {"calls": 2, "recorded": "3.5", "whatIf": "2", "difference": "-1.5"}
+    total = {"charge": "3.5", "poolMinutes": 60, "notEntitled": 0, "unrated": 0}
+    return {
+        "asOf": AS_OF,
+        "month": "2026-11",
+        "currency": "USD",
+        "calls": 2,
+        "changedCalls": 1,
+        "recorded": total,
+        "whatIf": {**total, "charge": "2", "unrated": 1},
+        "difference": "-1.5",
+        "pool": {"recorded": {"minutes": 60, "used": 60}, "whatIf": {"minutes": 75, "used": 60}},
+        "byOrganizer": [{"organizerId": text, **row}],
+        "byCountry": [{"country": None, **row}],
     }
 
 

@@ -209,6 +209,7 @@ REPORTS: dict[str, dict[str, Any]] = {
     "statement": {"month": "2026-11"},
     "forecast": {},
     "license-advice": {"price": "4"},
+    "what-if": {"month": "2026-11", "pool": 30},
     "pstn-usage": {"month": "2026-11"},
 }
 """A request for each report."""

@@ -30,6 +30,7 @@ from perminute_local.cli.reports import (
     pstn_usage,
     statement,
     usage,
+    what_if,
 )
 from perminute_local.cli.stack import dlq, doctor, graph, reconcile
 from perminute_local.terminal import remark, write_json
@@ -90,7 +91,7 @@ def program() -> None:
 _COMMANDS: tuple[click.Command, ...] = (
     *(quote, rates, replay, simulate, send, reconcile, dlq, doctor, graph),
     *(balance, usage, calls, explain, ledger, statement, pstn_usage, forecast),
-    *(license_advice, console),
+    *(license_advice, what_if, console),
     *(credit, license_, user, organization, directory, up, down, load, completion),
 )
 calls.add_command(convert)

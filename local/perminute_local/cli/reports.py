@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from perminute.domain.credit.ledger import EntryType
-from perminute_local.cli.parameters import COUNT, Choice, ReportGroup, examples
+from perminute_local.cli.parameters import COUNT, FILE, Choice, Parsed, ReportGroup, examples
 from perminute_local.cli.report_options import (
     AMOUNT,
     CSV,
@@ -24,9 +24,22 @@ from perminute_local.cli.report_options import (
     TO,
     shows,
 )
+from perminute_local.wrong_call import WrongCall
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from perminute_local.cli.report_options import Parameters
+
+
+def _whole_number(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        msg = f"{text!r} is no whole number from 0 on"
+        raise ValueError(msg)
+    return int(text)
+
+
+WHOLE_NUMBER = Parsed("N", _whole_number)
 
 _CONTOSO = "--organization contoso --stack perminute-dev"
 _NOVEMBER = "--from 2026-11-01 --to 2026-12-01"
@@ -210,3 +223,41 @@ def license_advice(**parameters: object) -> Parameters:
     With --input FILE nothing else is read: docs/license-advice.md says what is in the file.
     """
     return parameters
+
+
+@click.command(
+    "what-if",
+    epilog=examples(
+        f"perminute what-if {_CONTOSO} --month 2026-11 --rates new.csv",
+        f"perminute what-if {_CONTOSO} --month 2026-11 --licenses licenses.csv",
+        f"perminute what-if {_CONTOSO} --month 2026-11 --pool 600",
+    ),
+)
+@shows(
+    "what-if",
+    MONTH,
+    click.option("--rates", type=FILE, help="at the prices of this rate card"),
+    click.option(
+        "--licenses", type=FILE, help="with the licenses of this CSV file: columns user, license"
+    ),
+    click.option(
+        "--pool",
+        type=WHOLE_NUMBER,
+        help="with a minute pool of so many minutes",
+    ),
+)
+def what_if(*, rates: Path | None, licenses: Path | None, **parameters: object) -> Parameters:
+    """Charge a month's calls again, if something had been so.
+
+    Nothing is changed. At least one of --rates, --licenses and --pool is required.
+    """
+    if rates is None and licenses is None and parameters["pool"] is None:
+        msg = "needs --rates FILE, --licenses FILE or --pool N: what is to be otherwise"
+        raise WrongCall(msg)
+    from perminute_local.reports.assumed import card_parameter, license_parameters
+
+    return {
+        **parameters,
+        "rateCard": None if rates is None else card_parameter(rates),
+        "licenses": None if licenses is None else license_parameters(licenses),
+    }

@@ -14,6 +14,7 @@ from perminute_local.reports import (
     printed,
     statement,
     usage,
+    what_if,
 )
 
 if TYPE_CHECKING:
@@ -46,4 +47,5 @@ REPORTS = {
     "pstn-usage": Report(None, makes_csv=True),
     "forecast": Report(forecast.tables, "path", lambda _: forecast.CSV_COLUMNS),
     "license-advice": Report(license_advice.tables),
+    "what-if": Report(what_if.tables),
 }

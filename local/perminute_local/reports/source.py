@@ -27,7 +27,12 @@ LONGEST_SECONDS = 30
 """AWS: the longest that an HTTP API waits for a function, and so the longest that this one runs."""
 RETRY = RetryPolicy(attempts=4, base_seconds=0.5)
 """How often a report is asked for that could not be made just now."""
-_NAMES = {"organizationId": "--organization", "callId": "CALL", "answer": "the answer"}
+_NAMES = {
+    "organizationId": "--organization",
+    "callId": "CALL",
+    "answer": "the answer",
+    "rateCard": "--rates",
+}
 """How the command line calls what is refused, if no option is named after it."""
 
 

@@ -32,6 +32,7 @@ REPORTS = (
     "statement",
     "forecast",
     "license-advice",
+    "what-if",
     "pstn-usage",
 )
 """The names of all reports; that of its module has `_` for `-`."""

@@ -1,0 +1,233 @@
+"""`what-if`: recorded calls under another rate card, with other licenses or another pool."""
+
+from __future__ import annotations
+
+import zlib
+from base64 import b64decode
+from binascii import Error as NoBase64
+from collections import defaultdict
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeAlias
+
+from msgspec import Meta
+
+from perminute.api.reports.documents import ReportDocument
+from perminute.api.reports.endpoint import report
+from perminute.api.reports.parameters import MonthQuery
+from perminute.api.values import Count, Money
+from perminute.application.reporting.what_if import read_what_if
+from perminute.domain.advice.what_if import (
+    Change,
+    ComparedSums,
+    OtherLicenses,
+    count_outcome,
+    country_of,
+    organizer_of,
+    summed_by,
+)
+from perminute.domain.rating.usage_record import Outcome
+from perminute.domain.reference.licenses import License
+from perminute.domain.values.identifiers import read_id
+from perminute.domain.values.money import format_micros
+from perminute.fields import Message, about
+from perminute.formats.compiled_rate_card import read_compiled_rate_card
+from perminute.parsing import text_type
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from perminute.api.reports.endpoint import ReportTarget
+    from perminute.application.reporting.reader import ReportReader
+    from perminute.domain.advice.what_if import PoolUse
+    from perminute.domain.rating.rate_card import RateCard
+    from perminute.domain.reporting.postings import ListedUsage
+
+MAX_CARD_BYTES = 100_000_000
+"""Of a compiled card: 300,000 prefixes take a tenth."""
+
+NONE = "none"
+LICENSE_NAMES = (*map(str, License), NONE)
+
+
+class AssumedLicense(NamedTuple):
+    """A license of a user; None, none that decides who pays."""
+
+    license: License | None
+    user_id: str
+
+
+def _read_license(text: str) -> AssumedLicense:
+    name, _, user_id = text.partition(":")
+    if name not in LICENSE_NAMES or not user_id:
+        msg = f"must be one of {', '.join(LICENSE_NAMES)}, a colon and a user's id"
+        raise ValueError(msg)
+    return AssumedLicense(None if name == NONE else License(name), read_id(user_id))
+
+
+def _read_card(text: str) -> RateCard:
+    try:
+        decompressing = zlib.decompressobj(zlib.MAX_WBITS | 16)
+        content = decompressing.decompress(b64decode(text, validate=True), MAX_CARD_BYTES)
+        if not decompressing.eof:
+            msg = "it is too large, or cut off"
+            raise ValueError(msg)  # noqa: TRY301 - one sentence says what all of them must be
+        return read_compiled_rate_card(content)
+    except (NoBase64, UnicodeError, ValueError, zlib.error) as error:
+        msg = f"must be a rate card as `perminute what-if --rates` sends it: {error}"
+        raise ValueError(msg) from None
+
+
+if TYPE_CHECKING:
+    RequestedLicense: TypeAlias = AssumedLicense
+    RequestedCard: TypeAlias = RateCard
+else:
+    RequestedLicense = text_type(
+        _read_license,
+        "license of a user",
+        description="Such as subscription:adele; the user then holds no other of these.",
+    )
+    RequestedCard = text_type(
+        _read_card, "rate card", description="Compiled, compressed by gzip, in base64."
+    )
+
+
+class WhatIfQuery(MonthQuery, frozen=True, kw_only=True):
+    """Which month, and what is otherwise; all else is as it was."""
+
+    pool: Annotated[
+        Annotated[int, Meta(ge=0, le=10**9)] | None, about("The minutes of the pool of this month.")
+    ] = None
+    licenses: Annotated[
+        tuple[RequestedLicense, ...], about("What users hold from the start of the month on.")
+    ] = ()
+    rate_card: Annotated[
+        RequestedCard | None, about("Too long for a query: invoke the function.")
+    ] = None
+
+
+class WhatIfTotalDocument(Message, frozen=True, kw_only=True):
+    """What all calls come to."""
+
+    charge: Money
+    pool_minutes: Count
+    not_entitled: Annotated[Count, about("Calls that no license covers; they are not charged.")]
+    unrated: Annotated[Count, about("Calls without a price; they are not charged.")]
+
+
+class WhatIfRowDocument(Message, frozen=True, kw_only=True):
+    """What calls were charged, and what they would be."""
+
+    calls: Count
+    recorded: Money
+    what_if: Money
+    difference: Annotated[Money, about("Negative if they would cost less.")]
+
+
+class WhatIfOrganizerDocument(WhatIfRowDocument, frozen=True, kw_only=True):
+    """The calls of an organizer."""
+
+    organizer_id: str
+
+
+class WhatIfCountryDocument(WhatIfRowDocument, frozen=True, kw_only=True):
+    """The calls at the prices of a country; null: without one."""
+
+    country: str | None
+
+
+class WhatIfPoolDocument(Message, frozen=True, kw_only=True):
+    """The minute pool by the licenses at the end of the month."""
+
+    minutes: Count
+    used: Count
+
+
+class WhatIfPoolsDocument(Message, frozen=True, kw_only=True):
+    """The minute pool, as recorded and otherwise."""
+
+    recorded: WhatIfPoolDocument
+    what_if: WhatIfPoolDocument
+
+
+class WhatIfDocument(ReportDocument, frozen=True, kw_only=True):
+    """The calls that were answered in a month as they were charged, and as they would be."""
+
+    month: str
+    currency: str | None
+    calls: Count
+    changed_calls: Annotated[Count, about("Of which anything would differ.")]
+    recorded: WhatIfTotalDocument
+    what_if: WhatIfTotalDocument
+    difference: Annotated[Money, about("Negative if the calls would cost less.")]
+    pool: WhatIfPoolsDocument
+    by_organizer: list[WhatIfOrganizerDocument]
+    by_country: list[WhatIfCountryDocument]
+
+
+@report("what-if", WhatIfQuery, WhatIfDocument)
+def answer(reader: ReportReader, target: ReportTarget, query: WhatIfQuery) -> WhatIfDocument:
+    """Rate the calls of a month with another pool, other licenses or another rate card."""
+    month = query.begun_by(target.at)
+    change = Change(query.rate_card, query.pool, _other_licenses(query.licenses))
+    account, found = read_what_if(reader, target.organization_id, month, change, target.deadline)
+    calls = found.calls
+    recorded = [one.recorded for one in calls]
+    otherwise = [one.otherwise for one in calls]
+    total = ComparedSums()
+    for one in calls:
+        total.add(one)
+    return WhatIfDocument(
+        as_of=target.as_of(account.version),
+        month=str(month),
+        currency=account.currency,
+        calls=len(calls),
+        changed_calls=sum(one.recorded != one.otherwise for one in calls),
+        recorded=_total(recorded, total.recorded_micros),
+        what_if=_total(otherwise, total.otherwise_micros),
+        difference=format_micros(total.otherwise_micros - total.recorded_micros),
+        pool=WhatIfPoolsDocument(recorded=_pool(found.recorded_pool), what_if=_pool(found.pool)),
+        by_organizer=[
+            WhatIfOrganizerDocument(organizer_id=name or "", **_row(sums))
+            for name, sums in summed_by(calls, organizer_of)
+        ],
+        by_country=[
+            WhatIfCountryDocument(country=name, **_row(sums))
+            for name, sums in summed_by(calls, country_of)
+        ],
+    )
+
+
+def _other_licenses(assumed: Iterable[AssumedLicense]) -> Mapping[str, OtherLicenses]:
+    by_user: defaultdict[str, set[License | None]] = defaultdict(set)
+    for license_assumed, user_id in assumed:
+        by_user[user_id].add(license_assumed)
+    return {user_id: _other(licenses) for user_id, licenses in by_user.items()}
+
+
+def _other(licenses: set[License | None]) -> OtherLicenses:
+    conferencing = licenses - {License.COMMUNICATIONS_CREDITS}
+    return OtherLicenses(
+        frozenset(one for one in conferencing if one is not None) if conferencing else None,
+        holds_credits=License.COMMUNICATIONS_CREDITS in licenses,
+    )
+
+
+def _total(usages: list[ListedUsage], charge_micros: int) -> WhatIfTotalDocument:
+    return WhatIfTotalDocument(
+        charge=format_micros(charge_micros),
+        pool_minutes=sum(usage.pool_minutes for usage in usages),
+        not_entitled=count_outcome(usages, Outcome.NOT_ENTITLED),
+        unrated=count_outcome(usages, Outcome.UNRATED),
+    )
+
+
+def _row(sums: ComparedSums) -> dict[str, Any]:
+    return {
+        "calls": sums.calls,
+        "recorded": format_micros(sums.recorded_micros),
+        "what_if": format_micros(sums.otherwise_micros),
+        "difference": format_micros(sums.otherwise_micros - sums.recorded_micros),
+    }
+
+
+def _pool(use: PoolUse) -> WhatIfPoolDocument:
+    return WhatIfPoolDocument(minutes=use.minutes, used=use.used)
