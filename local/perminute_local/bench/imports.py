@@ -26,6 +26,7 @@ HANDLERS = (
     "receive_webhooks.handler",
     "pull_graph_calls.handler",
     "pull_graph_licenses.handler",
+    "render_statements.handler",
 )
 SETTINGS = {
     "AWS_DEFAULT_REGION": "us-east-1",

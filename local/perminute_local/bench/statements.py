@@ -55,25 +55,26 @@ def _statement_of(calls_per_list: int) -> Iterator[Row]:
     yield Row(f"s of CPU {name}", ours, naive, "1")
     yield Row(
         f"MB of memory {name}",
-        _peak_megabytes(lambda: _state(_lists(calls_per_list), last)),
-        _peak_megabytes(lambda: _all_at_once(list(_lists(calls_per_list)))),
+        _peak_megabytes(lambda: _state(lists_of(CALLS, calls_per_list), last)),
+        _peak_megabytes(lambda: _all_at_once(list(lists_of(CALLS, calls_per_list)))),
     )
 
 
 def _seconds(calls_per_list: int) -> tuple[UsageList, float, float]:
-    lists = list(_lists(calls_per_list))
+    lists = list(lists_of(CALLS, calls_per_list))
     last = lists[-1]
     ours = best_cpu_seconds(lambda: _state(iter(lists), last), ROUNDS)
     naive = best_cpu_seconds(lambda: _all_at_once(lists), ROUNDS)
     return last, round(ours, 3), round(naive, 3)
 
 
-def _lists(calls_per_list: int) -> Iterator[UsageList]:
-    balance_micros = CALLS * CHARGE_MICROS
-    apart = (NOVEMBER.end - NOVEMBER.start) / CALLS
-    for number, first in enumerate(range(0, CALLS, calls_per_list), 1):
+def lists_of(calls: int, calls_per_list: int) -> Iterator[UsageList]:
+    """Yield the lists of a month with so many calls, which are spread over it."""
+    balance_micros = calls * CHARGE_MICROS
+    apart = (NOVEMBER.end - NOVEMBER.start) / calls
+    for number, first in enumerate(range(0, calls, calls_per_list), 1):
         at = NOVEMBER.start + apart * first
-        usages = tuple(_usage(n, at) for n in range(first, min(CALLS, first + calls_per_list)))
+        usages = tuple(_usage(n, at) for n in range(first, min(calls, first + calls_per_list)))
         amount_micros = -CHARGE_MICROS * len(usages)
         balance_micros += amount_micros
         entry = LedgerEntry(
@@ -111,15 +112,26 @@ def _usage(number: int, at: datetime) -> ListedUsage:
     )
 
 
-def _state(lists: Iterator[UsageList], last: UsageList) -> None:
-    account = Account(
+def account_after(last: UsageList) -> Account:
+    """Return the account that has charged all lists up to this one."""
+    return Account(
         ORGANIZATION,
+        currency="USD",
         version=last.posting.version,
         entries=last.posting.version,
         as_of=last.posting.posted_at,
     )
+
+
+def _state(lists: Iterator[UsageList], last: UsageList) -> None:
     statement = state_month(
-        NOVEMBER, Basis.NOW, account, revisions=(), entries=(), lists=lists, later_lists=()
+        NOVEMBER,
+        Basis.NOW,
+        account_after(last),
+        revisions=(),
+        entries=(),
+        lists=lists,
+        later_lists=(),
     )
     if statement.differences or statement.usage.calls != CALLS:
         raise RuntimeError(*statement.differences)
