@@ -68,7 +68,7 @@ simulate: $(VENV)/.ready ## Simulate a thousand worlds in which everything goes 
 fuzz: $(VENV)/.ready ## Try every door with 100,000 inputs that nobody should send
 	$(BIN)/pytest -v --fuzz-inputs 100000 tests/fuzz
 
-bench: $(VENV)/.ready $(MINISTACK)/.ready ## Measure, each figure beside the naive way
+bench: $(VENV)/.ready $(MINISTACK)/.ready $(CHARTS)/.ready ## Measure, each figure beside the naive way
 	$(BIN)/python -m perminute_local.bench
 
 cost: $(VENV)/.ready ## Show what a stage costs while idle, and what a million calls cost

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
     Open = Callable[..., Page]
 
-PICTURES = Path(__file__).parents[2] / "build" / "console"
+ROOT = Path(__file__).parents[2]
+PICTURES = ROOT / "build" / "console"
+MOST_BYTES = 150_000
+"""Of the picture in the README, which a test takes."""
 NOVEMBER = "from=2026-11-01&to=2026-12-01"
 
 
@@ -92,7 +95,8 @@ def test_figures_are_those_of_the_reports(open_page: Open, address: str) -> None
     expect(tooltip).to_contain_text("2026-11-02")
     page.mouse.move(0, 0)
     page.evaluate("scrollTo(0, 0)")
-    page.screenshot(path=PICTURES / "readme.png")
+    shown = page.screenshot(path=ROOT / "docs" / "console.png")
+    assert len(shown) <= MOST_BYTES
 
 
 def test_listings_have_pages_filters_and_explanations(open_page: Open, address: str) -> None:
@@ -136,7 +140,9 @@ def test_an_organization_without_credit_is_told_what_to_do(open_page: Open) -> N
 def test_a_month_without_calls_says_so_and_keeps_the_cards(open_page: Open) -> None:
     page = ready(open_page())
     page.locator("#month").select_option("2026-08")
+    expect(page.locator("#content")).to_have_attribute("aria-busy", "false")
     expect(page.locator("#days")).to_contain_text("No calls in 2026-08 yet.")
+    expect(page.locator("#balance")).to_contain_text("Nothing moved the balance in 2026-08.")
     expect(page.locator(".card").first).to_contain_text("Available credit")
     picture(page, "empty-month")
 
@@ -348,9 +354,11 @@ def test_a_phone_and_paper_have_it_too(open_page: Open) -> None:
     page = ready(open_page(viewport={"width": 390, "height": 844}))
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     picture(page, "phone")
+    page.set_viewport_size({"width": 1280, "height": 900})
     page.emulate_media(media="print")
     page.pdf(path=PICTURES / "print.pdf", format="A4")
     expect(page.locator(".choices")).to_be_hidden()
+    expect(page.locator("#subject")).to_have_text("contoso, 2026-11")
 
 
 def test_the_statement_is_saved_as_csv(open_page: Open, address: str) -> None:
@@ -360,3 +368,18 @@ def test_the_statement_is_saved_as_csv(open_page: Open, address: str) -> None:
     assert download.value.suggested_filename == "statement-contoso-2026-11.csv"
     saved = download.value.path().read_bytes().decode()
     assert saved == report(address, "statement?month=2026-11&format=csv")["csv"]
+
+
+def test_a_statement_as_pdf_is_a_link_or_the_reason_why_there_is_none(open_page: Open) -> None:
+    page = ready(open_page())
+    made = {"location": "https://bucket.example/s.pdf", "expiresAt": "2026-11-20T17:15:00Z"}
+    page.route("**/statement?*format=pdf", lambda route: route.fulfill(json=made))
+    page.get_by_role("button", name="Statement PDF").click()
+    link = page.get_by_role("link", name="Open the statement of 2026-11 (PDF)")
+    expect(link).to_be_focused()
+    assert link.get_attribute("href") == made["location"]
+    page.unroute_all()
+    answer_with(400, "invalid", "**/statement?*format=pdf")(page)
+    page.get_by_role("button", name="Statement PDF").click()
+    expect(page.locator("#problem")).to_have_text("There is no PDF: a reason")
+    expect(page.locator(".card").first).to_be_visible()

@@ -26,7 +26,7 @@ export function useBearer(token) {
 async function get(path, signal) {
   let response;
   try {
-    response = await fetch(path, { headers, signal, cache: "no-store" });
+    response = await fetch(path, { headers: { ...headers, Accept: "application/json" }, signal, cache: "no-store" });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Failure(0, "The server does not answer.");

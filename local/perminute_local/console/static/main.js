@@ -17,13 +17,22 @@ function say(text, ...more) {
   byId("problem").replaceChildren(el("div", { class: "notice bad", role: "alert" }, el("p", {}, text), ...more));
 }
 
+function tell(text, ...more) {
+  byId("problem").replaceChildren(el("div", { class: "notice", role: "status" }, el("p", {}, text, ...more)));
+}
+
+function setButtons(disabled) {
+  for (const id of ["csv", "pdf", "print"]) byId(id).disabled = disabled;
+}
+
 function hide() {
   byId("figures").hidden = true;
   for (const section of byId("figures").querySelectorAll("section")) {
     section.replaceChildren(...section.querySelectorAll(":scope > h2"));
   }
   byId("notices").replaceChildren();
-  byId("csv").disabled = byId("print").disabled = true;
+  byId("subject").textContent = "";
+  setButtons(true);
   known = {};
   page.shown = "";
 }
@@ -71,7 +80,8 @@ function begin(overview) {
   cards(known, month);
   byId("as-of").textContent = `As of ${time(overview.asOf.at)} UTC`;
   byId("figures").hidden = false;
-  byId("csv").disabled = byId("print").disabled = false;
+  setButtons(false);
+  byId("subject").textContent = `${organization}, ${month}`;
   document.title = `${organization} ${month} – perminute`;
   page.shown = `${organization} ${month}`;
 }
@@ -130,6 +140,23 @@ async function saveStatement() {
   }
 }
 
+// A stack makes the file and answers with a link to it, which lasts for some minutes.
+async function linkStatement() {
+  const { organization, month } = page;
+  byId("pdf").disabled = true;
+  tell(`The statement of ${month} is being made …`);
+  try {
+    const { location: href, expiresAt } = await report(organization, "statement", { month, format: "pdf" });
+    const link = el("a", { href, target: "_blank", rel: "noopener" }, `Open the statement of ${month} (PDF)`);
+    tell("", link, `, until ${time(expiresAt)} UTC.`);
+    link.focus();
+  } catch (error) {
+    if (error.status === 400) tell(`There is no PDF: ${error.message}`);
+    else failed(error);
+  }
+  byId("pdf").disabled = byId("figures").hidden;
+}
+
 async function choose(name) {
   page.organization = name;
   await load();
@@ -161,6 +188,7 @@ async function start() {
   byId("organization").addEventListener("change", (event) => choose(event.target.value));
   byId("asked").addEventListener("submit", (event) => { event.preventDefault(); choose(byId("asked-organization").value); });
   byId("csv").addEventListener("click", saveStatement);
+  byId("pdf").addEventListener("click", linkStatement);
   byId("print").addEventListener("click", () => window.print());
   window.addEventListener("hashchange", follow);
   try {
