@@ -383,3 +383,37 @@ def test_a_statement_as_pdf_is_a_link_or_the_reason_why_there_is_none(open_page:
     page.get_by_role("button", name="Statement PDF").click()
     expect(page.locator("#problem")).to_have_text("There is no PDF: a reason")
     expect(page.locator(".card").first).to_be_visible()
+
+
+def test_what_if_shows_what_would_differ(open_page: Open) -> None:
+    rows = [{"calls": 3, "recorded": "6", "whatIf": "4.5", "difference": "-1.5"}]
+    totals = {"poolMinutes": 60, "notEntitled": 2, "unrated": 0}
+    found: dict[str, Any] = {"month": "2026-11", "currency": "USD", "calls": 9, "changedCalls": 3}
+    found |= {"recorded": {**totals, "charge": "6"}, "whatIf": {**totals, "charge": "4.5"}}
+    found |= {"difference": "-1.5", "byCountry": [{"country": "DE", **rows[0]}]}
+    found["byOrganizer"] = [{"organizerId": "adele", **rows[0]}]
+    found["pool"] = {"recorded": {"minutes": 60, "used": 60}, "whatIf": {"minutes": 90, "used": 75}}
+    queries: list[str] = []
+
+    def answer(route: Route) -> None:
+        queries.append(route.request.url.partition("?")[2])
+        route.fulfill(json=found)
+
+    def prepare(page: Page) -> None:
+        changed("**/console.json", lambda shown: shown["reports"].append("what-if"))(page)
+        page.route("**/what-if?*", answer)
+
+    page = ready(open_page(prepare))
+    section = page.locator("#what-if")
+    section.get_by_label("Pool of minutes").fill("90")
+    section.get_by_label("Licenses of users").fill("subscription:adele , none:grady")
+    section.get_by_role("button", name="Compute").click()
+    expect(section).to_contain_text("would cost 1.50\u00a0USD less: 4.50\u00a0USD instead of 6.00")
+    assert queries == ["month=2026-11&pool=90&licenses=subscription%3Aadele%2Cnone%3Agrady"]
+    cells = section.locator("tbody").first.locator("td").all_text_contents()
+    assert cells == ["adele", "3", "6.00", "4.50", "\u22121.50"]
+    section.screenshot(path=PICTURES / "what-if.png")
+    page.unroute("**/what-if?*")
+    answer_with(400, "invalid", "**/what-if?*")(page)
+    section.get_by_role("button", name="Compute").click()
+    expect(section.locator(".bad")).to_have_text("a reason")

@@ -69,6 +69,16 @@ def test_a_query_reaches_the_reports_as_an_invocation_states_it(
     assert reports.asked == [Question("usage", "a b", parameters)]
 
 
+def test_lists_and_counts_of_what_if_are_stated_as_such(
+    server: ConsoleServer, reports: Reports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("perminute_local.console.server.REPORTS", ("what-if",))
+    path = "/reports/organizations/contoso/what-if?pool=90&licenses=subscription:adele,none:bo"
+    ask(server, path)
+    parameters = {"pool": 90, "licenses": ["subscription:adele", "none:bo"]}
+    assert reports.asked == [Question("what-if", "contoso", parameters)]
+
+
 def test_the_page_is_told_which_organizations_and_reports_there_are(server: ConsoleServer) -> None:
     shown = {"source": "replay of day", "organizations": ["contoso", "fabrikam"]}
     shown["reports"] = list(REPORTS)

@@ -39,8 +39,8 @@ _STATUSES = {
     "unavailable": HTTPStatus.SERVICE_UNAVAILABLE,
 }
 _PATH = re.compile(r"/reports/organizations/([^/]+)/([^/]+)")
-_COUNTS = {"limit", "horizonDays", "months"}
-_LISTS = {"groupBy"}
+_COUNTS = {"limit", "horizonDays", "months", "pool"}
+_LISTS = {"groupBy", "licenses"}
 
 
 class Source(Protocol):
@@ -143,7 +143,7 @@ def _parameters(query: str) -> dict[str, object]:
     stated: dict[str, object] = {}
     for name, text in parse_qsl(query, keep_blank_values=True):
         if name in _COUNTS:
-            if re.fullmatch("[0-9]{1,4}", text, re.ASCII) is None:
+            if re.fullmatch("[0-9]{1,10}", text, re.ASCII) is None:
                 msg = f"{name}: must be a whole number"
                 raise ValueError(msg)
             stated[name] = int(text)

@@ -3,7 +3,7 @@
 
 import { byId } from "./dom.js";
 
-const SECTIONS = { overview: "cards", forecast: "balance", calls: "calls", ledger: "ledger", "license-advice": "advice" };
+const SECTIONS = { overview: "cards", forecast: "balance", calls: "calls", ledger: "ledger", "license-advice": "advice", "what-if": "what-if" };
 
 export function asked() {
   const found = {};

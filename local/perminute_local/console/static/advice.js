@@ -34,8 +34,8 @@ export function advice({ organization, signal, failed }) {
     try {
       answer.replaceChildren(...said(await report(organization, "license-advice", { price: price.value, months: "3" }, signal)));
     } catch (error) {
-      answer.replaceChildren();
-      failed(error);
+      answer.replaceChildren(...error.status === 400 ? [el("p", { class: "bad" }, error.message)] : []);
+      if (error.status !== 400) failed(error);
     }
   };
   show(section, el("p", { class: "quiet" }, "Compares what calls of the last three complete months would have cost with other licenses, with all minutes of the pool."),

@@ -8,6 +8,7 @@ import { addMonths, time } from "./format.js";
 import { calls, ledger, movements } from "./listings.js";
 import { organizationsOf, signIn } from "./sign-in.js";
 import { balance, cards, days, notices, ranking } from "./sections.js";
+import { whatIf } from "./what-if.js";
 
 const MONTHS = 13;
 const page = { organization: "", month: "", shown: "", reading: new AbortController(), listing: null };
@@ -97,6 +98,7 @@ async function readSections(question, overview) {
   page.listing = calls({ ...question, period });
   ledger(question);
   if (!byId("advice").hidden) advice(question);
+  if (!byId("what-if").hidden) whatIf(question);
   const forecast = isNow && overview.currency ? report(organization, "forecast", {}, signal) : Promise.resolve(null);
   await Promise.all([
     by("day,legType").then((usage) => {
@@ -197,6 +199,7 @@ async function start() {
     if (token) useBearer(token);
     const organizations = token ? organizationsOf(token, provider.organizationClaim) : offered;
     byId("advice").hidden = !reports.includes("license-advice");
+    byId("what-if").hidden = !reports.includes("what-if");
     byId("source").textContent = `Figures of the ${source}.`;
     const first = chooseOrganizations(organizations);
     if (!first) byId("as-of").textContent = "Name an organization.";
