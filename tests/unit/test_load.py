@@ -18,10 +18,10 @@ from perminute_local.cli import main
 from perminute_local.load import command, run, target
 from perminute_local.load.plan import Load, Offer, Workload, offer_of
 from perminute_local.load.run import Sending, run_load
-from perminute_local.load.target import Target, is_loopback
+from perminute_local.load.target import SENDERS, Target, is_loopback
 from perminute_local.load.watching import Followed, Watch, handed_back, percentile
 from perminute_local.send_events import read_line
-from perminute_local.sending import NotSent, Sent
+from perminute_local.sending import MAX_ENTRIES, NotSent, Sent
 from perminute_local.wrong_call import WrongCall
 
 if TYPE_CHECKING:
@@ -105,9 +105,12 @@ def test_every_event_is_one_that_the_functions_take() -> None:
 class Bank:
     """A stack that charges at once what is sent to it, but for the calls that it loses."""
 
-    def __init__(self, *, loses: Sequence[int] = (), refuses: bool = False) -> None:
+    def __init__(
+        self, *, loses: Sequence[int] = (), hides: Sequence[int] = (), refuses: bool = False
+    ) -> None:
         self.calls: list[Event] = []
-        self._loses, self._refuses = set(loses), refuses
+        self.refused = 0
+        self._loses, self._hides, self._refuses = set(loses), set(hides), refuses
         self._balances: Counter[str] = Counter()
         self.seen: set[str] = set()
 
@@ -116,6 +119,7 @@ class Bank:
 
     def sender(self, events: Sequence[Event]) -> list[Outcome]:
         if self._refuses and events[0]["detail-type"] == "Call Ended":
+            self.refused += 1
             return [NotSent("AccessDenied")] * len(events)
         for event in events:
             self._take(event["detail-type"], event["detail"])
@@ -129,7 +133,7 @@ class Bank:
             number = int(detail["callId"][-7:])
             if number not in self._loses:
                 self._balances[detail["organizationId"]] -= 8_500
-            if number or not self._loses:
+            if number not in self._hides:
                 self.seen.add(detail["callId"])
 
     def charged(self) -> Any:
@@ -176,15 +180,24 @@ def test_a_call_that_costs_nothing_is_seen(monkeypatch: pytest.MonkeyPatch) -> N
     result = loaded(Bank(loses=[1]), monkeypatch)
     assert not result.is_right
     assert len(result.wrong_balances) == 1
+    assert "has another balance" in "\n".join(command.lines_of(result))
+
+
+def test_a_call_that_is_not_recorded_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The first one is followed.
+    result = loaded(Bank(hides=[0]), monkeypatch)
+    assert not result.is_right
+    assert result.wrong_balances == ()
     shown = "\n".join(command.lines_of(result))
-    assert "has another balance" in shown
-    # The first call is followed, and this bank does not show it.
     assert "1 of those that were followed have not been charged" in shown
 
 
 def test_sending_ends_when_the_bus_takes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    result = loaded(Bank(refuses=True), monkeypatch)
+    bank = Bank(refuses=True)
+    result = loaded(bank, monkeypatch)
     assert not result.is_right
+    # Each of those that send at once has tried once.
+    assert bank.refused <= SENDERS < QUICK.calls / MAX_ENTRIES
     assert result.sent.calls == 0
     assert "AccessDenied" in "\n".join(command.lines_of(result))
 

@@ -208,9 +208,8 @@ def test_no_setting_of_the_user_reaches_the_clients_of_the_local_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = tmp_path / "config"
-    config.write_text("[default]\nendpoint_url = https://elsewhere.example.com\nregion = eu-west-1")
+    config.write_text("[default]\nignore_configured_endpoint_urls = true\n")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
-    monkeypatch.setenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true")
     for name, value in only_local(SERVED.endpoint).items():
         monkeypatch.delenv(name, raising=False)
         if value is not None:

@@ -74,7 +74,7 @@ def serve(place: Place, order: Order, announce: Callable[[str], None]) -> NoRetu
         _publish(deployment, order)
         drive(deployment)
         place.serve(_served(endpoint, order))
-        _stay(endpoint)
+        _stay(place, endpoint)
 
 
 def _publish(deployment: Deployment, order: Order) -> None:
@@ -95,9 +95,12 @@ def _served(endpoint: str, order: Order) -> Served:
     )
 
 
-def _stay(endpoint: str) -> NoReturn:
+def _stay(place: Place, endpoint: str) -> NoReturn:
     port = urlsplit(endpoint).port
     while True:
+        if place.served() is None:
+            # Nobody would find it any more, nor end it.
+            sys.exit("the folder of this stack has been removed")
         # An error if there is no answer: then the emulator has ended.
         socket.create_connection(("127.0.0.1", port), timeout=60).close()
         time.sleep(CHECK_SECONDS)
