@@ -12,18 +12,22 @@ import boto3
 from perminute.adapters.dynamodb.account_states import DynamoDBAccountStates
 from perminute.adapters.dynamodb.books import DynamoDBBookChecks, DynamoDBBooks
 from perminute.adapters.dynamodb.calls import DynamoDBCalls, DynamoDBCallsUnderWay
+from perminute.adapters.dynamodb.content_keys import DynamoDBContentKeys
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.adapters.dynamodb.digests import DynamoDBDigests
 from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
 from perminute.adapters.dynamodb.postings import DynamoDBPostings
+from perminute.adapters.dynamodb.recorded_content import DynamoDBRecordedContent
 from perminute.adapters.dynamodb.reratings import DynamoDBReratings
 from perminute.adapters.dynamodb.tables import Tables, connect
 from perminute.adapters.memory import (
     InMemoryBookChecks,
     InMemoryBooks,
     InMemoryCalls,
+    InMemoryContentKeys,
     InMemoryDigests,
     InMemoryPostings,
+    InMemoryRecordedContent,
     InMemoryStore,
 )
 from perminute.adapters.notification_documents import facts_of
@@ -36,6 +40,7 @@ if TYPE_CHECKING:
     from perminute.domain.notifications.notifications import Notification
     from perminute.ports.messaging import Digests
     from perminute.ports.postings import Postings
+    from perminute.ports.privacy import ContentKeys, RecordedContent
     from perminute.ports.reports import AccountStates
     from perminute.ports.stores import (
         BookChecks,
@@ -65,6 +70,8 @@ class Stores:
     """The documents that wait in the outbox of an organization, sorted."""
     digests: Digests
     postings: Postings
+    content: RecordedContent
+    keys: ContentKeys
 
 
 def twins(twin: InMemoryStore | None = None) -> Stores:
@@ -84,11 +91,15 @@ def twins(twin: InMemoryStore | None = None) -> Stores:
         ),
         InMemoryDigests(twin),
         InMemoryPostings(twin),
+        InMemoryRecordedContent(twin),
+        InMemoryContentKeys(),
     )
 
 
-def stores_on(tables: TableNames, book_checks: str = "not-asked-for") -> Stores:
-    """On tables of these names; who checks no books need not say where that is kept."""
+def stores_on(
+    tables: TableNames, book_checks: str = "not-asked-for", content_keys: str = "not-asked-for"
+) -> Stores:
+    """On tables of these names; who needs no others need not say what these are called."""
     schema = Tables.bind(connect(), tables)
     return Stores(
         DynamoDBCreditStore(schema),
@@ -102,6 +113,8 @@ def stores_on(tables: TableNames, book_checks: str = "not-asked-for") -> Stores:
         lambda who: _stored_outbox(tables.credit, who),
         DynamoDBDigests(schema),
         DynamoDBPostings(schema),
+        DynamoDBRecordedContent(schema),
+        DynamoDBContentKeys(schema.connection, content_keys),
     )
 
 

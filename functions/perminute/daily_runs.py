@@ -86,7 +86,7 @@ def work_of(body: str) -> RunPage | RunOrganization:
     work = parse(body, WorkMessage)
     if work.organization_id is None:
         return RunPage(work.at, work.after, work.listed, work.days_until)
-    return RunOrganization(work.at, work.organization_id, work.days_until)
+    return RunOrganization(work.at, work.organization_id, work.days_until, work.after)
 
 
 def _names_of(work: RunPage | RunOrganization) -> dict[str, str]:

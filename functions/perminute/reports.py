@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from perminute.application.daily_expiry import AccountExpiry
     from perminute.application.daily_runs import ListedPage
     from perminute.application.ingest_records import IngestedRecords
+    from perminute.application.mask_numbers import MaskedNumbers
     from perminute.application.publish_notifications import Published
     from perminute.application.pull_graph_calls import TenantPull
     from perminute.application.pull_graph_licenses import TenantLicenses
@@ -289,6 +290,22 @@ def report_rendered(rendered: Sequence[RenderedStatement]) -> None:
         failed=failures,
     )
     count("StatementsWritten", written)
+
+
+def report_masked(masked: Sequence[MaskedNumbers]) -> None:
+    """Report of how many calls the phone numbers were masked."""
+    failures = log_failures(
+        "numbers not masked", {one.organization_id: one.failed for one in masked}
+    )
+    calls = sum(one.masked for one in masked)
+    logger.info(
+        "numbers masked",
+        organizations=len(masked),
+        calls=calls,
+        changed=sum(one.changed for one in masked),
+        failed=failures,
+    )
+    count("NumbersMasked", calls)
 
 
 def report_pulled(pulls: Sequence[TenantPull]) -> None:

@@ -47,13 +47,14 @@ def stores(request: pytest.FixtureRequest) -> Stores:
             return stores_on(*request.getfixturevalue("tables_on_dynamodb_local"))
         case emulator:
             stack = request.getfixturevalue(f"{emulator}_stack")
-            return stores_on(table_names(stack), stack.setting("BOOK_CHECKS_TABLE"))
+            own = (stack.setting(f"{name}_TABLE") for name in ("BOOK_CHECKS", "CONTENT_KEYS"))
+            return stores_on(table_names(stack), *own)
 
 
 @pytest.fixture(scope="session")
 def _tables(
     template: Template, pytestconfig: pytest.Config
-) -> Iterator[tuple[str, TableNames, str]]:
+) -> Iterator[tuple[str, TableNames, str, str]]:
     endpoint: str = pytestconfig.getoption(OPTION)
     with environment(**client_environment(endpoint)):
         client = boto3.client("dynamodb")
@@ -74,6 +75,7 @@ def _tables(
                 events=names["EventsTable"],
             ),
             names["BookChecksTable"],
+            names["ContentKeysTable"],
         )
         for name in names.values():
             client.delete_table(TableName=name)
@@ -81,9 +83,9 @@ def _tables(
 
 @pytest.fixture
 def tables_on_dynamodb_local(
-    _tables: tuple[str, TableNames, str],
-) -> Iterator[tuple[TableNames, str]]:
+    _tables: tuple[str, TableNames, str, str],
+) -> Iterator[tuple[TableNames, str, str]]:
     """The template's tables, shared by all tests: each keeps to an organization of its own."""
-    endpoint, names, book_checks = _tables
+    endpoint, names, book_checks, content_keys = _tables
     with environment(**client_environment(endpoint), **QUIET):
-        yield names, book_checks
+        yield names, book_checks, content_keys

@@ -7,9 +7,10 @@ trouble that exercises what a good day does not.
 from __future__ import annotations
 
 import json
+import re
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
@@ -19,13 +20,17 @@ from botocore.client import BaseClient
 
 from perminute import sqs
 from perminute.adapters.dynamodb import licensing_store
+from perminute.adapters.dynamodb.recorded_content import DynamoDBRecordedContent
+from perminute.adapters.dynamodb.tables import Tables, connect
 from perminute.api.reports import endpoint
+from perminute.domain.rating.call_content import without_number
+from perminute.domain.values.times import format_instant
 from perminute.sqs import BatchResults, Message
 from perminute_local.conditions import decided, parameters_of
 from perminute_local.replay.lambda_runtime import LoadedFunction, SQSMessage
 from perminute_local.replay.links import InProcess
 from perminute_local.replay.plan import Disturbance
-from perminute_local.replay.run import System, embedded_stack, read_plan
+from perminute_local.replay.run import System, embedded_stack, read_plan, table_names
 from perminute_local.stack import Template, resources
 
 if TYPE_CHECKING:
@@ -34,6 +39,7 @@ if TYPE_CHECKING:
     from perminute_local.stack import Stack
 
 DAY = Path(__file__).parents[2] / "examples" / "day"
+LOWER = re.compile(r"_(\w)")
 FUNCTION: ContextVar[str | None] = ContextVar("function", default=None)
 IN_A_TRANSACTION = {
     "ConditionCheck": "ConditionCheckItem",
@@ -182,6 +188,7 @@ def physical_names(stack: Stack) -> dict[str, str]:
         "LicensingTable": setting("LICENSING_TABLE"),
         "EventsTable": setting("EVENTS_TABLE"),
         "BookChecksTable": setting("BOOK_CHECKS_TABLE"),
+        "ContentKeysTable": setting("CONTENT_KEYS_TABLE"),
         "RateCardBucket": setting("RATE_CARD_BUCKET"),
         "NotificationTopic": setting("NOTIFICATION_TOPIC_ARN").rpartition(":")[2],
         **{name: queue.url.rpartition("/")[2] for name, queue in stack.queues.items()},
@@ -487,6 +494,31 @@ def rolled_over(links: InProcess) -> None:
             assert not licensing.invoke([SQSMessage(json.dumps(said))], "arn")
 
 
+def delivered_again(links: InProcess, stack: Stack) -> None:
+    """Mask the number of a call, and have it delivered once more."""
+    _, charging = links.readers["CallsQueue"]
+    tables = Tables.bind(connect(), table_names(stack))
+    content = DynamoDBRecordedContent(tables)
+    pages = content.pages("contoso")
+    usage = next(one for page in pages for one in page.usages if one.call.remote_number)
+    assert content.replace(usage, without_number(usage, b"key"))
+    call = json.loads(json.dumps(asdict(usage.call), default=str))
+    times = {"answered_at", "ended_at", "billable_seconds", "exact_seconds"}
+    names = call.keys() - times
+    detail = {LOWER.sub(lambda found: found[1].upper(), name): call[name] for name in names}
+    for name, at in (("answeredAt", usage.call.answered_at), ("endedAt", usage.call.ended_at)):
+        detail[name] = at and format_instant(at)
+    detail["billableSeconds"] = usage.call.billable_seconds
+    said = {
+        "id": "again",
+        "source": "perminute.telephony",
+        "detail-type": "Call Ended",
+        "time": detail["endedAt"],
+        "detail": detail,
+    }
+    assert not charging.invoke([SQSMessage(json.dumps(said))], "arn")
+
+
 def nonsense(links: InProcess) -> None:
     """Show functions what nobody should send them, for they keep it."""
     record = {"organizationId": {"S": "litware"}, "record": {"S": "outbox#1"}}
@@ -525,6 +557,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Recorder:
         assert [answer for answer in reports if "asOf" not in answer] == []
         forgotten(links)
         rolled_over(links)
+        delivered_again(links, stack)
         nonsense(links)
         contended(links)
     return recorder

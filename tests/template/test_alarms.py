@@ -68,7 +68,7 @@ def test_a_message_that_waits_too_long_for_its_function_raises_an_alarm(
     # Some messages of this queue are delayed for a quarter of an hour on purpose.
     assert late(900 + DELAY_SECONDS) == {"ReratingsQueue"}
     # What runs by night may take a part of it, and nobody waits for what runs twice a month.
-    scheduled = {"ExpiriesQueue", "ReconciliationsQueue", "StatementsQueue"}
+    scheduled = {"ExpiriesQueue", "MaskingsQueue", "ReconciliationsQueue", "StatementsQueue"}
     assert late(4 * 60 * 60) == scheduled
     by_day = read_queues(template) - {"ReratingsQueue", *scheduled}
     assert late(900) == by_day
@@ -119,6 +119,7 @@ def test_a_daily_run_that_does_not_list_all_organizations_raises_an_alarm(
             "QueueReratingsDidNotRunAlarm": "QueueReratingsFunction",
             "ExpiryDidNotRunAlarm": "ExpireCreditFunction",
             "ReconciliationDidNotRunAlarm": "ReconcileBooksFunction",
+            "MaskingDidNotRunAlarm": "MaskNumbersFunction",
         }.items()
     }
     assert '"DailyRuns"' in COUNTING
@@ -353,6 +354,8 @@ OF_RECORDS = {
 }
 OF_STATEMENTS = {"StatementsAreLateAlarm", "StatementsDeadLettersAlarm"}
 
+OF_MASKING = {"MaskingDidNotRunAlarm", "MaskingsAreLateAlarm", "MaskingsDeadLettersAlarm"}
+
 
 @pytest.mark.parametrize(
     ("chosen", "essential"),
@@ -369,13 +372,15 @@ def test_a_stage_has_the_alarms_that_are_asked_for(
 ) -> None:
     there = present(template, parameters_of(template, chosen))
     found = {name for name, _ in resources(there, "AWS::CloudWatch::Alarm")}
-    assert found == (ESSENTIAL if essential else set(alarms(template)) - OF_RECORDS - OF_STATEMENTS)
+    only_if_asked = OF_RECORDS | OF_STATEMENTS | OF_MASKING
+    assert found == (ESSENTIAL if essential else set(alarms(template)) - only_if_asked)
     # Where no alarm waits for the heartbeat, none is sent.
     assert ("StreamHeartbeat" in there["Resources"]) is not essential
 
 
 def test_a_stage_that_expects_no_calls_is_not_alarmed_by_none(template: Template) -> None:
-    chosen = {"Stage": "prod", "QuietHours": "0", **RECEIVING, **STATEMENTS}
+    chosen = {"Stage": "prod", "QuietHours": "0", "NumbersKeptDays": "90"}
+    chosen |= {**RECEIVING, **STATEMENTS}
     there = present(template, parameters_of(template, chosen))
     assert set(alarms(template)) - set(alarms(there)) == {"CallsAreNotCountedAlarm"}
 
@@ -400,6 +405,15 @@ def test_what_receives_no_records_has_no_alarms_of_them(template: Template, para
         "WebhookSecret": of_graph,
     }.get(parameter, of_graph | of_webhooks)
     assert OF_RECORDS - set(alarms(all_)) == missing
+
+
+def test_what_masks_no_numbers_has_no_alarms_of_it(template: Template) -> None:
+    chosen = {"Stage": "prod", "NumbersKeptDays": "90"}
+    masking = alarms(present(template, parameters_of(template, chosen)))
+    few = alarms(present(template, parameters_of(template, {"Stage": "prod"})))
+    assert masking.keys() - few.keys() == OF_MASKING
+    few = alarms(present(template, parameters_of(template, {**chosen, "Stage": "dev"})))
+    assert set(few) == ESSENTIAL
 
 
 def test_the_runbook_names_the_essential_alarms() -> None:

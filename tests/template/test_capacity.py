@@ -15,6 +15,7 @@ LEFT = "left for the charging API, reports, streams and daily runs"
 OF_WHAT_IS_LEFT = {
     "ExpireCreditConcurrency",
     "ReconcileBooksConcurrency",
+    "MaskNumbersConcurrency",
     "IngestRecordsConcurrency",
     "RenderStatementsConcurrency",
 }

@@ -55,12 +55,18 @@ DEAD_LETTERS = {
     "ReratingsQueue": "ReratingsDeadLetters",
     "ExpiriesQueue": "ExpiriesDeadLetters",
     "ReconciliationsQueue": "ReconciliationsDeadLetters",
+    "MaskingsQueue": "MaskingsDeadLetters",
     "RecordsQueue": "RecordsDeadLetters",
     "StatementsQueue": "StatementsDeadLetters",
 }
 
 
-DAILY_RUNS = ("ExpireCreditFunction", "ReconcileBooksFunction", "RenderStatementsFunction")
+DAILY_RUNS = (
+    "ExpireCreditFunction",
+    "ReconcileBooksFunction",
+    "MaskNumbersFunction",
+    "RenderStatementsFunction",
+)
 """Functions that queue the work of a day, or of a month, for themselves."""
 
 APIS = ("AuthorizeCallsFunction", "ReadReportsFunction")
@@ -269,8 +275,12 @@ def test_a_scheduled_run_knows_its_time_and_one_that_fails_is_kept(template: Tem
         assert schedule["ScheduleExpressionTimezone"] == "UTC"
         assert schedule["FlexibleTimeWindow"] == {"Mode": "OFF"}
         # What is there only if it is asked for has a role of its own.
-        of = "Graph" if name in ASKING_GRAPH else "Statements" * name.startswith("Render")
-        assert logical_id(schedule["RoleArn"]) == f"{of}SchedulerRole"
+        kind = {
+            "MaskNumbersFunction": "Masking",
+            "RenderStatementsFunction": "Statements",
+            **dict.fromkeys(ASKING_GRAPH, "Graph"),
+        }
+        assert logical_id(schedule["RoleArn"]) == f"{kind.get(name, '')}SchedulerRole"
         invoked = functions(template)[name]["Properties"]["EventInvokeConfig"]
         if name == "PullGraphLicensesFunction":
             # The next run, after a quarter of an hour, does what one that failed did not.
@@ -294,6 +304,7 @@ def test_what_was_forgotten_is_woken_before_lots_expire_and_the_books_are_checke
         "ExpireCreditFunction": "cron(5 0 * * ? *)",
         "ReconcileBooksFunction": "cron(35 1 * * ? *)",
         # Nothing waits for these.
+        "MaskNumbersFunction": "cron(5 3 * * ? *)",
         "PullGraphCallsFunction": "cron(20 4 * * ? *)",
         "PullGraphLicensesFunction": "rate(15 minutes)",
         "RenderStatementsFunction": "cron(15 6 2,4 * ? *)",
@@ -437,6 +448,11 @@ def test_every_function_is_told_what_its_settings_ask_for(template: Template) ->
     checking = environment_of(functions(template)["ReconcileBooksFunction"], template)
     assert checking["BOOK_CHECKS_TABLE"] == {"Ref": "BookChecksTable"}
     assert checking["BOOKS_READ_WHOLE_WITHIN_DAYS"] == {"Ref": "BooksReadWholeWithinDays"}
+    charging = environment_of(functions(template)["ChargeCallsFunction"], template)
+    masking = environment_of(functions(template)["MaskNumbersFunction"], template)
+    assert masking["NUMBERS_KEPT_DAYS"] == {"Ref": "NumbersKeptDays"}
+    for asked in (charging, masking):
+        assert asked["CONTENT_KEYS_TABLE"] == {"Ref": "ContentKeysTable"}
     publisher = environment_of(functions(template)["PublishNotificationsFunction"], template)
     assert publisher["NOTIFICATION_TOPIC_ARN"] == {"Ref": "NotificationTopic"}
     for name in APIS:

@@ -6,6 +6,10 @@ import itertools
 import json
 from typing import Any
 
+from builders import ENDED, charge, holding, lot, rating
+
+from perminute.adapters.dynamodb.call_items import usage_item
+from perminute.adapters.dynamodb.recorded_content import CONTENT
 from perminute_local.stack import Template, resources
 
 ROLES = {
@@ -24,10 +28,13 @@ ROLES = {
     "PullGraphCallsFunction": "PullGraphCallsRole",
     "PullGraphLicensesFunction": "PullGraphLicensesRole",
     "RenderStatementsFunction": "RenderStatementsRole",
+    "MaskNumbersFunction": "MaskNumbersRole",
 }
 SCHEDULER = "SchedulerRole"
 GRAPH_SCHEDULER = "GraphSchedulerRole"
 STATEMENTS_SCHEDULER = "StatementsSchedulerRole"
+MASKING_SCHEDULER = "MaskingSchedulerRole"
+SCHEDULERS = {SCHEDULER, GRAPH_SCHEDULER, STATEMENTS_SCHEDULER, MASKING_SCHEDULER}
 PUBLISHER = "RateCardPublisherRole"
 HEARTBEAT = "StreamHeartbeatRole"
 BRIDGES = "BridgeRole"
@@ -61,7 +68,7 @@ def test_every_function_has_a_role_of_its_own_that_sam_adds_nothing_to(template:
         for name, role in resources(template, "AWS::IAM::Role")
     }
     assert roles == ROLES
-    others = [SCHEDULER, GRAPH_SCHEDULER, STATEMENTS_SCHEDULER, PUBLISHER, HEARTBEAT, BRIDGES]
+    others = [*SCHEDULERS, PUBLISHER, HEARTBEAT, BRIDGES]
     assert managed == dict.fromkeys([*ROLES.values(), *others])
 
 
@@ -144,6 +151,27 @@ def test_what_is_known_of_books_is_written_by_who_checks_them(template: Template
         ("ReconcileBooksRole", "dynamodb:GetItem"),
         ("ReconcileBooksRole", "dynamodb:PutItem"),
     }
+
+
+def test_keys_of_digests_are_read_and_made_by_who_compares_and_masks(template: Template) -> None:
+    assert granted(template, {"Fn::GetAtt": ["ContentKeysTable", "Arn"]}) == {
+        ("ChargeCallsRole", "dynamodb:GetItem"),
+        ("MaskNumbersRole", "dynamodb:GetItem"),
+        ("MaskNumbersRole", "dynamodb:PutItem"),
+    }
+
+
+def test_who_masks_numbers_writes_nothing_about_money(template: Template) -> None:
+    (masking,) = (
+        statement
+        for role, statement in statements(template)
+        if role == "MaskNumbersRole" and statement["Action"] == ["dynamodb:UpdateItem"]
+    )
+    named = masking["Condition"]["ForAllValues:StringEquals"]["dynamodb:Attributes"]
+    assert set(named) == {"organizationId", "callId", *CONTENT}
+    (usage,) = charge(holding(lot("a", 3)), [rating("a", 3)], at=ENDED).usages
+    assert usage.charge_micros
+    assert {"chargeMicros", "entryId", "outcome"} <= usage_item(usage).keys() - set(named)
 
 
 def test_who_receives_records_may_do_what_it_does(template: Template) -> None:
@@ -395,8 +423,7 @@ def test_the_scheduler_may_run_what_is_scheduled_and_nothing_else(template: Temp
     }
     asked = {("ReadReportsRole", "RenderStatementsFunction.Alias")}
     assert invoked == scheduled | asked
-    schedulers = {SCHEDULER, GRAPH_SCHEDULER, STATEMENTS_SCHEDULER}
-    assert {role for role, _ in scheduled} == schedulers
+    assert {role for role, _ in scheduled} == SCHEDULERS
 
 
 def test_bridges_of_other_accounts_reach_the_routes_of_calls_and_no_other(
@@ -432,6 +459,9 @@ def test_usage_is_never_deleted_and_corrected_by_one_function(template: Template
         ("ExpireCreditRole", "dynamodb:BatchGetItem"),
         ("ExpireCreditRole", "dynamodb:GetItem"),
         ("ExpireCreditRole", "dynamodb:PutItem"),
+        # By attributes that are no money: test_who_masks_numbers_writes_nothing_about_money.
+        ("MaskNumbersRole", "dynamodb:Query"),
+        ("MaskNumbersRole", "dynamodb:UpdateItem"),
         ("ReadReportsRole", "dynamodb:BatchGetItem"),
         ("ReadReportsRole", "dynamodb:GetItem"),
         ("ReconcileBooksRole", "dynamodb:BatchGetItem"),

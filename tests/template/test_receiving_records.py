@@ -49,7 +49,13 @@ def test_a_stack_has_of_it_what_is_asked_for_and_by_default_nothing(template: Te
 
 
 @pytest.mark.parametrize(
-    "chosen", [{}, STATEMENTS, *({name: RECEIVING[name]} for name in RECEIVING)]
+    "chosen",
+    [
+        {},
+        STATEMENTS,
+        {"NumbersKeptDays": "90"},
+        *({name: RECEIVING[name]} for name in RECEIVING),
+    ],
 )
 def test_nothing_that_is_there_names_what_is_not(
     template: Template, chosen: dict[str, str]

@@ -14,6 +14,7 @@ TABLES = {
     "LicensingTable": ["organizationId", "subject"],
     "EventsTable": ["eventId"],
     "BookChecksTable": ["organizationId"],
+    "ContentKeysTable": ["organizationId"],
 }
 SAFE = {
     "DeletionPolicy": "Retain",
@@ -32,7 +33,9 @@ def test_every_table_is_kept_protected_restorable_encrypted_and_on_demand(
         name: {key: (table | table["Properties"]).get(key) for key in SAFE}
         for name, table in resources(template, "AWS::DynamoDB::Table")
     }
-    assert kept == dict.fromkeys(TABLES, SAFE)
+    # A key that is destroyed with what was erased must be gone.
+    without_backups = {**SAFE, "PointInTimeRecoverySpecification": None}
+    assert kept == {**dict.fromkeys(TABLES, SAFE), "ContentKeysTable": without_backups}
 
 
 def test_no_table_forgets_what_was_charged(template: Template) -> None:

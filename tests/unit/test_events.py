@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from builders import ENDED, phone_call
+from builders import ENDED, phone_call, rating
 
 from perminute.application.book_credit import CreditEvent, FailedRecharge
 from perminute.application.charge_calls import EndedCall
@@ -429,8 +429,8 @@ def test_a_call_that_ends_before_its_answer_by_a_nanosecond_is_refused() -> None
 
 
 def test_another_length_by_less_than_a_microsecond_is_named_in_plain_words() -> None:
-    one = phone_call(ended_at=ENDED)
-    refused = against_recorded_call(replace(one, exact_seconds=601), one)
+    recorded = rating("call-1", 0, ended_at=ENDED).usage()
+    refused = against_recorded_call(replace(recorded.call, exact_seconds=601), recorded)
     assert "is recorded with another time below the microsecond;" in str(refused)
 
 

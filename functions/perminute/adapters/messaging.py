@@ -192,6 +192,8 @@ def work_body(work: RunPage | RunOrganization) -> str:
         message["daysUntil"] = format_instant(work.days_until)
     if isinstance(work, RunOrganization):
         message["organizationId"] = work.organization_id
+        if work.after is not None:
+            message["after"] = work.after
     else:
         message |= {"listed": work.listed, "after": work.after}
     return json.dumps(message)

@@ -5,8 +5,7 @@ that charges it. An event that is delivered again finds the record and changes n
 later it arrives.
 
 The organizations of a batch are charged side by side, and each of them strictly serially: its
-`_OrganizationCharge` divides the calls into transactions, rates and charges them (`_transaction`),
-and commits (`_commit`).
+`_OrganizationCharge` divides the calls into transactions, makes these (`_transaction`) and commits.
 """
 
 from __future__ import annotations
@@ -51,6 +50,7 @@ if TYPE_CHECKING:
     from perminute.domain.rating.calls import Call
     from perminute.domain.rating.rate_card import RateCard
     from perminute.ports.messaging import RateCards
+    from perminute.ports.privacy import ContentKeys
     from perminute.ports.stores import Calls, CreditStore
 
 
@@ -92,6 +92,16 @@ class EndedCall:
             return self.reported_at
         return min(self.call.ended_at, self.reported_at)
 
+    def result_of(self, existing: AlreadyExists, keys: ContentKeys | None) -> Result[Usage] | None:
+        """Return the result if it is known; None if it is still to be charged or corrected."""
+        recorded = existing.usages.get(self.call_id)
+        if self.reservation is not None:
+            # Its `Call Ended` was processed first, or its bridge has reported more since.
+            return Duplicate() if recorded or self.call_id in existing.reservations else None
+        if recorded is None or recorded.is_replaceable:
+            return None
+        return against_recorded_call(self.call, recorded, keys)
+
 
 @dataclass(frozen=True, slots=True)
 class ChargeCalls:
@@ -106,6 +116,7 @@ class ChargeCalls:
     # change; else the pool is settled afterwards.
     settles_at_once: int = MAX_SETTLED_AT_ONCE
     run_all: RunAll = in_order  # how the organizations of a batch are charged
+    content_keys: ContentKeys | None = None  # None: masked digits are not compared
 
     def __call__(
         self, ended: Sequence[EndedCall], deadline: Deadline = NEVER
@@ -118,7 +129,7 @@ class ChargeCalls:
             rate_card = self.rate_cards.current()
         except Unavailable as error:
             return [error] * len(ended)
-        by_organization: defaultdict[str, dict[int, EndedCall]] = defaultdict(dict)
+        by_organization = defaultdict[str, dict[int, EndedCall]](dict)
         for position, end in enumerate(ended):
             by_organization[end.call.organization_id][position] = end
         charges = [
@@ -196,7 +207,8 @@ class _OrganizationCharge:
         except AlreadyExists as existing:
             self.last = None
             self.unread_reservations |= existing.reservations
-            compared = {n: _result_of_existing(ended, existing) for n, ended in pending.items()}
+            keys = self.use_case.content_keys
+            compared = {n: ended.result_of(existing, keys) for n, ended in pending.items()}
             results = {n: result for n, result in compared.items() if result is not None}
             return results | self._end_reported(pending, existing.usages)
         return _accepted(pending, {usage.call.call_id: usage for usage in self.last.usages})
@@ -205,7 +217,7 @@ class _OrganizationCharge:
         self, pending: Mapping[int, EndedCall], recorded: Mapping[str, Usage]
     ) -> dict[int, Result[Usage]]:
         # Correct calls that were charged by the reports of their bridge before their `Call Ended`.
-        by_reports = {call_id for call_id, usage in recorded.items() if usage.reported_by_bridge}
+        by_reports = {call_id for call_id, usage in recorded.items() if usage.is_replaceable}
         ended_after_all = [
             end for end in pending.values() if not end.reservation and end.call_id in by_reports
         ]
@@ -373,18 +385,6 @@ def _accepted(
     pending: Mapping[int, EndedCall], usages: Mapping[str, Usage]
 ) -> dict[int, Result[Usage]]:
     return {n: Accepted(usages[e.call_id]) for n, e in pending.items() if e.call_id in usages}
-
-
-def _result_of_existing(ended: EndedCall, existing: AlreadyExists) -> Result[Usage] | None:
-    # None: the call is still to be charged, or its recorded charge to be corrected.
-    call_id = ended.call_id
-    recorded = existing.usages.get(call_id)
-    if ended.reservation is not None:
-        # Its `Call Ended` was processed first, or its bridge has reported more since it was read.
-        return Duplicate() if recorded or call_id in existing.reservations else None
-    if recorded is None or recorded.reported_by_bridge:
-        return None
-    return against_recorded_call(ended.call, recorded.call)
 
 
 def _chunks(ended: Mapping[int, EndedCall]) -> Iterator[dict[int, EndedCall]]:

@@ -78,6 +78,10 @@ class OrganizationReport(Protocol):
 R = TypeVar("R", bound=OrganizationReport)
 
 
+def _same_work(work: RunOrganization, _: OrganizationReport) -> RunOrganization:
+    return work
+
+
 class RunResults(NamedTuple, Generic[R]):
     """A result for each message, the pages that were listed, and what was done."""
 
@@ -93,6 +97,8 @@ class DailyRun(Generic[R]):
     # Doing the work twice must be harmless, and each time must get further and store how far.
     organizations: ListOrganizations
     work: Callable[[RunOrganization, Deadline], R]
+    # What is left of the work, if it does not store itself how far it has come.
+    rest_of: Callable[[RunOrganization, R], RunOrganization] = _same_work
 
     def __call__(
         self, messages: Sequence[RunPage | RunOrganization], deadline: Deadline
@@ -120,6 +126,7 @@ class DailyRun(Generic[R]):
             if report.failed is not None:
                 raise report.failed
             goes_on = report.goes_on
+            message = self.rest_of(message, report)
         if goes_on:
             # Not failed: a message that fails is hidden for half an hour, and is a dead letter the
             # tenth time.

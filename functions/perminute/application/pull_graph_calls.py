@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Protocol
 from perminute.application.compare_records import OperatorRecords, days_to_compare
 from perminute.application.retry import NEVER, Deadline, RetryPolicy
 from perminute.domain.errors import Refused, Unavailable
+from perminute.domain.rating.call_content import differing_content
 from perminute.domain.rating.calls import Call
 from perminute.domain.values.times import end_of
 from perminute.sources.compared import their_call
@@ -316,9 +317,10 @@ def _fate(
         return Fate.SKIPPED, None
     usage = recorded.get((result.organization_id, result.call_id))
     # What a bridge reported is replaced by what it was, as by any other report of its end.
-    if usage is None or usage.reported_by_bridge:
+    if usage is None or usage.is_replaceable:
         return Fate.NEW, None
-    if usage.call == _call_of(result):
+    call = _call_of(result)
+    if call is not None and not differing_content(call, usage):
         return Fate.STANDS, None
     return Fate.DIFFERS, _digest(result.detail())
 

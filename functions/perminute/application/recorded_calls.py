@@ -20,7 +20,6 @@ from perminute.domain.pools.pools import DrawPosition, MinutePools, month_of
 from perminute.domain.rating.rating import Rating, RatingContext, rate_call
 from perminute.domain.reporting.postings import MAX_REVISED_DAYS
 from perminute.domain.rerating.corrections import ReratedCall, ended_after_all, rerate
-from perminute.ports.stores import CallList, Calls, CreditStore, ListedCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from perminute.domain.rating.rate_card import RateCard
     from perminute.domain.rating.usage_record import Usage
     from perminute.ports.messaging import RateCards
+    from perminute.ports.stores import CallList, Calls, CreditStore, ListedCall
 
 # Calls of an organization that one invocation rates again: a few seconds' work.
 CALLS_PER_PIECE = 1_000
@@ -175,11 +175,7 @@ class RecordedCalls:
         if missing:
             msg = f"call {missing[0]} of {organization_id} is listed, but has no usage record"
             raise Unavailable(msg)
-        usages = [
-            found[call.call_id]
-            for call in listed
-            if call == ListedCall.of(found[call.call_id].call)
-        ]
+        usages = [found[call.call_id] for call in listed if call.lists(found[call.call_id])]
         licensing = self.licensing.for_account(account, {u.call.organizer_id for u in usages})
         card = self.rate_cards.version(version) if version and usages else None
         rated = []
@@ -235,7 +231,7 @@ class RecordedCalls:
         self, calls: Mapping[str, Call], account: Account, at: datetime
     ) -> Transaction | None:
         recorded = self.calls.usages(account.organization_id, calls)
-        pairs = [(u, calls[u.call.call_id]) for u in recorded if u.reported_by_bridge]
+        pairs = [(u, calls[u.call.call_id]) for u in recorded if u.is_replaceable]
         # Organizers whom bridges had named as well: what their limits counted is taken back.
         organizers = {c.organizer_id for usage, call in pairs for c in (usage.call, call)}
         licensing = self.licensing.for_account(account, organizers)

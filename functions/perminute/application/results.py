@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from perminute.application.correlation import traceable
 from perminute.domain.credit.transaction import IdentityKind, ProcessedEvent
 from perminute.domain.errors import Refused, Unavailable
+from perminute.domain.rating.call_content import differing_content
 from perminute.domain.values.printable import one_line
 from perminute.domain.values.times import format_instant
 
 if TYPE_CHECKING:
     from perminute.domain.rating.calls import Call
+    from perminute.domain.rating.usage_record import Usage
+    from perminute.ports.privacy import ContentKeys
 
 T = TypeVar("T")
 
@@ -86,15 +89,23 @@ def against_processed_event(
     )
 
 
-def against_recorded_call(call: Call, recorded: Call) -> Duplicate | Refused:
-    """Return `Duplicate` if the recorded call is the same, and else the conflict."""
-    if call == recorded:
+def against_recorded_call(
+    call: Call, recorded: Usage, keys: ContentKeys | None = None
+) -> Duplicate | Refused | Unavailable:
+    """Return `Duplicate` if the recorded call is the same, and else the conflict.
+
+    A call whose number is masked is compared by the key of its organization; without `keys`, as far
+    as it is not masked.
+    """
+    is_masked = recorded.content_digest is not None and not recorded.is_erased
+    try:
+        key = keys.find(call.organization_id) if keys is not None and is_masked else None
+    except Unavailable as error:
+        return error
+    names = differing_content(call, recorded, key)
+    if not names:
         return Duplicate()
-    differing = ", ".join(
-        _camel(part.name)
-        for part in fields(call)
-        if getattr(call, part.name) != getattr(recorded, part.name)
-    )
+    differing = ", ".join(map(_camel, names))
     return Refused(
         "callId",
         f"conflict: call {call.call_id} of {call.organization_id} is recorded with another "

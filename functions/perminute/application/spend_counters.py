@@ -9,7 +9,7 @@ too, before its calls are counted.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from contextlib import suppress
 from datetime import UTC, date, datetime, time
 from itertools import chain
@@ -20,7 +20,6 @@ from perminute.domain.credit.ledger import entry_id
 from perminute.domain.credit.transaction import Transaction
 from perminute.domain.errors import Unavailable
 from perminute.domain.limits.spending import PartOfDay, SpendCounter, SpendCounters, SpendKind
-from perminute.ports.stores import CallList, Calls, CreditStore, ListedCall
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from perminute.domain.credit.accounts import Account
     from perminute.domain.limits.spending import SpendKey
     from perminute.domain.rating.usage_record import Usage
+    from perminute.ports.stores import CallList, Calls, CreditStore, ListedCall
 
 # Calls whose usages are read for one piece, or a few more: a list is always counted whole.
 CALLS_AT_ONCE = 500
@@ -158,12 +158,14 @@ def _counted(
         if read >= MAX_LISTS or len(found) >= CALLS_AT_ONCE:
             stopped_at = listed
             break
-    call_ids = sorted({call.call_id for call in found})
+    by_id: defaultdict[str, list[ListedCall]] = defaultdict(list)
+    for call in found:
+        by_id[call.call_id].append(call)
     usages = [
         usage
-        for usage in (calls.usages(organization_id, call_ids) if call_ids else ())
+        for usage in (calls.usages(organization_id, sorted(by_id)) if by_id else ())
         # Else the list was out of date.
-        if ListedCall.of(usage.call) in found
+        if any(call.lists(usage) for call in by_id[usage.call.call_id])
     ]
     return [_with_piece(counter, usages, stopped_at, account.entries) for counter in counters]
 

@@ -12,15 +12,20 @@ from perminute.application.side_by_side import InThreads
 
 if TYPE_CHECKING:
     from perminute.aws import AwsResources
+    from perminute.ports.privacy import ContentKeys
 
 
-def charge_calls(aws: AwsResources) -> ChargeCalls:
-    """Return the use case over one connection to AWS."""
+def charge_calls(aws: AwsResources, content_keys: ContentKeys | None = None) -> ChargeCalls:
+    """Return the use case over one connection to AWS.
+
+    Who is not told of calls by events compares none, and needs no keys.
+    """
     return ChargeCalls(
         credit=aws.credit,
         calls=DynamoDBCalls(aws.tables),
         licensing=LicensingCache(aws.licensing),
         rate_cards=aws.rate_cards(),
         retry=RetryPolicy(),
+        content_keys=content_keys,
         run_all=InThreads(),
     )

@@ -146,6 +146,7 @@ class RunOrganization(NamedTuple):
     at: datetime
     organization_id: str
     days_until: datetime | None = None
+    after: str | None = None  # from where the work goes on, if the run does not store that itself
 
 
 class WorkQueue(Protocol):

@@ -94,6 +94,14 @@ class ListedCall(NamedTuple):
         """Say of a call what is listed."""
         return cls(call.call_id, *call.listing)
 
+    def lists(self, usage: Usage) -> bool:
+        """Whether this is what is listed of a call as it is recorded now, and not out of date."""
+        listed = ListedCall.of(usage.call)
+        # A call is erased from its record first, and from lists afterwards.
+        return self == listed or (
+            usage.is_erased and self._replace(organizer_id=listed.organizer_id) == listed
+        )
+
 
 class CallList(NamedTuple):
     """The calls of one transaction that ended on one UTC day; `key` orders lists."""
@@ -118,7 +126,7 @@ class Calls(Protocol):
         No call is missing whose transaction was committed before this is asked. Those that are free
         whatever the licenses are in none. A list may contain calls that ended earlier on its day.
         A call may be listed twice, as its bridge reported it and as its `Call Ended` says: what is
-        not `ListedCall.of` its usage's call is out of date.
+        not `ListedCall.lists` its usage is out of date.
         """
 
     def dial_outs(self, organization_id: str, *, since: datetime) -> Iterator[CallList]:

@@ -64,6 +64,7 @@ WITH_SOURCE = (
     "CreditDeadLetters",
     "ExpiriesDeadLetters",
     "LicensingDeadLetters",
+    "MaskingsDeadLetters",
     "ReconciliationsDeadLetters",
     "RecordsDeadLetters",
     "ReratingsDeadLetters",

@@ -11,6 +11,7 @@ from msgspec.json import Encoder, decode
 from perminute.adapters.dynamodb.account_items import GRID_INSTANT, SHARES
 from perminute.adapters.dynamodb.codec import (
     FLAG,
+    FLAG_NUMBER,
     NUMBER,
     PLAIN,
     SECOND,
@@ -62,6 +63,9 @@ REPORTED_INDEX = "ReportedCallsByChargeTime"
 UNDER_WAY_INDEX = "CallsUnderWayByStart"
 OUTCOME = "outcome"
 """The attribute of the usage table that a call has once it has ended."""
+DIGEST = "contentDigest"
+"""The attribute of an ended call whose number is masked."""
+ERASED = "erased"
 FORGET_AT = "forgetAt"
 """DynamoDB's time to live, for calls of which nobody reports anything more: nothing is decided by
 it, and what is to be charged is not forgotten."""
@@ -120,6 +124,31 @@ class _Record(Struct, rename="camel", omit_defaults=True, kw_only=True):
 
 def usage_item(usage: Usage) -> Item:
     """Write a usage; what is empty is left out."""
+    call = usage.call
+    item = {
+        **call_key(call.organization_id, call.call_id),
+        "organizerId": {"S": call.organizer_id},
+        OUTCOME: {"S": usage.outcome.value},
+        "chargeMicros": {"N": str(usage.charge_micros)},
+        "record": {"S": record_text(usage)},
+    }
+    if call.answered_at is not None:
+        item["answeredAt"] = {"S": format_instant(call.answered_at)}
+    if usage.entry_id is not None:
+        item["entryId"] = {"S": usage.entry_id}
+    if usage.adjustments:
+        item["adjustments"] = {"S": to_json(usage.adjustments)}
+    if usage.pool_minutes:
+        item["poolMinutes"] = {"N": str(usage.pool_minutes)}
+    if usage.content_digest is not None:
+        item[DIGEST] = {"S": usage.content_digest}
+    if usage.is_erased:
+        item[ERASED] = FLAG_NUMBER.write(True)  # noqa: FBT003 - a value to write
+    return item
+
+
+def record_text(usage: Usage) -> str:
+    """Write what a usage item stores as JSON text: equal if what is recorded there is."""
     call, price = usage.call, usage.price
     increments = price.initial_increment_seconds, price.increment_seconds
     record = _Record(
@@ -151,22 +180,7 @@ def usage_item(usage: Usage) -> Item:
         increments=None if increments == _WHOLE_MINUTES else increments,
         later_steps=price.later_steps,
     )
-    item = {
-        **call_key(call.organization_id, call.call_id),
-        "organizerId": {"S": call.organizer_id},
-        OUTCOME: {"S": usage.outcome.value},
-        "chargeMicros": {"N": str(usage.charge_micros)},
-        "record": {"S": _encode(record).decode()},
-    }
-    if call.answered_at is not None:
-        item["answeredAt"] = {"S": format_instant(call.answered_at)}
-    if usage.entry_id is not None:
-        item["entryId"] = {"S": usage.entry_id}
-    if usage.adjustments:
-        item["adjustments"] = {"S": to_json(usage.adjustments)}
-    if usage.pool_minutes:
-        item["poolMinutes"] = {"N": str(usage.pool_minutes)}
-    return item
+    return _encode(record).decode()
 
 
 def movements_of(item: Item) -> Iterator[tuple[str | None, int]]:
@@ -210,6 +224,8 @@ def usage_of(item: Item) -> Usage:
         entry_id=item["entryId"]["S"] if "entryId" in item else None,
         adjustments=_adjustments(item),
         lots=SHARES.read(record.lots or ()),
+        content_digest=item[DIGEST]["S"] if DIGEST in item else None,
+        is_erased=ERASED in item,
     )
 
 

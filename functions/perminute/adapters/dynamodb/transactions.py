@@ -13,7 +13,7 @@ from perminute.adapters.dynamodb.account_items import (
     further_lot_item,
     insert_event,
 )
-from perminute.adapters.dynamodb.call_items import call_of, usage_item
+from perminute.adapters.dynamodb.call_items import DIGEST, ERASED, call_of, usage_item
 from perminute.adapters.dynamodb.calls import authorized_put
 from perminute.adapters.dynamodb.counter_items import correction_item, pool_item, spending_item
 from perminute.adapters.dynamodb.list_items import call_list_item, revision_item
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from perminute.adapters.dynamodb.codec import Item
     from perminute.adapters.dynamodb.tables import Operation, Tables
     from perminute.domain.credit.accounts import Account
-    from perminute.domain.credit.transaction import Transaction
+    from perminute.domain.credit.transaction import ReplacedUsage, Transaction
 
 _NEW_CALL = "attribute_not_exists(outcome) AND attribute_not_exists(held)"
 """Of the call nothing is stored, or only an authorization that has nothing reserved."""
@@ -54,7 +54,7 @@ def request_of(tables: Tables, transaction: Transaction) -> WriteRequest:
         request.puts.append(credit.put(item, unchanged, **version))
     request.puts += (credit.put(item, credit.is_new) for item in _new_items(transaction))
     request.puts += (credit.put(item) for item in _replaced_items(transaction))
-    request.puts += (tables.usage.put(usage_item(usage)) for usage in transaction.rerated)
+    request.puts += (tables.usage.put(*_corrected(usage)) for usage in transaction.replaced)
     if transaction.authorized is not None:
         request.puts.append(authorized_put(tables, transaction.authorized))
     request.deletes += (
@@ -77,6 +77,15 @@ def _usage_puts(tables: Tables, transaction: Transaction) -> Iterator[Operation]
             yield tables.usage.put(item, _NEW_CALL)
         else:
             yield tables.usage.put(item, _CALL_TO_SETTLE, n=reservation.sequence)
+
+
+def _corrected(usage: ReplacedUsage) -> tuple[Item, str]:
+    # A number that was masked since it was read must not be written again, nor an erased call.
+    item = usage_item(usage.after)
+    if usage.before.is_erased:
+        return item, ""
+    is_masked = usage.before.content_digest is not None
+    return item, f"attribute_not_exists({ERASED if is_masked else DIGEST})"
 
 
 def _new_items(transaction: Transaction) -> Iterator[Item]:

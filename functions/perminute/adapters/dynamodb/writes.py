@@ -89,10 +89,19 @@ def put_alone(connection: Connection, operation: Operation) -> bool:
 
     Raises `Contended` if a transaction is just writing the item, and `Throttled`.
     """
+    return _alone(connection, "put_item", operation)
+
+
+def update_alone(connection: Connection, operation: Operation) -> bool:
+    """Change one item under its condition as `put_alone` puts one."""
+    return _alone(connection, "update_item", operation)
+
+
+def _alone(connection: Connection, method: str, operation: Operation) -> bool:
     client: Any = connection.client
     with unavailable(f"writing {operation['TableName']}"):
         try:
-            client.put_item(**operation)
+            getattr(client, method)(**operation)
         except ClientError as error:
             codes = codes_of(error)
             if "ConditionalCheckFailedException" in codes:

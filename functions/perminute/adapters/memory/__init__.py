@@ -14,6 +14,7 @@ from perminute.adapters.memory.outside import (
     StoredRejections,
 )
 from perminute.adapters.memory.postings import InMemoryPostings
+from perminute.adapters.memory.privacy import InMemoryContentKeys, InMemoryRecordedContent
 from perminute.adapters.memory.records_bucket import InMemoryRecordsBucket
 from perminute.adapters.memory.store import InMemoryStore
 
@@ -22,8 +23,10 @@ __all__ = [
     "InMemoryBookChecks",
     "InMemoryBooks",
     "InMemoryCalls",
+    "InMemoryContentKeys",
     "InMemoryDigests",
     "InMemoryPostings",
+    "InMemoryRecordedContent",
     "InMemoryRecordsBucket",
     "InMemoryReratingQueue",
     "InMemoryStore",

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from perminute.domain.authorization.reservations import Reservation
-    from perminute.domain.credit.transaction import Authorized, Transaction
+    from perminute.domain.credit.transaction import Authorized, ReplacedUsage, Transaction
     from perminute.domain.rating.calls import Call
     from perminute.domain.rating.usage_record import Usage
 
@@ -67,9 +67,27 @@ class CallRecords(Records):
         """Return everything that is recorded of an organization's calls."""
         return list(of(organization_id, self.usages).values())
 
+    def replace_content(self, before: Usage, after: Usage) -> bool:
+        """Write the content of a call anew, unless it has changed, and leave what it cost."""
+        key = before.call.organization_id, before.call.call_id
+        known = self.usages[key]
+        if known != before:
+            return False
+        self.usages[key] = known._replace(
+            call=after.call, content_digest=after.content_digest, is_erased=after.is_erased
+        )
+        return True
+
     def _call(self, organization_id: str, call_id: str) -> Reservation | Usage | None:
         key = (organization_id, call_id)
         return self.usages.get(key) or self.under_way.get(key)
+
+    def _content_has_changed(self, replaced: ReplacedUsage) -> bool:
+        """Whether a call was masked or erased after it was read."""
+        before = replaced.before
+        known = self.usages.get((before.call.organization_id, before.call.call_id), before)
+        was_masked = before.content_digest is not None
+        return (known.content_digest is not None) > was_masked or known.is_erased > before.is_erased
 
     def _holds_against(self, authorized: Authorized) -> bool:
         call = authorized.after.call

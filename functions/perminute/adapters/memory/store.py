@@ -57,9 +57,7 @@ class InMemoryStore(CallRecords, LicensingRecords, PostingRecords, ReratingRecor
         )
         if known.usages or known.processed_events or known.reservations:
             raise known
-        if self._account(organization_id).version != transaction.before.version:
-            raise AccountChanged
-        if transaction.authorized is not None and not self._holds_against(transaction.authorized):
+        if self._has_changed(transaction):
             raise AccountChanged
         if transaction.after is not transaction.before:
             self.accounts[organization_id] = transaction.after
@@ -192,6 +190,15 @@ class InMemoryStore(CallRecords, LicensingRecords, PostingRecords, ReratingRecor
         if transaction.chargeback is not None:
             key = organization_id, transaction.chargeback.purchase_id
             self.chargebacks[key] = transaction.chargeback.amount_micros
+
+    def _has_changed(self, transaction: Transaction) -> bool:
+        version = self._account(transaction.before.organization_id).version
+        authorized = transaction.authorized
+        return (
+            version != transaction.before.version
+            or (authorized is not None and not self._holds_against(authorized))
+            or any(map(self._content_has_changed, transaction.replaced))
+        )
 
     def _keep_calls(self, transaction: Transaction) -> None:
         for some in transaction.outbox:

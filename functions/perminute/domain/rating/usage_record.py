@@ -146,6 +146,9 @@ class Usage(NamedTuple):
     notifications_held: bool = False
     # The latest of each reason: an earlier notification is out of date.
     notified_again: tuple[NotifiedAgain, ...] = ()
+    # Of the call as it was reported, once its number is masked (call_content.py).
+    content_digest: str | None = None
+    is_erased: bool = False  # then its organizer and meeting stand for those that were erased
 
     @property
     def stated_price(self) -> Price:
@@ -172,6 +175,11 @@ class Usage(NamedTuple):
     def reported_by_bridge(self) -> bool:
         """Whether it was charged by its bridge's reports, and no `Call Ended` has come yet."""
         return Flag.REPORTED_BY_BRIDGE in self.flags
+
+    @property
+    def is_replaceable(self) -> bool:
+        """Whether its `Call Ended` is to replace what its bridge reported."""
+        return self.reported_by_bridge and not self.is_erased
 
     @property
     def policy_flag(self) -> Flag | None:

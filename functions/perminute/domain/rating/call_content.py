@@ -1,0 +1,76 @@
+"""What is kept of a call once its phone number is masked: enough to recognize the same event again.
+
+An event may be delivered again years later, and must still be a duplicate, or a conflict. So before
+a number is masked, a digest of all that telephony had reported is recorded. It is keyed: a phone
+number has so few digits that a plain digest of it is found by trying all of them.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING
+
+from perminute.domain.rating.calls import LegType
+from perminute.domain.reference.phone_numbers import MASK
+
+if TYPE_CHECKING:
+    from perminute.domain.rating.calls import Call
+    from perminute.domain.rating.usage_record import Usage
+
+KEY_BYTES = 32
+_DIGEST_CHARACTERS = 32  # hexadecimal: 128 bits, and a fifth of what the rest of a record takes
+# With the `+`: the country, or its beginning. A country code has three digits at most.
+_COUNTRY_CHARACTERS = 4
+
+
+def digest_of(call: Call, key: bytes) -> str:
+    """Return the keyed digest of all that was reported of a call."""
+    # What is absent is left out: a field that calls get one day must not change their digests.
+    stated = {name: value for name, value in asdict(call).items() if value is not None}
+    content = json.dumps(stated, default=str, sort_keys=True)
+    digest = hmac.digest(key, content.encode("utf-8", "surrogatepass"), "sha256")
+    return digest.hex()[:_DIGEST_CHARACTERS]
+
+
+def has_number(usage: Usage) -> bool:
+    """Whether more of the attendee's number is recorded than `without_number` leaves."""
+    return usage.content_digest is None and usage.call.remote_number != _kept_number(usage)
+
+
+def without_number(usage: Usage, key: bytes) -> Usage:
+    """Mask the attendee's number, and record the digest of the call as it was reported."""
+    # The service number stays: it is no person's, and it sets the price of calls in.
+    return usage._replace(
+        call=replace(usage.call, remote_number=_kept_number(usage)),
+        content_digest=digest_of(usage.call, key),
+    )
+
+
+def differing_content(call: Call, recorded: Usage, key: bytes | None = None) -> tuple[str, ...]:
+    """Return in what a reported call differs from the recorded one, by the names of the fields.
+
+    Without the key of the organization, masked digits are not compared.
+    """
+    if recorded.is_erased or call == recorded.call:
+        return ()
+    comparable = call
+    if recorded.content_digest is not None:
+        kept = _kept_number(recorded._replace(call=call))
+        comparable = replace(call, remote_number=kept)
+    before, after = asdict(recorded.call), asdict(comparable)
+    differing = tuple(name for name in before if before[name] != after[name])
+    if differing or recorded.content_digest is None or key is None:
+        return differing
+    return () if digest_of(call, key) == recorded.content_digest else ("remote_number",)
+
+
+def _kept_number(usage: Usage) -> str | None:
+    # The prefix that priced the call, so that it is priced alike whenever it is rated again.
+    number, prefix = usage.call.remote_number, usage.price.prefix
+    if number is None:
+        return None
+    is_priced_by_it = usage.call.leg_type is LegType.DIAL_OUT and prefix is not None
+    kept = 1 + len(prefix) if is_priced_by_it and prefix else _COUNTRY_CHARACTERS
+    return number[:kept] + MASK * (len(number) - kept)

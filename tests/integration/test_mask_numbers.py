@@ -1,0 +1,80 @@
+"""The nightly masking of phone numbers on moto: its handler, its queue and what is stored."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from charging import ready_system, sample
+from log_lines import logged
+from moto import mock_aws
+
+from perminute_local.embedded_aws import environment
+from perminute_local.replay.lambda_runtime import QUIET, LoadedFunction, SQSMessage
+from perminute_local.replay.run import table_names
+from perminute_local.stack import BACKING_TYPES, Template, create_stack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from charging import System
+
+MOTO = {
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+}
+
+
+@pytest.fixture
+def system(template: Template) -> Iterator[System]:
+    with environment(**MOTO, **QUIET), mock_aws():
+        types = BACKING_TYPES - {"AWS::Events::Rule"}
+        yield ready_system(create_stack(template, types, {"NumbersKeptDays": "30"}))
+
+
+def records(system: System) -> list[dict[str, Any]]:
+    items = boto3.client("dynamodb").scan(TableName=table_names(system.stack).usage)["Items"]
+    return [json.loads(item["record"]["S"]) for item in items]
+
+
+def run(system: System, at: str) -> str:
+    """Have a night begin, and its messages carried out; returns what came last."""
+    (function,) = (one for one in system.stack.functions if one.name == "MaskNumbersFunction")
+    masking = LoadedFunction(function)
+    assert masking.call({"time": at}) == {"batchItemFailures": []}
+    sqs, queue = boto3.client("sqs"), system.stack.queues["MaskingsQueue"]
+    last = ""
+    while messages := sqs.receive_message(QueueUrl=queue.url).get("Messages", []):
+        for message in messages:
+            last = message["Body"]
+            assert not masking.invoke([SQSMessage(last)], queue.arn)
+            sqs.delete_message(QueueUrl=queue.url, ReceiptHandle=message["ReceiptHandle"])
+    return last
+
+
+def test_numbers_are_masked_after_the_days_that_the_template_says(system: System) -> None:
+    system.send("CallsQueue", sample("call-ended"))
+    (kept,) = records(system)
+    assert kept["remoteNumber"] == "+493023125042"
+    before = system.balance()
+    run(system, "2026-12-01T03:05:00Z")
+    assert records(system) == [kept]
+    organization = json.loads(sample("call-ended"))["detail"]["organizationId"]
+    with logged() as lines:
+        assert json.loads(run(system, "2026-12-03T03:05:00Z"))["organizationId"] == organization
+    done = next(line for line in reversed(lines) if line["message"] == "numbers masked")
+    assert [done[name] for name in ("organizations", "calls", "changed", "failed")] == [1, 1, 0, 0]
+    (masked,) = records(system)
+    assert masked == {**kept, "remoteNumber": "+49**********"}
+    # The same event once more, and another one of the same id.
+    system.send("CallsQueue", sample("call-ended"))
+    system.send("CallsQueue", sample("call-ended", remoteNumber="+493023125043"))
+    assert records(system) == [masked]
+    assert system.balance() == before
+    sqs, url = boto3.client("sqs"), system.stack.queues["CallsDeadLetters"].url
+    (refused,) = sqs.receive_message(QueueUrl=url, MessageAttributeNames=["All"])["Messages"]
+    reason = refused["MessageAttributes"]["reason"]["StringValue"]
+    assert "is recorded with another remoteNumber;" in reason
