@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from perminute.application.correlation import traceable
-from perminute.domain.credit.transaction import IdentityKind, ProcessedEvent
+from perminute.domain.credit.transaction import ERASED_CONTENT, IdentityKind, ProcessedEvent
 from perminute.domain.errors import Refused, Unavailable
 from perminute.domain.rating.call_content import differing_content
 from perminute.domain.values.printable import one_line
@@ -71,7 +71,7 @@ def against_processed_event(
     processed_event: ProcessedEvent, recorded: ProcessedEvent
 ) -> Duplicate | Refused:
     """Return `Duplicate` if the recorded event is the same, and else the conflict."""
-    if processed_event.content == recorded.content:
+    if recorded.content in (processed_event.content, ERASED_CONTENT):
         return Duplicate()
     ours, theirs = json.loads(processed_event.content), json.loads(recorded.content)
     differing = ", ".join(

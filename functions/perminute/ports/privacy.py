@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
     from perminute.domain.rating.usage_record import Usage
@@ -22,6 +22,60 @@ class ContentKeys(Protocol):
 
     def destroy(self, organization_id: str) -> None:
         """Forget the key: no digest of the organization can be compared with anything again."""
+
+
+class OtherRecords(NamedTuple):
+    """How many records of an organization name erased users, beside its calls, by their kind."""
+
+    lists: int = 0
+    counters: int = 0
+    notifications: int = 0
+    events: int = 0
+    not_ended: int = 0  # calls that were authorized, and of which nothing is to be charged
+    # What is still under way: published a moment ago, to be counted in a digest, to be rated again.
+    recent: int = 0
+
+
+class Erasure(Protocol):
+    """What names users beside the records of their calls. Raises `Unavailable`.
+
+    `names` are users with the pseudonyms that stand for them. Each step may be done again, as often
+    as the one before it was interrupted.
+    """
+
+    def users(self, organization_id: str) -> set[str]:
+        """Name the users with a timeline, or in a list of calls."""
+
+    def has_timeline(self, organization_id: str, user_id: str | None) -> bool:
+        """Whether a user, or the organization (None), has a timeline."""
+
+    def is_taken(self, organization_id: str, pseudonym: str) -> bool:
+        """Whether an erased user has a timeline under this pseudonym."""
+
+    def copy_timeline(self, organization_id: str, user_id: str, pseudonym: str) -> None:
+        """Write a user's timeline under the pseudonym as well: licenses count only once."""
+
+    def move_timeline(self, organization_id: str, user_id: str, pseudonym: str) -> bool:
+        """Have the copy stand for the timeline; False if that has changed since it was copied."""
+
+    def forget_name(self, organization_id: str) -> None:
+        """Leave out of the organization's timeline how it is called."""
+
+    def erase_others(
+        self,
+        organization_id: str,
+        names: Mapping[str, str],
+        *,
+        before: datetime,
+        everything: bool,
+        write: bool,
+    ) -> OtherRecords:
+        """Replace users in lists of calls, and delete or empty whatever else names them.
+
+        Notifications from `before` an instant are deleted, later ones are counted as recent. With
+        `everything` that holds for all of them, whomever they name, and for all licensing events.
+        Unless `write`, records are only counted.
+        """
 
 
 class RecordedPage(NamedTuple):

@@ -20,6 +20,7 @@ from perminute.adapters.dynamodb.account_items import (
 from perminute.adapters.dynamodb.codec import sortable
 from perminute.adapters.dynamodb.tables import readable
 from perminute.adapters.dynamodb.timelines import (
+    COPY,
     FOLDED_UNTIL,
     MAX_FIRST_BYTES,
     ORGANIZATION,
@@ -93,7 +94,9 @@ class DynamoDBLicensingStore:
         counted, the account has changed meanwhile.
         """
         organization_id, table = account.organization_id, self._tables.licensing
-        items = table.items_of(organization_id, USERS)
+        # A copy is there twice until the user is erased.
+        only = {"FilterExpression": f"attribute_not_exists({COPY})"}
+        items = table.items_of(organization_id, USERS, **only)
         with readable(f"the licenses of {organization_id}"):
             timelines = read_timelines(table, list(map(timeline_of, items)))
         found = sum(len(user.facts) for user in timelines.values())
@@ -133,7 +136,7 @@ class DynamoDBLicensingStore:
         first = len(request.puts) + len(request.updates)
         request.updates += [self._append(organization_id, *stated) for stated in facts.items()]
         of_users = sum(len(stated) for user_id, stated in facts.items() if user_id is not None)
-        request.updates.append(self._next_version(organization_id, of_users))
+        request.updates.append(self.next_version(organization_id, of_users))
         try:
             failed = request.write()
         except Contended as error:
@@ -153,7 +156,7 @@ class DynamoDBLicensingStore:
         left_out = roll_over(request, table, first, fold_before)
         if left_out:
             gone = 0 if user_id is None else -left_out
-            request.updates.append(self._next_version(organization_id, gone))
+            request.updates.append(self.next_version(organization_id, gone))
         try:
             is_unchanged = request.succeeds()
         except Contended as error:
@@ -190,7 +193,7 @@ class DynamoDBLicensingStore:
             earliest=_earliest(facts),
         )
 
-    def _next_version(self, organization_id: str, of_users: int) -> Operation:
+    def next_version(self, organization_id: str, of_users: int) -> Operation:
         """Count up the versions of the account; the processed events make it happen once.
 
         An account that begins with it is listed, for the nightly run finds organizations by that.

@@ -43,7 +43,7 @@ from perminute.domain.values.times import EPOCH
 from perminute.ports.stores import CallList, ListedCall
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from perminute.adapters.dynamodb.codec import Item
@@ -187,6 +187,10 @@ def _compressed(usages: Sequence[ListedUsage], posting: list[int]) -> Item:
         lasted=[micros // unit for micros in lasted],
         results=Raw(encode(_results(of, lasted, posting))),
     )
+    return _written(calls)
+
+
+def _written(calls: _Calls) -> Item:
     return {"B": zlib.compress(encode(calls), _LEVEL)}  # type: ignore[dict-item] # an attribute
 
 
@@ -273,6 +277,18 @@ def revision_of(item: Item) -> Revision:
     both = _usages_of(calls, results)
     number = len(both) // 2
     return Revision(_posting_of(results), tuple(map(RevisedUsage, both[:number], both[number:])))
+
+
+def organizers_in(item: Item) -> Sequence[str]:
+    """Return the organizers of the calls in a list or revision."""
+    return _calls_of(item).organizers
+
+
+def with_organizers(item: Item, names: Mapping[str, str]) -> Item:
+    """Write a list or revision with other names of organizers, and else as it is."""
+    calls = _calls_of(item)
+    renamed = [names.get(organizer, organizer) for organizer in calls.organizers]
+    return {**item, "calls": _written(calls._replace(organizers=renamed))}
 
 
 def _calls_of(item: Item) -> _Calls:

@@ -15,6 +15,7 @@ from msgspec.json import decode
 
 from perminute.adapters.dynamodb.codec import (
     FLAG,
+    FLAG_NUMBER,
     NUMBER,
     PLAIN,
     PLAIN_LIST,
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from perminute.adapters.dynamodb.codec import Item
-    from perminute.adapters.dynamodb.tables import Table
+    from perminute.adapters.dynamodb.tables import Operation, Table
     from perminute.adapters.dynamodb.writes import WriteRequest
 
 ORGANIZATION = "organization"
@@ -46,6 +47,7 @@ FURTHER = "further#"
 """How the names of further items begin."""
 
 FOLDED_UNTIL = "foldedUntil"
+COPY = "isCopy"
 
 
 class TimelineItem(NamedTuple):
@@ -64,6 +66,8 @@ class TimelineItem(NamedTuple):
     folded_until: str = ""
     """Before this instant facts are left out, and none is taken any more. Text that sorts as time
     does, for a condition compares it."""
+    is_copy: bool = False
+    """Of a user who is being erased, under his pseudonym: his licenses count only once."""
 
     @property
     def stated(self) -> frozenset[Fact]:
@@ -79,6 +83,7 @@ _TIMELINE = Record(
     further=as_json(PLAIN_LIST),
     rolled=NUMBER,
     folded_until=TEXT,
+    is_copy=Field(FLAG_NUMBER, COPY),
 )
 _FACT = row(
     Fact,
@@ -210,14 +215,45 @@ def roll_over(
     for number, facts in added.items():
         item = TimelineItem(organization_id, further_subject(subject, number), tuple(facts))
         request.puts.append(table.put(timeline_item(item), table.is_new))
+    as_read, values = _as_read(first)
+    request.puts.append(table.put(timeline_item(emptied), as_read, **values))
+    return left_out
+
+
+def _as_read(first: TimelineItem) -> tuple[str, dict[str, int]]:
     # Facts are appended, or all of them are moved and `rolled` grows: so as many facts since the
     # same roll-over are the same facts.
-    as_read = "rolled = :rolled" if first.rolled else "attribute_not_exists(rolled)"
-    values = {"facts": len(first.facts)} | ({"rolled": first.rolled} if first.rolled else {})
-    request.puts.append(
-        table.put(timeline_item(emptied), f"{as_read} AND size(facts) = :facts", **values)
-    )
-    return left_out
+    if not first.rolled:
+        return "attribute_not_exists(rolled) AND size(facts) = :facts", {"facts": len(first.facts)}
+    values = {"facts": len(first.facts), "rolled": first.rolled}
+    return "rolled = :rolled AND size(facts) = :facts", values
+
+
+def copy_timeline(table: Table, first: TimelineItem, subject: str) -> Iterator[Operation]:
+    """Yield what writes a timeline under another subject as well; its first item comes last."""
+    organization_id = first.organization_id
+    keys = {
+        number: subject_key(organization_id, further_subject(first.subject, number))
+        for number in first.further
+    }
+    for number, key in keys.items():
+        item = table.get(key)
+        if item is None:
+            msg = f"reading {table.name}: a timeline is just being rolled over"
+            raise Contended(msg)
+        further = timeline_of(item)._replace(subject=further_subject(subject, number))
+        yield table.put(timeline_item(further))
+    yield table.put(timeline_item(first._replace(subject=subject, is_copy=True)))
+
+
+def move_timeline(
+    request: WriteRequest, table: Table, first: TimelineItem, copied: TimelineItem
+) -> None:
+    """Have a copy stand for the timeline that was copied, unless either has changed."""
+    condition, values = _as_read(first)
+    request.deletes.append(table.delete(timeline_item(first), condition, **values))
+    moved = copied._replace(is_copy=False)
+    request.puts.append(table.put(timeline_item(moved), f"attribute_exists({COPY})"))
 
 
 def _packed(texts: Iterable[str]) -> Iterator[list[str]]:

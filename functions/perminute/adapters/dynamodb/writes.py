@@ -97,6 +97,11 @@ def update_alone(connection: Connection, operation: Operation) -> bool:
     return _alone(connection, "update_item", operation)
 
 
+def delete_alone(connection: Connection, operation: Operation) -> bool:
+    """Delete one item under its condition as `put_alone` puts one."""
+    return _alone(connection, "delete_item", operation)
+
+
 def _alone(connection: Connection, method: str, operation: Operation) -> bool:
     client: Any = connection.client
     with unavailable(f"writing {operation['TableName']}"):

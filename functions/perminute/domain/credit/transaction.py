@@ -34,6 +34,9 @@ MAX_CORRELATION_ID = 64
 """Characters of an id by which logs and notifications of an event are found; longer ones are cut.
 Those of EventBridge, Lambda and API Gateway have 36 at most."""
 
+ERASED_CONTENT = '{"erased": true}'
+"""What remains of an event whose content was erased: that it was processed."""
+
 
 class IdentityKind(StrEnum):
     """What identifies an event permanently (docs/events.md), within its organization."""

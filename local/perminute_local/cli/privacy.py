@@ -1,0 +1,38 @@
+"""The command that erases users: `perminute erase`."""
+
+from __future__ import annotations
+
+import click
+
+from perminute.domain.values.identifiers import read_id
+from perminute_local.cli.parameters import (
+    IDENTIFIER,
+    Parsed,
+    examples,
+    json_option,
+    stack_option,
+)
+
+
+@click.command(
+    epilog=examples(
+        "perminute erase --stack perminute-dev --organization contoso --user adele@example.com",
+        "perminute erase --stack perminute-dev --organization contoso --yes",
+    )
+)
+@stack_option
+@click.option("--organization", required=True, type=IDENTIFIER, help="the organization's id")
+@click.option("--user", type=Parsed("ID", read_id), help="only this user; without it, all of them")
+@click.option(
+    "--yes", is_flag=True, help="erase it, for good; without it, what would be is only counted"
+)
+@json_option
+def erase(*, stack: str, organization: str, user: str | None, yes: bool, as_json: bool) -> int:
+    """Erase who made calls, and leave what they cost.
+
+    Numbers, organizers and meetings are erased for good, so that nobody can tell whose calls they
+    were. Charges, statements and minute pools stay as they are.
+    """
+    from perminute_local.erase_calls import run_erase
+
+    return run_erase(stack, organization, user, erase=yes, as_json=as_json)

@@ -1,0 +1,106 @@
+"""`perminute erase`: erase a user, or all users of an organization, from a stack's records."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from perminute.adapters.dynamodb.content_keys import DynamoDBContentKeys
+from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
+from perminute.adapters.dynamodb.erasure import DynamoDBErasure
+from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
+from perminute.adapters.dynamodb.recorded_content import DynamoDBRecordedContent
+from perminute.adapters.dynamodb.tables import Tables, connect
+from perminute.application.erase_calls import EraseCalls, Erased
+from perminute.application.retry import RetryPolicy
+from perminute.application.side_by_side import InThreads
+from perminute.domain.errors import NotFound, Refused
+from perminute.domain.values.printable import one_line
+from perminute_local.deployment import calling_aws, deployed_tables, output
+from perminute_local.terminal import remark, write_json, write_lines
+from perminute_local.wrong_call import WrongCall
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def run_erase(
+    stack_name: str, organization_id: str, user_id: str | None, *, erase: bool, as_json: bool
+) -> int:
+    """Show what names the user, or erase it; exit code 1 if there is none, or something is left."""
+    with calling_aws(f"the records of {stack_name} cannot be erased"):
+        use_case = _connect(stack_name)
+        at = datetime.now(UTC)
+        try:
+            # Also before it is erased: an id that is misspelt is noticed.
+            done = use_case.preview(organization_id, user_id, at)
+            if erase:
+                done = use_case(organization_id, user_id, at)
+        except NotFound as error:
+            remark(str(error))
+            return 1
+        except Refused as error:
+            raise WrongCall(str(error)) from error
+    if as_json:
+        write_json(_document(done, user_id, erased=erase))
+    else:
+        write_lines(_lines(done))
+    for line in _remarks(done, user_id, erased=erase):
+        remark(line)
+    return 1 if erase and done.left else 0
+
+
+def _connect(stack_name: str) -> EraseCalls:
+    tables = Tables.bind(connect(), deployed_tables(stack_name))
+    return EraseCalls(
+        credit=DynamoDBCreditStore(tables),
+        licensing=DynamoDBLicensingStore(tables),
+        content=DynamoDBRecordedContent(tables),
+        erasure=DynamoDBErasure(tables),
+        keys=DynamoDBContentKeys(tables.connection, output(stack_name, "ContentKeysTableName")),
+        retry=RetryPolicy(),
+        run_all=InThreads(),
+    )
+
+
+def _document(done: Erased, user_id: str | None, *, erased: bool) -> dict[str, Any]:
+    found = done.others
+    return {
+        "organizationId": done.organization_id,
+        "userId": user_id,
+        "erased": erased,
+        "users": done.users,
+        "calls": done.calls,
+        "lists": found.lists,
+        "counters": found.counters,
+        "notifications": found.notifications,
+        "events": found.events,
+        "notEnded": found.not_ended,
+        "left": done.left,
+    }
+
+
+def _lines(done: Erased) -> Iterator[str]:
+    found = done.others
+    for what, count in (
+        ("users", done.users),
+        ("calls", done.calls),
+        ("lists of calls", found.lists),
+        ("spend counters", found.counters),
+        ("notifications", found.notifications),
+        ("processed events", found.events),
+        ("calls that never ended", found.not_ended),
+    ):
+        yield f"{count:>9}  {what}"
+
+
+def _remarks(done: Erased, user_id: str | None, *, erased: bool) -> Iterator[str]:
+    if not erased:
+        yield "nothing is erased; the same command with --yes erases it, and cannot be undone"
+    if done.left:
+        yield (
+            f"left: {done.left} that are recent, under way, or have just been changed; run the "
+            "same command again in two days"
+        )
+    elif erased and user_id is None:
+        yield f"the key of {one_line(done.organization_id)} is destroyed"
