@@ -186,6 +186,9 @@ def test_one_that_is_interrupted_anywhere_is_begun_again_and_erases_the_same(
             issued = since + timedelta(seconds=2 * number + (value == "volume"))
             stated = replace(fact("licensingProgram", value, since=since), issued_at=issued)
             world.state(stated, name=f"{step}-{value}")
+            # Its record may be erased already, and the list that names it not.
+            is_charged = world.usage("call-1").outcome is Outcome.CHARGED
+            assert is_charged is (value == "volume"), step
         assert world.money()[0] == balance
     # What waits to be counted in a digest is erased when that has been sent.
     done = world.erase(ORGANIZATION, ORGANIZER, LATER)
