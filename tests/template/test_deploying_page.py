@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "deploying.md").read_text()
 SERVICES = {
     "ApiGatewayV2": "apigateway",
+    "CloudFront": "cloudfront",
     "CloudWatch": "cloudwatch",
     "DynamoDB": "dynamodb",
     "Events": "events",

@@ -309,6 +309,7 @@ def test_what_a_daily_run_brings_goes_by_the_id_of_the_run() -> None:
         "accounts updated",
         "reported calls charged",
         "digests sent",
+        "forecasts made",
         "batch settled",
         "notifications published",
     ]

@@ -194,7 +194,7 @@ def forecast(**parameters: object) -> Parameters:
     "license-advice",
     epilog=examples(
         f"perminute license-advice {_CONTOSO} --price 4",
-        "perminute license-advice --input figures.json",
+        "perminute license-advice --input examples/command-line/license-figures.json",
     ),
 )
 @shows(
