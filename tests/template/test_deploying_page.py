@@ -66,8 +66,8 @@ def test_what_a_stack_leaves_is_what_the_template_retains(template: Template) ->
     }
     assert retained == {"AWS::DynamoDB::Table", "AWS::S3::Bucket"}
     tables = [one["Properties"] for _, one in resources(template, "AWS::DynamoDB::Table")]
-    assert len(tables) == 5
-    assert "the five tables and the buckets" in PAGE
+    assert len(tables) == 6
+    assert "the six tables and the buckets" in PAGE
     # For this reason it is not RetainExceptOnCreate.
     assert all(one["DeletionProtectionEnabled"] for one in tables)
 
