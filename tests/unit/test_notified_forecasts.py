@@ -40,6 +40,7 @@ class World:
 
     store: InMemoryStore = field(default_factory=InMemoryStore)
     sent: list[Notification] = field(default_factory=list)
+    commits: int = 0
     clock: float = 0.0
 
     def __post_init__(self) -> None:
@@ -52,6 +53,7 @@ class World:
 
         def recorded(transaction: Transaction) -> None:
             commit(transaction)
+            self.commits += 1
             self.sent += transaction.notifications
 
         self.store.commit = recorded  # type: ignore[method-assign]
@@ -109,10 +111,9 @@ def test_credit_that_runs_out_within_a_week_is_notified_of(world: World) -> None
 def test_it_is_notified_of_once_until_there_is_more_credit(world: World) -> None:
     world.run()
     assert world.types() == ["RunOutForecast"]
-    first_version = world.store.accounts["contoso"].version
     for day in range(2):
         assert world.run(RUN + day * DAY) == ForecastDone()
-    assert world.store.accounts["contoso"].version == first_version
+    assert world.commits == 1
     world.holds(500)
     assert world.run(RUN + DAY) == ForecastDone()
     assert world.store.accounts["contoso"].forecast == ForecastState(SINCE)
@@ -170,6 +171,31 @@ def test_a_budget_that_suffices_arms_it_again(world: World) -> None:
         world.holds(1_000, budget=budget)
         world.run()
     assert world.types() == ["MonthCostForecast", "MonthCostForecast"]
+
+
+def test_exactly_the_budget_is_within_it(world: World) -> None:
+    world.holds(1_000, budget=1)
+    world.run()
+    expected_micros = world.sent.pop().body.month.expected  # type: ignore[union-attr]
+    for micros, types in ((expected_micros, []), (expected_micros - 1, ["MonthCostForecast"])):
+        account = world.store.accounts["contoso"]
+        assert account.settings is not None
+        settings = account.settings._replace(monthly_budget_micros=micros)
+        world.store.accounts["contoso"] = account._replace(settings=settings)
+        world.run()
+        assert world.types() == types
+
+
+def test_what_was_notified_of_is_not_repeated_with_something_else(world: World) -> None:
+    world.run()
+    world.holds(60, budget=250)
+    world.run()
+    assert world.types() == ["RunOutForecast", "MonthCostForecast"]
+    world.holds(500, budget=250)
+    world.run()
+    world.holds(60, budget=250)
+    world.run()
+    assert world.types() == ["RunOutForecast"]
 
 
 def test_each_month_is_one_of_its_own(world: World) -> None:
