@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,3 +40,25 @@ def test_a_stage_sets_parameters_that_the_template_has_to_what_it_allows(
 
 def test_production_is_changed_only_after_somebody_has_looked() -> None:
     assert STAGES["prod"]["confirm_changeset"] is True
+
+
+@pytest.mark.parametrize(
+    ("address", "is_taken"),
+    [
+        ("", True),
+        ("https://console.example.com/", True),
+        ("https://example.com:8443/perminute/console/", True),
+        ("https://console.example.com", False),
+        ("http://console.example.com/", False),
+        ("https://console.example.com/#ledger", False),
+        ("https://console.example.com/?next=/", False),
+        ("javascript:alert(1)/", False),
+    ],
+)
+def test_links_of_e_mails_lead_to_an_address_by_https(
+    template: Template,
+    address: str,
+    is_taken: bool,  # noqa: FBT001 - a parameter
+) -> None:
+    pattern = template["Parameters"]["ConsoleUrl"]["AllowedPattern"]
+    assert bool(re.fullmatch(pattern, address)) is is_taken

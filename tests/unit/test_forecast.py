@@ -3,6 +3,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
+import pytest
 from builders import MICROS
 
 from perminute.domain.credit.lots import Lot
@@ -208,9 +209,12 @@ class TestRecharges:
         failed = credit(auto=self.AUTO)._replace(recharge=RechargeState(failures=3))
         assert walk(failed, [0], since=MONDAY).recharged == ()
 
-    def test_an_open_request_is_paid_when_it_is_sent_again(self) -> None:
+    @pytest.mark.parametrize("lots", [(), ((80, NEXT_YEAR),)])
+    def test_an_open_request_is_paid_when_it_is_sent_again(
+        self, lots: tuple[tuple[int, datetime], ...]
+    ) -> None:
         earlier = MONDAY - timedelta(hours=20)
         request = RechargeRequest("r-1", 100 * MICROS, earlier, earlier)
-        waiting = credit(auto=self.AUTO)._replace(recharge=RechargeState(open=request))
+        waiting = credit(*lots, auto=self.AUTO)._replace(recharge=RechargeState(open=request))
         path = walk(waiting, [0, 0], since=MONDAY)
         assert path.recharged == (date(2026, 11, 3),)
