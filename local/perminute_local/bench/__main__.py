@@ -1,6 +1,7 @@
 """Run every benchmark, one after the other, and print a table of all figures at the end."""
 
 from perminute_local.bench import (
+    advice,
     authorization,
     call_records,
     charging,
@@ -41,6 +42,7 @@ for benchmark in (
     reports,
     page,
     statements,
+    advice,
     printed_statements,
     call_records,
     dollars,

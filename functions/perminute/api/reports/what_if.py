@@ -8,7 +8,7 @@ from binascii import Error as NoBase64
 from collections import defaultdict
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeAlias
 
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from perminute.api.reports.documents import ReportDocument
 from perminute.api.reports.endpoint import report
@@ -114,24 +114,14 @@ class WhatIfTotalDocument(Message, frozen=True, kw_only=True):
 
 
 class WhatIfRowDocument(Message, frozen=True, kw_only=True):
-    """What calls were charged, and what they would be."""
+    """What calls of an organizer or a country were charged, and what they would be."""
 
+    organizer_id: str | UnsetType = UNSET
+    country: Annotated[str | UnsetType | None, about("Null: the calls have no price.")] = UNSET
     calls: Count
     recorded: Money
     what_if: Money
     difference: Annotated[Money, about("Negative if they would cost less.")]
-
-
-class WhatIfOrganizerDocument(WhatIfRowDocument, frozen=True, kw_only=True):
-    """The calls of an organizer."""
-
-    organizer_id: str
-
-
-class WhatIfCountryDocument(WhatIfRowDocument, frozen=True, kw_only=True):
-    """The calls at the prices of a country; null: without one."""
-
-    country: str | None
 
 
 class WhatIfPoolDocument(Message, frozen=True, kw_only=True):
@@ -159,8 +149,8 @@ class WhatIfDocument(ReportDocument, frozen=True, kw_only=True):
     what_if: WhatIfTotalDocument
     difference: Annotated[Money, about("Negative if the calls would cost less.")]
     pool: WhatIfPoolsDocument
-    by_organizer: list[WhatIfOrganizerDocument]
-    by_country: list[WhatIfCountryDocument]
+    by_organizer: list[WhatIfRowDocument]
+    by_country: list[WhatIfRowDocument]
 
 
 @report("what-if", WhatIfQuery, WhatIfDocument)
@@ -186,11 +176,11 @@ def answer(reader: ReportReader, target: ReportTarget, query: WhatIfQuery) -> Wh
         difference=format_micros(total.otherwise_micros - total.recorded_micros),
         pool=WhatIfPoolsDocument(recorded=_pool(found.recorded_pool), what_if=_pool(found.pool)),
         by_organizer=[
-            WhatIfOrganizerDocument(organizer_id=name or "", **_row(sums))
+            WhatIfRowDocument(organizer_id=name or "", **_row(sums))
             for name, sums in summed_by(calls, organizer_of)
         ],
         by_country=[
-            WhatIfCountryDocument(country=name, **_row(sums))
+            WhatIfRowDocument(country=name, **_row(sums))
             for name, sums in summed_by(calls, country_of)
         ],
     )

@@ -27,7 +27,7 @@ PRICES = 33
 NEAREST = 32
 """Users of whom two are changed at once: those of whom one alone costs least to change."""
 
-MAX_COMPARED = 20_000
+MAX_COMPARED = 15_000
 """Then the best set so far is returned: some two seconds. The same input has the same answer."""
 
 
