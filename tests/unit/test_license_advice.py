@@ -7,7 +7,7 @@ import pytest
 from advising import PRICE_MICROS, basis, changed_users, other, pooled, remarks, toll
 
 from perminute.domain.advice import search
-from perminute.domain.advice.advice import Advice, Confidence, PoolOfMonth, advise
+from perminute.domain.advice.advice import Advice, AdviceConfidence, PoolOfMonth, advise
 from perminute.domain.advice.basis import AdviceBasis, MonthOfCalls
 
 BY_THE_MINUTE = {"adele": "payPerMinute", "alex": "payPerMinute"}
@@ -191,14 +191,14 @@ class TestConfidence:
     @pytest.mark.parametrize(
         ("minutes", "expected"),
         [
-            ((900,), Confidence.LOW),
-            ((900, 900), Confidence.MEDIUM),
-            ((900, 900, 900), Confidence.HIGH),
-            ((2_000, 100, 100), Confidence.MEDIUM),
+            ((900,), AdviceConfidence.LOW),
+            ((900, 900), AdviceConfidence.MEDIUM),
+            ((900, 900, 900), AdviceConfidence.HIGH),
+            ((2_000, 100, 100), AdviceConfidence.MEDIUM),
         ],
     )
     def test_it_grows_with_the_months_that_agree(
-        self, minutes: tuple[int, ...], expected: Confidence
+        self, minutes: tuple[int, ...], expected: AdviceConfidence
     ) -> None:
         months = [(toll("adele", one),) for one in minutes]
         advice = advise(basis(*months, adele="payPerMinute"))

@@ -11,7 +11,7 @@ from perminute.api.reports.endpoint import report
 from perminute.api.reports.parameters import RequestedMoment
 from perminute.api.values import Count, Money, instant_text
 from perminute.application.reporting.license_advice import AdviceQuestion, read_license_advice
-from perminute.domain.advice.advice import Confidence, RemarkKind
+from perminute.domain.advice.advice import AdviceConfidence, RemarkKind
 from perminute.domain.advice.basis import Holding
 from perminute.domain.values.money import format_micros
 from perminute.fields import Amount, Message, about
@@ -85,7 +85,7 @@ class LicenseAdviceDocument(ReportDocument, frozen=True, kw_only=True):
     ] = ()
     recommendations: Annotated[tuple[RecommendationDocument, ...], about("By user.")] = ()
     pool: tuple[AdvisedPoolDocument, ...] = ()
-    confidence: Annotated[Confidence | None, about("Null without recommendations.")] = None
+    confidence: Annotated[AdviceConfidence | None, about("Null without recommendations.")] = None
     remarks: tuple[RemarkDocument, ...] = ()
     is_exact: Annotated[bool | None, about("Whether all sets of users were compared.")] = None
 

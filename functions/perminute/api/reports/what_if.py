@@ -90,12 +90,13 @@ else:
     )
 
 
+_POOL = "The minutes of the pool of this month, whatever the licenses are."
+
+
 class WhatIfQuery(MonthQuery, frozen=True, kw_only=True):
     """Which month, and what is otherwise; all else is as it was."""
 
-    pool: Annotated[
-        Annotated[int, Meta(ge=0, le=10**9)] | None, about("The minutes of the pool of this month.")
-    ] = None
+    pool: Annotated[int, Meta(ge=0, le=10**9, description=_POOL)] | None = None
     licenses: Annotated[
         tuple[RequestedLicense, ...], about("What users hold from the start of the month on.")
     ] = ()

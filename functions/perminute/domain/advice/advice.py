@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 CONFIDENT_MONTHS = 3
 
 
-class Confidence(StrEnum):
+class AdviceConfidence(StrEnum):
     """How much the recommendations rest on."""
 
     LOW = "low"  # one month
@@ -89,7 +89,7 @@ class Advice(NamedTuple):
     subscribers: tuple[str, ...]  # with those who have a suite
     recommendations: tuple[Recommendation, ...]  # by user
     pool: tuple[PoolOfMonth, ...]  # of each month
-    confidence: Confidence | None  # None without recommendations
+    confidence: AdviceConfidence | None  # None without recommendations
     remarks: tuple[Remark, ...]
     is_exact: bool  # whether all sets were compared
 
@@ -134,13 +134,17 @@ def _recommendations(costs: PlanCosts, best: Chosen) -> Iterator[Recommendation]
             yield Recommendation(user_id, before, after, sum(saved), agreeing)
 
 
-def _confidence(recommendations: tuple[Recommendation, ...], months: int) -> Confidence | None:
+def _confidence(
+    recommendations: tuple[Recommendation, ...], months: int
+) -> AdviceConfidence | None:
     if not recommendations:
         return None
     if months == 1:
-        return Confidence.LOW
+        return AdviceConfidence.LOW
     agree = all(one.months_agreeing == months for one in recommendations)
-    return Confidence.HIGH if agree and months >= CONFIDENT_MONTHS else Confidence.MEDIUM
+    return (
+        AdviceConfidence.HIGH if agree and months >= CONFIDENT_MONTHS else AdviceConfidence.MEDIUM
+    )
 
 
 def _remarks(costs: PlanCosts, found: Found) -> Iterator[Remark]:
