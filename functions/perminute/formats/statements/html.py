@@ -69,7 +69,7 @@ def _row(tag: str, cells: Iterable[str], columns: Sequence[Column]) -> str:
 def _cells(tag: str, cells: Iterable[str], columns: Sequence[Column]) -> Iterator[str]:
     scope = ' scope="col"' if tag == "th" else ""
     for cell, column in zip(cells, columns, strict=True):
-        names = [name for name in ("number", "faint") if getattr(column, f"is_{name}")]
+        names = [name for name in ("number", "faint", "wide") if getattr(column, f"is_{name}")]
         kind = f' class="{" ".join(names)}"' if names else ""
         yield f"<{tag}{scope}{kind}>{escape(cell)}</{tag}>"
 
