@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ReadTimeoutError
+from botocore.session import Session
 from hypothesis import given
 from hypothesis import strategies as st
 
 from perminute.adapters.rendering_function import LambdaStatementRenderer
 from perminute.adapters.statement_bucket import S3StatementBucket, object_key
+from perminute.bootstrap.render_statements import LINKED
 from perminute.domain.errors import Unavailable
 from perminute.domain.pools.pools import Month
 from perminute.domain.rating.calls import MAX_ID_LENGTH
@@ -55,6 +57,15 @@ def test_a_link_lasts_a_quarter_of_an_hour() -> None:
     assert bucket.link(KEY, "pdf") == ("https://signed", NOW + timedelta(minutes=15))
     place = {"Bucket": "statements", "Key": "contoso/2026-11/statement-stated.pdf"}
     assert signed == [("get_object", {"Params": place, "ExpiresIn": 900})]
+
+
+def test_a_link_leads_to_the_region_of_the_bucket() -> None:
+    session = Session()
+    session.set_credentials("id", "secret")
+    client: Any = session.create_client("s3", region_name="eu-central-1", config=LINKED)
+    location, _ = S3StatementBucket(lambda: client, "statements").link(KEY, "pdf")
+    place = "https://statements.s3.eu-central-1.amazonaws.com/contoso/2026-11/statement-stated.pdf"
+    assert location.startswith(f"{place}?X-Amz-Algorithm=AWS4-HMAC-SHA256&")
 
 
 def renderer(answer: object) -> LambdaStatementRenderer:

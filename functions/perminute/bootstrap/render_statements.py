@@ -16,8 +16,9 @@ from perminute.bootstrap.queues import work
 if TYPE_CHECKING:
     from perminute.aws import AwsResources
 
-# The older signature names no region, and is not accepted in newer ones.
-_SIGNED = Config(signature_version="s3v4")
+LINKED = Config(signature_version="s3v4", s3={"addressing_style": "virtual"})
+"""A link names the region of the bucket: S3 redirects one without, and its signature is then wrong
+(docs.aws.amazon.com/AmazonS3/latest/userguide/Redirects.html)."""
 
 
 def rendering(aws: AwsResources) -> RenderStatements:
@@ -26,7 +27,7 @@ def rendering(aws: AwsResources) -> RenderStatements:
         postings=DynamoDBPostings(aws.tables),
         write=statement_files,
         library=S3StatementBucket(
-            lambda: aws.client("s3", _SIGNED), aws.setting("STATEMENTS_BUCKET")
+            lambda: aws.client("s3", LINKED), aws.setting("STATEMENTS_BUCKET")
         ),
     )
 
