@@ -17,6 +17,7 @@ from perminute.api.endpoints import ENDPOINTS
 from perminute.api.messages import AuthorizeBody, ReportBody
 from perminute.api.reports.documents import CsvDocument, ReportDocument
 from perminute.api.reports.endpoint import REPORTS, endpoint_of
+from perminute.api.reports.statement import StatementDocument
 from perminute.api.serving import MAX_BODY_BYTES
 from perminute.api.values import ErrorDocument
 from perminute.fields import Id, OrganizationId
@@ -47,6 +48,7 @@ _FAILURES = {
 }
 _OF_BODIES = (HTTPStatus.CONFLICT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 _TOO_MANY_CALLS = "There are more calls than one answer contains: ask for a shorter period."
+_ELSEWHERE = "With `format=pdf`: the header `location` has an address of the PDF, which expires."
 _NOT_MODIFIED = "It is what `If-None-Match` names: nothing has changed but `asOf.at`."
 
 
@@ -144,6 +146,8 @@ def _operation(endpoint: Endpoint[Message], components: dict[str, Any]) -> dict[
     }
     if is_report:
         operation["responses"]["304"] = {"description": _NOT_MODIFIED}
+    if endpoint.answers is StatementDocument:
+        operation["responses"]["303"] = {"description": _ELSEWHERE}
     if endpoint.answers is CsvDocument:
         too_many = {"description": _TOO_MANY_CALLS, "content": _json(ErrorDocument)}
         operation["responses"]["413"] = too_many
