@@ -127,7 +127,7 @@ def test_more_entries_than_are_printed_are_counted(monkeypatch: pytest.MonkeyPat
     answer = detailed("adele")
     *_, entries = content_of("contoso", {**answer, "entries": answer["entries"] * 3}).sections
     assert len(entries.columns[0].cells) == 2
-    assert entries.remark == "And 1 more entries, which the CSV file of this statement has."
+    assert entries.remark == "And 1 more, which the CSV file of this statement has."
 
 
 def test_a_pdf_is_tagged_and_the_same_each_time() -> None:

@@ -228,7 +228,7 @@ def _changed(money: _Money, answer: Answer) -> Section:
         columns.append(Column(header, [_text(state["outcome"]) for state in states]))
         columns.append(money.exact("charged", [state["charge"] for state in states]))
     more = answer["changedCalls"] - len(calls)
-    remark = f"And {more:,} more calls." if more else ""
+    remark = f"And {more:,} more." if more else ""
     return Section(f"Calls that changed since, {money.name} exactly", columns, remark=remark)
 
 
@@ -247,7 +247,7 @@ def _entries(money: _Money, entries: Sequence[Row]) -> Section:
         money.exact("Amount", [entry["amount"] for entry in shown]),
         money.exact("Balance", [entry["balance"] for entry in shown]),
     ]
-    remark = f"And {more:,} more entries, which the CSV file of this statement has." if more else ""
+    remark = f"And {more:,} more, which the CSV file of this statement has." if more else ""
     return Section(f"Entries of the ledger, {money.name} exactly", columns, remark=remark)
 
 
