@@ -85,6 +85,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         assert printed, "the console has ended; its reason is above"
         yield printed
         process.terminate()
+        assert process.wait(30) == 0, "it must end its emulator before it ends"
 
 
 @pytest.fixture(scope="session")

@@ -72,7 +72,7 @@ def changed(pattern: str, change: Callable[[Any], None]) -> Callable[[Page], Non
 
 
 def test_figures_are_those_of_the_reports(open_page: Open, address: str) -> None:
-    page = ready(open_page(viewport={"width": 1280, "height": 940}))
+    page = ready(open_page(viewport={"width": 1280, "height": 1060}))
     overview, usage = report(address, "overview"), report(address, f"usage?{NOVEMBER}")
     figures = page.locator(".card .figure").all_text_contents()
     titles = page.locator(".card h2").all_text_contents()

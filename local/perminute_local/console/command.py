@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import signal
 import sys
 import webbrowser
 from contextlib import contextmanager
@@ -32,11 +33,14 @@ def run_console(
     opens_browser: bool,
     as_json: bool,
 ) -> int:
-    """Serve the page until the user interrupts it; returns the exit code.
+    """Serve the page until the user interrupts it, or ends it; returns the exit code.
 
     `origin` is the name of a stack, or a folder of events. Raises `WrongCall` if the folder cannot
     be replayed, or the port is taken. Without the library of charts the page has tables.
     """
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        # As Ctrl-C: the emulator would else be left behind.
+        signal.signal(ending, signal.default_int_handler)
     files = page_files(_library())
     with (
         _reports_of(origin, organizations) as (source, shown),

@@ -46,7 +46,7 @@ const waiting = (title) => card(title, "…", "quiet", "is being read");
 function costs({ total, currency }, forecast, month) {
   const band = forecast?.status === "ok" ? forecast.month : null;
   const shown = [card(`Cost of ${month}`, sum(total.charge, currency), "", plural(total.calls, "call"),
-    band && `in all ${rounded(band.low)} to ${rounded(band.high)}, in 8 cases of 10 (${forecast.confidence} confidence)`)];
+    band && `likely ${rounded(band.low)} to ${rounded(band.high)} in all (${forecast.confidence} confidence)`)];
   if (total.billedSeconds) {
     const each = micros(total.charge) * 60n / BigInt(total.billedSeconds);
     shown.push(card("Cost per minute", sum(decimal(each), currency), "", `${minutes(total.billedSeconds)} min:s billed`));
