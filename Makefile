@@ -26,7 +26,9 @@ demo: $(VENV)/.ready $(MINISTACK)/.ready ## Replay a day of calls on an embedded
 	@echo "More of this day, and of a deployed stack with --stack in place of --replay (docs/reports.md):"
 	@sed -n 's|^[$$] perminute|  $(BIN)/perminute|p' docs/reports.md
 
-up: $(VENV)/.ready $(MINISTACK)/.ready $(SAM)/.ready $(LAMBDA)/.ready ## Run the deployed system on this machine, until `make down`
+# Three environments beside the first one, at once: it is what a newcomer waits for.
+up: ## Run the deployed system on this machine, until `make down`
+	@$(MAKE) --no-print-directory --jobs 3 $(MINISTACK)/.ready $(SAM)/.ready $(LAMBDA)/.ready
 	$(BIN)/perminute up
 
 down: $(VENV)/.ready ## End it; its data is gone
