@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from perminute_local.conditions import parameters_of, present
 from perminute_local.event_documents import schema
+from perminute_local.stack import resources
 
 if TYPE_CHECKING:
     from perminute_local.stack import Template
@@ -46,6 +48,24 @@ def test_a_source_sends_exactly_the_events_that_are_read(
     assert may == {source: sorted(kinds) for source, kinds in events_by_source().items()}
     other = statements["NobodySendsOfAnotherSource"]["Condition"]["ForAnyValue:StringNotEquals"]
     assert sorted(other["events:source"]) == sorted(may)
+
+
+def test_an_archive_keeps_the_events_of_all_sources_once_if_it_is_asked_for(
+    template: Template,
+) -> None:
+    archives = {
+        days: dict(resources(present(template, chosen), "AWS::Events::Archive"))
+        for days in ("0", "35")
+        for chosen in [parameters_of(template, {"EventArchiveDays": days})]
+    }
+    assert archives["0"] == {}
+    archive = archives["35"]["EventArchive"]["Properties"]
+    assert archive["SourceArn"] == {"Fn::GetAtt": ["EventBus", "Arn"]}
+    assert archive["RetentionDays"] == {"Ref": "EventArchiveDays"}
+    pattern = archive["EventPattern"]
+    assert sorted(pattern["source"]) == sorted(events_by_source())
+    # AWS: what a replay sends has the name of the replay.
+    assert pattern["replay-name"] == [{"exists": False}]
 
 
 def test_each_rule_has_its_source_and_each_source_its_producers(

@@ -18,7 +18,7 @@ from perminute_local.cli.events import send
 from perminute_local.cli.load import load
 from perminute_local.cli.local_stack import down, up
 from perminute_local.cli.parameters import Choice, CommandGroup, examples, json_option
-from perminute_local.cli.privacy import erase
+from perminute_local.cli.privacy import erase, restore
 from perminute_local.cli.pull_records import pull
 from perminute_local.cli.rates import rates
 from perminute_local.cli.reports import (
@@ -90,7 +90,7 @@ def program() -> None:
 
 
 _COMMANDS: tuple[click.Command, ...] = (
-    *(quote, rates, replay, simulate, send, reconcile, dlq, doctor, graph, erase),
+    *(quote, rates, replay, simulate, send, reconcile, dlq, doctor, graph, erase, restore),
     *(balance, usage, calls, explain, ledger, statement, pstn_usage, forecast),
     *(license_advice, what_if, console),
     *(credit, license_, user, organization, directory, up, down, load, completion),
