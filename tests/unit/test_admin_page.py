@@ -24,9 +24,3 @@ def test_the_page_lists_every_command_that_sends_events() -> None:
     listed = {f"{group} {name}" for group, names in rows for name in names.split("`, `")}
     assert listed == real
     assert len(real) == 8
-
-
-def test_a_group_of_such_commands_is_in_the_table_of_the_readme() -> None:
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
-    for group in ("credit", "license", "user", "organization"):
-        assert re.search(rf"^\| `perminute .*\b{group}`", readme, re.MULTILINE), group

@@ -23,7 +23,7 @@ def shown_runs() -> list[tuple[str, str]]:
     """Each `$ .venv/bin/perminute …` of the README, with the output shown below it."""
     blocks = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
     runs = re.findall(r"^\$ (.*)\n((?:[^$\n].*\n)*)", "".join(blocks), re.MULTILINE)
-    return [(command, output) for command, output in runs if "perminute" in command]
+    return [(command, output) for command, output in runs if "perminute" in command and output]
 
 
 @pytest.mark.parametrize(("command", "output"), shown_runs())
