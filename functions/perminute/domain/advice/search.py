@@ -24,6 +24,9 @@ MAX_EXACT = 12
 PRICES = 33
 """Prices of a minute of the pool, from nothing to what the dearest candidate pays on average."""
 
+MAX_RANKED = 500
+"""Sets of those whose calls cost most."""
+
 NEAREST = 32
 """Users of whom two are changed at once: those of whom one alone costs least to change."""
 
@@ -86,14 +89,20 @@ def _by_price(costs: PlanCosts) -> Iterator[Chosen]:
 def _by_cost(costs: PlanCosts) -> Iterator[Chosen]:
     micros = [one.toll_micros + one.pool_micros for one in costs.of_each()]
     dearest_first = sorted(range(len(micros)), key=micros.__getitem__, reverse=True)
-    for count in range(len(dearest_first) + 1):
-        yield chosen_of(dearest_first[:count])
+    chosen, step = NOBODY, 1 + len(dearest_first) // MAX_RANKED
+    yield chosen
+    for count, place in enumerate(dearest_first, start=1):
+        chosen |= 1 << place
+        if count % step == 0:
+            yield chosen
 
 
 def _improved(costs: PlanCosts, best: _Ranked) -> _Ranked:
-    while costs.compared < MAX_COMPARED:
+    while True:
         before, changed = best, list[_Ranked]()
         for place in range(len(costs.candidates)):
+            if costs.compared >= MAX_COMPARED:
+                return best
             changed.append(_ranked(costs, best.chosen ^ 1 << place))
             best = min(best, changed[-1], key=_order)
         if best is before:
@@ -101,5 +110,4 @@ def _improved(costs: PlanCosts, best: _Ranked) -> _Ranked:
             pairs = (best.chosen ^ chosen_of(pair) for pair in combinations(near, 2))
             best = min((best, *(_ranked(costs, chosen) for chosen in pairs)), key=_order)
         if best is before:
-            break
-    return best
+            return best
