@@ -31,13 +31,16 @@ print(*sys.modules)
 NEEDED_BY = {
     "boto3": "",
     "pydantic": "",
+    # What makes statements is loaded when the first one is made.
+    "typst": "",
+    "vl_convert": "",
     "perminute.adapters.dynamodb.books": "reconcile_books",
     "perminute.adapters.notification_documents": (
         "expire_credit publish_notifications queue_reratings"
     ),
     "perminute.api.call_documents": "",
     "perminute.api.endpoints": "authorize_calls",
-    "perminute.api.http": "authorize_calls read_reports receive_webhooks",
+    "perminute.api.http": "authorize_calls read_reports receive_webhooks render_statements",
     "perminute.api.messages": "authorize_calls",
     "perminute.api.reports.overview": "",
     "perminute.api.reports.responses": "read_reports",

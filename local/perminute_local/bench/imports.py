@@ -57,6 +57,7 @@ SETTINGS = {
     "RECORDS_BUCKET": "records",
     "GRAPH_SECRET": "graph",
     "GRAPH_COSTS": "compared",
+    "STATEMENTS_BUCKET": "statements",
     "EVENT_BUS": "perminute",
     "POWERTOOLS_SERVICE_NAME": "bench",
 }
