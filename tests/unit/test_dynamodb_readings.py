@@ -35,8 +35,10 @@ from perminute.adapters.dynamodb.call_items import (
 from perminute.adapters.dynamodb.calls import DynamoDBCalls, DynamoDBCallsUnderWay
 from perminute.adapters.dynamodb.counter_items import correction_item, pool_item, spending_item
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
+from perminute.adapters.dynamodb.erasure import DynamoDBErasure
 from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
 from perminute.adapters.dynamodb.list_items import call_list_item
+from perminute.adapters.dynamodb.recorded_content import DynamoDBRecordedContent
 from perminute.adapters.dynamodb.reratings import DynamoDBReratings, rerating_item
 from perminute.adapters.dynamodb.timelines import (
     TimelineItem,
@@ -68,6 +70,7 @@ from perminute.domain.reconciliation.book_checks import BooksCheck, BooksCursor,
 from perminute.domain.reconciliation.reconciliation import Statement
 from perminute.domain.reporting.postings import Posting
 from perminute.domain.rerating.rerating import Rerating
+from perminute.ports.privacy import OtherRecords
 from perminute.ports.stores import CallPlace, CallUnderWay, ListedCall, ListedOrganizations
 
 if TYPE_CHECKING:
@@ -473,6 +476,39 @@ def test_a_page_of_organizations_begins_where_the_one_before_ended(
     assert script.questions[0]["Limit"] == 1
 
 
+def test_calls_to_mask_are_gone_through_to_the_last_page(scripted: ScriptedTables) -> None:
+    schema, script = scripted
+    items = [usage_item(rating(call_id, 0).usage()) for call_id in ("a", "b", "c")]
+    keys = [call_key(ORGANIZATION, one) for one in ("a", "between", "b")]
+    script.answers.extend(
+        [
+            {"Items": items[:1], "LastEvaluatedKey": keys[0]},
+            {"Items": [], "LastEvaluatedKey": keys[1]},
+            {"Items": items[1:2], "LastEvaluatedKey": keys[2]},
+            {"Items": items[2:]},
+        ]
+    )
+    found = list(DynamoDBRecordedContent(schema).pages(ORGANIZATION))
+    assert [one.after for one in found] == ["a", "between", "b", "c"]
+    assert [len(one.usages) for one in found] == [1, 0, 1, 1]
+    starts = [question.get("ExclusiveStartKey") for question in script.questions]
+    assert starts == [None, *keys]
+
+
+def test_events_to_erase_are_gone_through_to_the_last_page(scripted: ScriptedTables) -> None:
+    schema, script = scripted
+    events = [
+        {"eventId": {"S": name}, "content": {"S": '{"userId": "adele"}'}} for name in ("a", "b")
+    ]
+    answers = pages(events)
+    script.answers.extend([{"Items": []}, {"Items": []}, *answers])
+    others = DynamoDBErasure(schema).erase_others(
+        ORGANIZATION, {"adele": "erased-1"}, before=ANSWERED, everything=False, write=False
+    )
+    assert others == OtherRecords(events=2)
+    assert_followed(script.questions[2:], answers)
+
+
 def test_there_is_no_query_but_those_of_which_these_tests_know() -> None:
     """Who adds one adds it above: nothing else would see that it stops after a page."""
     found = {
@@ -498,6 +534,10 @@ def test_there_is_no_query_but_those_of_which_these_tests_know() -> None:
         "users": {"users", "seats"},
         # See the test of what is known of books.
         "all": set(),
+        # An operator erases; see the tests of calls and events that are gone through.
+        "erase_others": set(),
+        "move_timeline": set(),
+        "_events": set(),
     }
     names = {name for one in found for name in reached_by.get(one, {one})}
     assert names == {*QUERIES, "statement"} - {"organizations_due"}
