@@ -824,7 +824,6 @@ def test_a_function_is_told_the_time_that_the_template_gives_it(ready: System) -
     assert longest == {
         "ExpireCreditFunction",
         "ReconcileBooksFunction",
-        "MaskNumbersFunction",
         "QueueReratingsFunction",
     }
     for function in ready.stack.functions:
