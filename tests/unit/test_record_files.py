@@ -132,6 +132,23 @@ def test_after_a_damaged_document_reading_goes_on_at_the_next_one() -> None:
     assert [at for at, content in found if not isinstance(content, dict)] == ["f:2", "f:4"]
 
 
+def test_a_list_that_is_cut_is_damaged_once_and_not_at_each_comma() -> None:
+    rows = ",\n".join(f'{{"id": {number}}}' for number in range(4))
+    for begin in ("[\n", '{"value":[\n'):
+        found = divided(json_documents(file(f'{begin}{rows},\n{{"id": "cu'), "value"))
+        assert [content for _, content in found[1:-1]] == [{"id": number} for number in range(4)]
+        assert [at for at, _ in found] == [f"f:{line}" for line in range(1, 7)]
+    # What closes the list was no record either.
+    found = divided(json_documents(file(f'[\n{{"id": "cu,\n{rows}\n]}}\n'), "value"))
+    assert [at for at, _ in found] == [f"f:{line}" for line in range(1, 7)]
+
+
+def test_damage_in_a_large_file_is_named_by_its_line_in_it() -> None:
+    [*_, (at, message)] = divided(json_documents(file("{'id': 1}\n" * 20_000)))
+    assert at == "f:20000"
+    assert str(message).endswith("line 20000 column 2 (char 199991)")
+
+
 @pytest.mark.parametrize("content", ["", " \n", "\ufeff"])
 def test_an_empty_file_is_told(content: str) -> None:
     assert divided(json_documents(file(content))) == [("f", "is empty")]

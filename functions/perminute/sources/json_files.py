@@ -40,6 +40,10 @@ _lenient = json.JSONDecoder(parse_float=_exact)
 _BEYOND_ALL_EXPONENTS = f"1e{10**20}"
 _NEXT_DOCUMENT = re.compile(r"[\r\n](?=[{\[])")
 _SPACE = re.compile(r"[ \t\r\n]*")
+# Between and after the records of a list whose beginning is damaged: nothing that was a record.
+_SPACE_IN_DAMAGED_LIST = re.compile(r"[ \t\r\n,\]}]*")
+# Of each error `json` counts the lines before it: of many in a large file, most of an hour.
+_MAX_TEXT_BEFORE = 64 * 1024
 
 
 class _Document(NamedTuple):
@@ -128,22 +132,31 @@ def _lines_of_documents(content: bytes) -> list[_Document]:
 
 
 def _each_document(text: str) -> Iterator[_Document]:
+    if not text.strip():
+        yield _Document(1, text, damaged("is empty"))
+        return
     place, line, counted = _after_space(text, 0), 1, 0
+    cut_lines = cut_characters = 0
+    space = _SPACE
     while place < len(text):
         line, counted = line + text.count("\n", counted, place), place
         try:
             document, place = _lenient.raw_decode(text, place)
             yield _Document(line, document)
         except (ValueError, RecursionError) as error:
+            space = _SPACE_IN_DAMAGED_LIST
             found = _NEXT_DOCUMENT.search(text, place + 1)
             piece, place = (
                 text[place : found and found.end()],
                 found.end() if found else len(text),
             )
-            yield _Document(line, piece, damaged(f"is not JSON: {_why(error)}"))
-        place = _after_space(text, place)
-    if not counted and not text.strip():
-        yield _Document(1, text, damaged("is empty"))
+            why = _why(error, cut_lines, cut_characters)
+            yield _Document(line, piece, damaged(f"is not JSON: {why}"))
+            if place > _MAX_TEXT_BEFORE:
+                line += text.count("\n", counted, place)
+                cut_lines, cut_characters = line - 1, cut_characters + place
+                text, place, counted = text[place:], 0, 0
+        place = _after_space(text, place, space)
 
 
 def _decoded(line: bytes) -> Any:  # noqa: ANN401 - whatever JSON can say
@@ -157,12 +170,18 @@ def _decoded(line: bytes) -> Any:  # noqa: ANN401 - whatever JSON can say
             raise ValueError(_why(error)) from None
 
 
-def _why(error: Exception) -> str:
-    return "is nested too deeply" if isinstance(error, RecursionError) else str(error)
+def _why(error: Exception, lines: int = 0, characters: int = 0) -> str:
+    """Return what is wrong, and where: in a text of which so much is cut off at the beginning."""
+    if isinstance(error, RecursionError):
+        return "is nested too deeply"
+    if not isinstance(error, json.JSONDecodeError):
+        return str(error)
+    line, character = lines + error.lineno, characters + error.pos
+    return f"{error.msg}: line {line} column {error.colno} (char {character})"
 
 
-def _after_space(text: str, place: int) -> int:
-    match = _SPACE.match(text, place)
+def _after_space(text: str, place: int, space: re.Pattern[str] = _SPACE) -> int:
+    match = space.match(text, place)
     return match.end() if match else place
 
 
