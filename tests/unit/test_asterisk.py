@@ -306,6 +306,26 @@ def test_other_events_are_not_counted() -> None:
     assert reasons(read_events(content)) == ["", ""]
 
 
+@pytest.mark.parametrize("content", [b"\xff\xfeE\0v\0e\0n\0t\0", b'"pbx","1"\n', b"no: event\n"])
+def test_a_file_that_is_no_session_does_not_vanish(content: bytes) -> None:
+    assert reasons(read_events(content)) == ["notACallRecord"]
+
+
+def test_a_session_without_records_is_none() -> None:
+    for content in (b"", b"\r\n", b"Response: Success\r\n\r\n", b"Event: Hangup\r\n\r\n"):
+        assert read_events(content) == []
+
+
+def test_rows_in_utf_16_are_damaged_and_not_calls_outside_of_rooms() -> None:
+    content = io.StringIO()
+    csv.writer(content, quoting=csv.QUOTE_ALL).writerow(cdr().values())
+    options = SourceOptions(timezone=BERLIN)
+    for encoding in ("utf-16", "utf-16-le", "utf-16-be"):
+        encoded = (content.getvalue() * 3).encode(encoding)
+        outcomes = converted("asterisk-csv", encoded, of=DIRECTORY, options=options)
+        assert set(reasons(outcomes)) == {"notACallRecord"}
+
+
 def test_an_event_that_is_cut_anywhere_is_no_other_call() -> None:
     whole = events(cdr(UserField=OUT))
     [outcome] = read_events(whole)

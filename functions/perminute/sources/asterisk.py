@@ -120,11 +120,18 @@ def _read_ami(file: InputFile, options: SourceOptions) -> Iterator[Reading]:
 
 
 def _cdr_events(file: InputFile) -> Iterator[Record]:
-    number = 0
+    has_text = bool(file.content.read(_MAX_LINE_BYTES).strip())
+    file.content.seek(0)
+    number, is_session = 0, False
     for event in _events(file):
-        if event.get("Event", "").casefold() == "cdr":
+        kind = event.get("Event")
+        is_session = is_session or kind is not None or "Response" in event
+        if (kind or "").casefold() == "cdr":
             number += 1
             yield Record(f"{file.name}#{number}", event, _fault_of(event))
+    if has_text and not is_session:
+        message = "has no event of the manager interface; is it a file of another source?"
+        yield Record(file.name, None, damaged(message))
 
 
 def _fault_of(event: Mapping[str, str]) -> Skip | None:

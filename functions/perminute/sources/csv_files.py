@@ -94,6 +94,9 @@ class CsvRows:
     def _fault_of(self, cells: Sequence[str]) -> str | None:
         if not cells:
             return None
+        if any("\0" in cell for cell in cells):
+            # Of UTF-16 every second byte, so that no word in it is what it looks like.
+            return "contains NUL characters; is it UTF-16? save it as UTF-8"
         if len(cells) not in self.widths:
             return f"has {len(cells)} cells, which is not the number of columns"
         # The last line closes the quotation mark. One before it may be a row that was taken in.
