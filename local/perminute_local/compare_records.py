@@ -94,6 +94,8 @@ def compare(request: Request, *, as_json: bool, csv: Path | None) -> int:
             write_csv(stream, CSV_COLUMNS, map(_row, comparison.differences))
     for at, problem, _ in read.problems:
         remark(f"{at}: {problem.reason}: {problem.message}")
+    for at, why in read.damaged:
+        remark(f"{at}: {why}")
     if as_json:
         write_json(_document(request, read, ours, comparison))
     else:

@@ -32,6 +32,8 @@ class ReadRecords(NamedTuple):
     calls: list[TheirCall]
     problems: list[RecordProblem]
     skipped: Counter[str]  # by reason
+    # Where each of the skipped is that cannot be read, and why: it may have been a call.
+    damaged: list[tuple[str, str]]
 
     @property
     def records(self) -> int:
@@ -43,7 +45,7 @@ def read_records(
     source: Source, files: Iterable[InputFile], directory: Directory, options: SourceOptions
 ) -> ReadRecords:
     """Read all records of files; of a call that is there twice, the first record counts."""
-    read, known = ReadRecords([], [], Counter()), ReadCalls()
+    read, known = ReadRecords([], [], Counter(), []), ReadCalls()
     for file in files:
         for reading in source.read(file, options):
             match known.check(resolved(reading, directory, source.name)):
@@ -54,6 +56,8 @@ def read_records(
                     read.problems.append(RecordProblem(reading.at, problem, _call_id(reading)))
                 case Skip() as skip:
                     read.skipped[skip.reason.value] += 1
+                    if skip.is_damaged:
+                        read.damaged.append((reading.at, f"{skip.reason}: {skip.message}"))
     return read
 
 
