@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Any
 from perminute.sources import values
 from perminute.sources.json_files import json_documents
 from perminute.sources.numbers import clean_number
-from perminute.sources.outcomes import ProblemReason, SkipReason, problem, skip
+from perminute.sources.outcomes import (
+    ProblemReason,
+    Rejected,
+    SkipReason,
+    damaged,
+    problem,
+    skip,
+)
 from perminute.sources.stated_call import Source, StatedCall, read_each
 
 if TYPE_CHECKING:
@@ -22,6 +29,7 @@ if TYPE_CHECKING:
 
     from perminute.sources.stated_call import InputFile, Reading, SourceOptions
 
+_CALLS_FOLDER = "Amazon-Chime-Voice-Connector-CDRs/"
 _STREAMING_FOLDER = "Amazon-Chime-Voice-Connector-SDRs/"
 # Of Amazon Chime, the service that has ended: its records name meetings, but no connector.
 _ENDED_FOLDER = "Amazon-Chime-Business-Calling-CDRs/"
@@ -59,7 +67,10 @@ def _check_folder(file: str) -> None:
 
 def _check_is_call(file: str, record: Mapping[str, Any]) -> None:
     # A streaming record has its call's transaction and seconds: it would be charged once more.
-    if _STREAMING_FOLDER in file or values.text(record, "Direction") is None:
+    has_direction = values.text(record, "Direction") is not None
+    if not has_direction and _CALLS_FOLDER in file:
+        raise Rejected(damaged("Direction: is missing"))
+    if _STREAMING_FOLDER in file or not has_direction:
         raise skip(SkipReason.STREAMING_RECORD)
     if record.get("IsProxyCall") in (True, "true", "True"):
         raise skip(SkipReason.PROXY_CALL)
@@ -111,8 +122,11 @@ def _numbers(
 
 def _billable_seconds(record: Mapping[str, Any]) -> int:
     stated = values.seconds(record, "BillableDurationSeconds")
-    was_answered = (values.text(record, "Status") or "").casefold() == "completed"
-    return stated if was_answered else 0
+    status = values.text(record, "Status")
+    if stated and status is None:
+        # It would be free of charge, as of a call that failed.
+        raise Rejected(damaged("Status: is missing"))
+    return stated if status and status.casefold() == "completed" else 0
 
 
 CHIME_VOICE_CONNECTOR = Source("chime-voice-connector", _read_connector_file)
