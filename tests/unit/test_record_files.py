@@ -143,6 +143,15 @@ def test_a_list_that_is_cut_is_damaged_once_and_not_at_each_comma() -> None:
     assert [at for at, _ in found] == [f"f:{line}" for line in range(1, 7)]
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_a_file_in_utf_16_is_named_as_that(encoding: str) -> None:
+    content = ('\ufeff[{"id": 1}]').encode(encoding)
+    assert divided(json_documents(file(content))) == [("f", "is UTF-16; save it as UTF-8")]
+    table = "\ufeffid,name,seconds\r\n1,a,60\r\n".encode(encoding)
+    for _, message in divided(csv_records(file(table), COLUMNS)):
+        assert str(message).startswith("the first line of the file contains NUL characters; is it")
+
+
 def test_damage_in_a_large_file_is_named_by_its_line_in_it() -> None:
     [*_, (at, message)] = divided(json_documents(file("{'id': 1}\n" * 20_000)))
     assert at == "f:20000"

@@ -32,18 +32,17 @@ def csv_records(file: InputFile, columns: Sequence[str]) -> Iterator[Record]:
     header = [] if first.fault else [cell.strip() for cell in first.content]
     missing = [column for column in columns if column not in header]
     if missing:
-        yield from _without_columns(first, records, missing)
+        why = f"has no column {', '.join(missing)}"
+        why = first.fault.message if first.fault else why
+        yield from _without_columns(first, records, f"the first line of the file {why}")
         return
     rows.widths = (len(header),)
     for at, content, fault in records:
         yield Record(at, content if fault else dict(zip(header, content, strict=True)), fault)
 
 
-def _without_columns(
-    first: Record, others: Iterator[Record], missing: Sequence[str]
-) -> Iterator[Record]:
+def _without_columns(first: Record, others: Iterator[Record], message: str) -> Iterator[Record]:
     """Yield each row as a fault, so that all are counted; the header if there is nothing else."""
-    message = f"the first line of the file has no column {', '.join(missing)}"
     fault = damaged(message)
     second = next(others, first)
     yield second._replace(fault=fault)

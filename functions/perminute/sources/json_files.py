@@ -38,6 +38,7 @@ _decode = Decoder(float_hook=_exact).decode
 # What msgspec refuses and JSON has, such as half of a surrogate pair in a field that nobody reads.
 _lenient = json.JSONDecoder(parse_float=_exact)
 _BEYOND_ALL_EXPONENTS = f"1e{10**20}"
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _NEXT_DOCUMENT = re.compile(r"[\r\n](?=[{\[])")
 _SPACE = re.compile(r"[ \t\r\n]*")
 # Between and after the records of a list whose beginning is damaged: nothing that was a record.
@@ -62,6 +63,9 @@ def json_documents(file: InputFile, list_name: str = "") -> Iterator[Record]:
     if len(content) > MAX_DOCUMENT_BYTES:
         message = f"is larger than {MAX_DOCUMENT_BYTES // 1024**2} MB; divide it"
         yield Record(file.name, None, damaged(message))
+        return
+    if content.startswith(_UTF_16):
+        yield Record(file.name, None, damaged("is UTF-16; save it as UTF-8"))
         return
     documents = _documents(content)
     for document in documents:
