@@ -124,6 +124,13 @@ def test_a_problem_is_told_once() -> None:
     assert world.pull().rows == {Fate.TOLD_BEFORE: 1}
 
 
+@pytest.mark.parametrize("damaged", [row("c" * 251), row("call-1", callType=["conf_in"])])
+def test_a_row_that_is_damaged_is_kept_once(damaged: Any) -> None:
+    world = World(damaged)
+    assert world.pull().rows == {Fate.PROBLEM: 1}
+    assert world.pull().rows == {Fate.TOLD_BEFORE: 1}
+
+
 def test_a_problem_that_graph_repeats_is_told_once() -> None:
     problem = row("call-1", calleeNumber="+12065550199")
     world = World(problem, problem, problem)

@@ -32,7 +32,7 @@ from perminute.sources.compared import their_call
 from perminute.sources.convert import convert
 from perminute.sources.graph_pstn import GRAPH_PSTN, call_id_of
 from perminute.sources.identity import ReadCalls
-from perminute.sources.outcomes import Leg, Problem
+from perminute.sources.outcomes import Leg, Problem, Skip
 from perminute.sources.stated_call import InputFile, SourceOptions
 
 if TYPE_CHECKING:
@@ -311,7 +311,8 @@ def _fate(
     A row of which something else follows than before, because the directory was corrected, has
     another digest.
     """
-    if isinstance(result, Problem):
+    # A row that cannot be read may have been a call, so it is kept like a problem.
+    if isinstance(result, Problem) or (isinstance(result, Skip) and result.is_damaged):
         return Fate.PROBLEM, _digest([result.reason, outcome.record])
     if not isinstance(result, Leg):
         return Fate.SKIPPED, None
