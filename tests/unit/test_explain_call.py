@@ -17,6 +17,7 @@ from perminute.adapters.memory import InMemoryStore, PublishedRateCards
 from perminute.application.reporting.explain_call import explain_call
 from perminute.application.retry import NEVER, Deadline
 from perminute.domain.errors import NotFound, Unavailable
+from perminute.domain.rating.call_content import without_number
 from perminute.domain.rating.usage_record import Outcome
 from perminute.observability import metrics
 
@@ -40,6 +41,17 @@ def test_a_card_that_is_gone_is_said_and_the_row_in_the_record_is_used(world: Wo
     world.cards = PublishedRateCards(card("dialOut,49,DE,USD,9,,"))
     world.cards.card.version = "another"
     explanation = world.explain()
+    assert (explanation.has_card, explanation.differences) == (False, ())
+
+
+def test_a_masked_call_agrees_with_the_row_in_its_record(world: World) -> None:
+    """The digits that are left may hide a longer prefix of the card, with another price."""
+    world.cards = PublishedRateCards(card("dialOut,49,DE,USD,0.015,,", "dialOut,4989,DE,USD,9,,"))
+    world.charge()
+    calls = twin(world).usages
+    calls[ORGANIZATION, "call-1"] = without_number(calls[ORGANIZATION, "call-1"], b"key")
+    explanation = world.explain()
+    assert explanation.usage.call.remote_number == "+49**********"
     assert (explanation.has_card, explanation.differences) == (False, ())
 
 
