@@ -104,7 +104,7 @@ def compare(request: Request, *, as_json: bool, csv: Path | None) -> int:
         for line in _summary(comparison):
             write_line(line)
     _remark_counts(read, ours, comparison)
-    return 1 if comparison.differences or read.problems else 0
+    return 1 if comparison.differences or read.problems or read.damaged else 0
 
 
 def _directory(path: Path) -> Directory:
