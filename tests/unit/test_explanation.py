@@ -121,6 +121,22 @@ def test_of_a_call_that_straddles_the_end_of_the_pool_the_rest_is_priced() -> No
     ]
 
 
+def test_steps_beside_the_pool_are_those_of_the_rest_and_add_up_to_the_charge() -> None:
+    rates = card(
+        "dialOut,49,DE,USD,0.02,0.005,,60,60,0",
+        "dialOut,49,DE,USD,0.012,0.005,,60,60,480",
+        header=HEADER,
+    )
+    _, said = explained(phone_call(), context(SUBSCRIBED, rates), pool_minutes=4)
+    assert said[-3:] == [
+        "600 s are billed as 600 s (they are whole blocks), which costs 0.189 USD.",
+        "The minute pool of 2026-11 paid the first 4 minutes, all that were left for the call; "
+        "credit pays the other 6: 240 s at 0.02 a minute (0.08), 120 s at 0.012 a minute (0.024) "
+        "and the connection fee (0.005).",
+        "Charged: 0.109 USD, paid by po-1 (0.109).",
+    ]
+
+
 def test_how_many_minutes_an_ample_pool_had_is_not_recorded_and_not_guessed() -> None:
     explanation, said = explained(phone_call(), context(SUBSCRIBED), pool_minutes=10)
     assert explanation.usage.outcome is Outcome.POOLED
@@ -284,8 +300,8 @@ def test_steps_fee_and_rounding_add_up_to_the_price() -> None:
         "The longest matching prefix of rate card card-1 is +49 (DE): 0.02 USD a minute, and a "
         "connection fee of 0.005.",
         "1150 s are billed as 1152 s (whole blocks), which costs 0.315409 USD: 600 s at 0.02 a "
-        "minute (0.2) and 552 s at 0.012001 a minute (0.110409); the sum is rounded half up to a "
-        "millionth.",
+        "minute (0.2), 552 s at 0.012001 a minute (0.110409) and the connection fee (0.005); the "
+        "sum is rounded half up to a millionth.",
         "Charged: 0.315409 USD, paid by po-1 (0.315409).",
     ]
 

@@ -159,7 +159,9 @@ def _price(explanation: Explanation) -> Iterator[str]:
         blocks = "whole blocks" if billed != connected else "they are whole blocks"
         costs = "costs" if usage.outcome is Outcome.CHARGED else "would cost"
         cost = f"{costs} {format_micros(price.retail_micros)} {price.currency}"
-        steps = _steps(explanation)
+        # If the pool pays a part, the steps are those of the rest, which is stated with the pool.
+        is_split = usage.outcome is Outcome.CHARGED and usage.pool_minutes
+        steps = "" if is_split else _steps(explanation)
         yield f"{connected} s are billed as {billed} s ({blocks}), which {cost}{steps}."
         if price.is_prefix_uncertain:
             yield "The masked digits of the number may hide a longer prefix with another price."
@@ -200,6 +202,8 @@ def _steps(explanation: Explanation) -> str:
         f"minute ({format_micros(step.amount_micros)})"
         for step in steps
     ]
+    if fee_micros := explanation.usage.price.connection_fee_micros:
+        parts.append(f"the connection fee ({format_micros(fee_micros)})")
     rounded = (
         "; the sum is rounded half up to a millionth" if explanation.derivation.is_rounded else ""
     )
@@ -218,7 +222,7 @@ def _pool(explanation: Explanation) -> Iterator[str]:
         )
     elif drawn:
         rest = wanted - drawn
-        others = f"credit pays the other {rest}"
+        others = f"credit pays the other {rest}{_steps(explanation)}"
         if usage.outcome is not Outcome.CHARGED:
             others = f"the other {rest} are not covered"
         yield f"{pool} paid the first {drawn} minutes, all that were left for the call; {others}."
