@@ -71,7 +71,7 @@ def test_a_statement_is_a_page_of_tables_with_the_figures_first(
     first = shown.index("Balance before 1 November")
     assert shown[first : first + 8] == [
         *("Balance before 1 November", "100.00", "Purchases", "1,000.00"),
-        *("Charged for calls", "12.00", "Balance after 30 November", "1,086.50"),
+        *("Charged for calls", "12.00", "Balance so far", "1,086.50"),
     ]
     assert shown.count("Zoë") == 3
 
@@ -101,11 +101,25 @@ def test_a_page_loads_nothing_and_runs_nothing() -> None:
     assert policy == "default-src 'none'; style-src 'unsafe-inline'"
 
 
+@pytest.mark.parametrize(
+    ("at", "figure", "line"),
+    [
+        ("2026-11-30T23:59:59Z", "Balance so far", "Balance so far"),
+        ("2026-12-01T00:00:00Z", "Balance after 30 November", "Balance after the month"),
+    ],
+)
+def test_a_month_that_is_not_over_has_no_balance_after_it(at: str, figure: str, line: str) -> None:
+    answer = {**detailed("adele"), "asOf": {"at": at, "version": 3}}
+    content = content_of("contoso", answer)
+    assert content.figures[-1].label == figure
+    assert content.sections[0].columns[0].cells[-1] == line
+
+
 def test_amounts_are_rounded_as_their_currency_is_and_exact_beside_it() -> None:
     content = content_of("contoso", {**detailed("adele"), "closing": "1086.504999", "debt": "-2.5"})
     credit = content.sections[0]
     assert [(column.header, column.cells[-1]) for column in credit.columns] == [
-        ("Movements", "Balance after the month"),
+        ("Movements", "Balance so far"),
         ("USD", "1,086.50"),
         ("exactly", "1,086.504999"),
     ]

@@ -130,14 +130,20 @@ def _signed(text: str) -> str:
     return text.replace("-", _MINUS)
 
 
+def _is_over(answer: Answer) -> bool:
+    # Both texts begin with a year and a month.
+    return bool(answer["asOf"]["at"][:7] > answer["month"])
+
+
 def _figures(month: Month, money: _Money, answer: Answer) -> Iterator[Figure]:
     last = (month.end - timedelta(days=1)).day
     name = _MONTHS[month.month - 1]
+    closing = f"Balance after {last} {name}" if _is_over(answer) else "Balance so far"
     for label, amount in (
         (f"Balance before 1 {name}", answer["opening"]),
         ("Purchases", answer["sums"]["purchase"]),
         ("Charged for calls", answer["bridge"]["charged"]),
-        (f"Balance after {last} {name}", answer["closing"]),
+        (closing, answer["closing"]),
     ):
         shown = money.rounded(amount)
         yield Figure(label, shown, is_negative=shown.startswith(_MINUS))
@@ -168,7 +174,7 @@ def _credit(money: _Money, answer: Answer) -> Section:
         "Corrections of calls": format_micros(correction),
         "Expired": sums["expiry"],
         "Other adjustments": format_micros(other),
-        "Balance after the month": answer["closing"],
+        "Balance after the month" if _is_over(answer) else "Balance so far": answer["closing"],
     }
     return _listed("Credit", "Movements", money, lines)
 
