@@ -81,6 +81,13 @@ def test_figures_are_those_of_the_reports(open_page: Open, address: str) -> None
     assert plain(shown["Cost of 2026-11"]) == usage["total"]["charge"]
     assert plain(shown["Expires next"]) == overview["lots"][0]["remaining"]
     assert shown["Runs out"].startswith(("about 20", "after 90", "not within"))
+    forecast = report(address, "forecast")
+    assert forecast["recharges"]["high"]
+    expect(page.locator(".card").nth(1)).to_contain_text("if each recharge is paid")
+    # More than cents would say more than an estimate knows.
+    foretold = page.locator("#balance td", has_text="about ").all_text_contents()
+    assert foretold
+    assert all(re.fullmatch(r"about \u2212?[0-9,]+\.[0-9]{2}\u00a0USD", text) for text in foretold)
     by_country = report(address, f"usage?{NOVEMBER}&groupBy=country")["rows"]
     rows = page.locator("#countries tbody tr").all()
     charged = {row.locator("td").first.text_content(): row.locator("td").last for row in rows}
@@ -195,7 +202,7 @@ def test_who_has_no_credit_left_is_told_what_that_means_and_what_to_do(
     expect(available.locator(".bad")).to_be_visible()
     assert plain(available.locator(".figure").text_content() or "") == overview["available"]
     expect(available).to_contain_text(f"debt {overview['debt']}, which the next purchase pays")
-    lacking = f"needs 7 days, 3 of them with cost; there are {basis['days']}"
+    lacking = f"needs 7 complete days, 3 of them with cost; there are {basis['days']}"
     expect(page.locator(".card").nth(1)).to_contain_text(lacking)
     picture(page, "exhausted")
 

@@ -3,7 +3,7 @@
 
 import { file } from "./api.js";
 import { el, table } from "./dom.js";
-import { addDays, addMonths, dayName, decimal, micros, money } from "./format.js";
+import { addDays, addMonths, dayName, decimal, micros, money, rounded } from "./format.js";
 
 const DAY = 86_400_000, FORECAST_DAYS = 35, BAR = 24;
 
@@ -64,6 +64,7 @@ export function balanceChart({ month, points, forecast, overview, isNow }) {
   const last = points.at(-1)[1], floor = micros(last) < 0n ? micros(last) : 0n;
   // A forecast goes on below zero as if no call were refused there.
   const clamped = (text) => decimal(micros(text) < floor ? floor : micros(text));
+  const estimate = (text) => `${rounded(text)}\u00a0${currency}`;
   const bands = path.map(({ day, low, expected, high }) => ({ day, low: clamped(low), expected: clamped(expected), high: clamped(high) }));
   const data = {
     period: [{ at: first }, { at: end }],
@@ -73,7 +74,7 @@ export function balanceChart({ month, points, forecast, overview, isNow }) {
     trigger: trigger ? [{ amount: Number(trigger), name: `recharge below ${money(trigger, currency)}` }] : [],
     expiries: expiries(overview.lots, first, end),
     days: [...closings(points, month, until, currency), ...bands.map((one) => ({ at: Date.parse(one.day) + DAY / 2, day: dayName(one.day),
-      balance: `about ${money(one.expected, currency)}`, band: `${money(one.low, currency)} to ${money(one.high, currency)}` }))],
+      balance: `about ${estimate(one.expected)}`, band: `${estimate(one.low)} to ${estimate(one.high)}` }))],
   };
   return chart(`Balance of ${month}, in ${currency}`, "balance", (specification) => {
     specification.datasets = data;

@@ -61,14 +61,15 @@ function pool({ month, minutes: all, used, reserved }) {
     el("progress", { max: all, value: used, "aria-label": "minutes used" }));
 }
 
-function runsOut({ status, runsOut: days, basis }) {
+function runsOut({ status, runsOut: days, recharges, basis }) {
   if (status !== "ok") {
     return card("Runs out", "not known yet", "",
-      `A forecast needs 7 days, 3 of them with cost; there are ${basis.days}, ${basis.activeDays} with cost.`);
+      `A forecast needs 7 complete days, 3 of them with cost; there are ${basis.days}, ${basis.activeDays} with cost.`);
   }
-  if (!days.expected && !days.earliest) return card("Runs out", "not within 90 days", "", "at the present pace");
+  const paid = recharges.high ? "if each recharge is paid" : null;
+  if (!days.expected && !days.earliest) return card("Runs out", "not within 90 days", "", "at the present pace", paid);
   return card("Runs out", days.expected ? `about ${days.expected}` : "after 90 days", "warn",
-    `between ${days.earliest ?? "then"} and ${days.latest ?? "90 days from now"}, in 8 cases of 10`);
+    `between ${days.earliest ?? "then"} and ${days.latest ?? "90 days from now"}, in 8 cases of 10`, paid);
 }
 
 export function notices(overview, usage) {
