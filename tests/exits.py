@@ -25,6 +25,7 @@ from perminute.domain.comparison.difference_kinds import DifferenceKind
 from perminute.domain.credit.ledger import EntryType, LedgerEntry
 from perminute.domain.credit.recharge import Disabled
 from perminute.domain.errors import Conflict, NotFound, Refused, Unavailable
+from perminute.domain.forecast.figures import Band, Confidence, RunsOut
 from perminute.domain.licensing.licensing import NotEntitled
 from perminute.domain.limits.spending import LimitName
 from perminute.domain.notifications.notifications import (
@@ -65,6 +66,9 @@ REASONS: dict[str, Any] = {
     "Disabled": Disabled.THREE_FAILURES,
     "LegType": LegType.TOLL_FREE_DIAL_IN,
     "LimitName": LimitName.MONTHLY_SPEND,
+    "Band": Band(10, 20, 30),
+    "RunsOut": RunsOut(ANSWERED.date(), ANSWERED.date(), None),
+    "Confidence": Confidence.LOW,
 }
 
 

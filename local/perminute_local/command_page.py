@@ -72,6 +72,8 @@ def _commands(context: click.Context) -> Iterator[str]:
         return
     for name in group.list_commands(context):
         command = group.commands[name]
+        if command.hidden:
+            continue
         inner = click.Context(command, info_name=name, parent=context)
         yield from _section(inner)
         yield from _commands(inner)

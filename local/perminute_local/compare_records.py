@@ -72,7 +72,7 @@ class _Ours(NamedTuple):
 
 
 def compare(request: Request, *, as_json: bool, csv: Path | None) -> int:
-    """Write the differences; exit code 1 if there is one, or a record that cannot be compared."""
+    """Write the differences; exit code 1 if there is one, or a problem of a record."""
     source, directory = SOURCES[request.source], _directory(request.directory)
     read = read_records(source, _opened(request.files), directory, request.options)
     if request.organization:
@@ -104,7 +104,7 @@ def compare(request: Request, *, as_json: bool, csv: Path | None) -> int:
         for line in _summary(comparison):
             write_line(line)
     _remark_counts(read, ours, comparison)
-    return 1 if comparison.differences or read.problems or read.damaged else 0
+    return 1 if comparison.differences or read.problems else 0
 
 
 def _directory(path: Path) -> Directory:

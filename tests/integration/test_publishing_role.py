@@ -54,6 +54,10 @@ def of_rate_cards(template: Template) -> Template:
     statements.pop(0)
     if statements[-1]["Sid"] == "OnlyThePublisherSetsPrices":
         statements[-1]["Condition"] = {"ArnNotLike": {"aws:PrincipalArn": {"Fn::Sub": ASSUMED}}}
+    for name, part in parts.items():
+        if part["Type"] == ROLE and name not in {PUBLISHER, FUNCTION}:
+            # What the others may do is not tried: a template that is sent has 51,200 bytes at most.
+            part["Properties"].pop("Policies", None)
     publisher, function = (parts[n]["Properties"] for n in (PUBLISHER, FUNCTION))
     function["AssumeRolePolicyDocument"] = publisher["AssumeRolePolicyDocument"]
     everything = {"Effect": "Allow", "Action": ["s3:*"], "Resource": "*"}

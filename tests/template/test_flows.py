@@ -325,7 +325,7 @@ def test_what_sam_makes_of_the_template_has_no_fixed_name(template: Template) ->
     }
     assert named == set()
     schedules = [r for r in translated["Resources"].values() if "Schedule" in r["Type"]]
-    assert len(schedules) == 7
+    assert len(schedules) == 8
 
 
 def test_every_function_is_traced_and_tells_its_metrics_by_its_log(template: Template) -> None:

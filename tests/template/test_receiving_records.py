@@ -91,7 +91,7 @@ def test_sam_makes_every_part_of_it_under_the_same_condition(template: Template)
         for name, resource in resources(template, "AWS::Serverless::Function")
         if "Condition" in resource
     }
-    assert len(conditions) == 5
+    assert len(conditions) == 6
     for name, condition in conditions.items():
         made = {
             one: resource.get("Condition")

@@ -43,7 +43,7 @@ def test_a_group_alone_lists_its_commands(
     assert main([] if group is program else [str(group.name)]) == 0
     shown = capsys.readouterr()
     listed = [line.split()[0] for line in shown.out.split("Commands:\n")[1].splitlines()]
-    assert listed == list(group.commands)
+    assert listed == [name for name, one in group.commands.items() if not one.hidden]
     # A line that is too long ends in dots.
     assert "..." not in shown.out.split("Commands:\n")[1]
     assert shown.err == ""
@@ -59,7 +59,7 @@ def test_help_has_a_short_name_too(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["rats"], "No such command 'rats'. Did you mean 'rates'?\nSee: perminute --help\n"),
+        (["quot"], "No such command 'quot'. Did you mean 'quote'?\nSee: perminute --help\n"),
         (
             ["rates", "chek", "x"],
             "No such command 'chek'. Did you mean 'check'?\nSee: perminute rates --help\n",

@@ -37,6 +37,8 @@ def all_commands(context: click.Context) -> Iterator[click.Context]:
         yield context
         return
     for name, inner in command.commands.items():
+        if inner.hidden:
+            continue
         yield from all_commands(click.Context(inner, info_name=name, parent=context))
 
 

@@ -27,7 +27,7 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
 @pytest.mark.parametrize(
     ("words", "offered"),
     [
-        (["re"], ["replay", "reconcile"]),
+        (["re"], ["replay", "reconcile", "restore"]),
         (["rates", "c"], ["check", "convert", "correct"]),
         (["rates", "convert", "--fr"], ["--from"]),
         (["rates", "convert", "--from", "tw"], ["twilio"]),

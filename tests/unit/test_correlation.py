@@ -334,6 +334,6 @@ def test_what_a_batch_brings_that_no_event_says_goes_by_the_id_of_the_run(
         found.append(correlation_id())
         return []
 
-    monkeypatch.setattr(f"perminute.bootstrap.{use_case}.{use_case}", lambda _: seen)
+    monkeypatch.setattr(f"perminute.bootstrap.{use_case}.{use_case}", lambda *_: seen)
     assert Functions()[function].call({"Records": []}) == {"batchItemFailures": []}
     assert found == [f"{function}-1"]

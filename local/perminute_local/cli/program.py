@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from copy import copy
 from typing import TYPE_CHECKING
 
 import click
@@ -101,6 +102,11 @@ calls.add_command(compare)
 calls.add_command(send)
 for command in _COMMANDS:
     program.add_command(command)
+# Reports have these names where they are requested: whoever types one gets the same.
+for name, same in (("overview", balance), ("explanation", explain)):
+    alias = copy(same)
+    alias.name, alias.hidden = name, True
+    program.add_command(alias)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
