@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-SELDOM = 2.5
-"""Functions send few messages to queues: so many times as many of these requests fail."""
-
 _SENDING = ("SendMessage", "SendMessageBatch")
 
 Rule = dict[str, Any]
@@ -56,7 +53,7 @@ def lost_answers(probability: float) -> list[Rule]:
     return [
         _on("dynamodb", "TransactWriteItems", probability, response=cut),
         _on("sns", "PublishBatch", probability, response=cut),
-        *(_on("sqs", one, SELDOM * probability, response=cut) for one in _SENDING),
+        *(_on("sqs", one, probability, response=cut) for one in _SENDING),
     ]
 
 
@@ -66,7 +63,7 @@ def outages(probability: float) -> list[Rule]:
     return [
         _on("sns", "PublishBatch", probability, error={"code": "InternalError", "status": 500}),
         _on("sns", "PublishBatch", probability, error={"code": "Throttled", "status": 429}),
-        *(_on("sqs", one, SELDOM * probability, error=unavailable) for one in _SENDING),
+        *(_on("sqs", one, probability, error=unavailable) for one in _SENDING),
         _on("s3", "GetObject", probability, error={"code": "SlowDown", "status": 503}),
         _on("dynamodb", "TransactGetItems", probability, reset=True),
         _on("dynamodb", "BatchGetItem", probability, reset=True),
