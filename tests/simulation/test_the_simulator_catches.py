@@ -15,6 +15,7 @@ import planted_digest_bugs
 import planted_event_bugs
 import planted_forecast_bugs
 import planted_lot_bugs
+import planted_masking_bugs
 import planted_posting_bugs
 import planted_rate_card_bugs
 import planted_record_bugs
@@ -33,6 +34,7 @@ from planted_digest_bugs import DIGEST_BUGS, counting_before_the_day_is_over
 from planted_event_bugs import EVENT_BUGS, refusing_half_a_surrogate_pair_anywhere
 from planted_forecast_bugs import FORECAST_BUGS
 from planted_lot_bugs import LOT_BUGS
+from planted_masking_bugs import MASKING_BUGS
 from planted_posting_bugs import POSTING_BUGS
 from planted_rate_card_bugs import RATE_CARD_BUGS
 from planted_record_bugs import RECORD_BUGS
@@ -105,6 +107,7 @@ _OF_ONE_PROMISE = (
     EVENT_BUGS,
     FORECAST_BUGS,
     LOT_BUGS,
+    MASKING_BUGS,
     POSTING_BUGS,
     RATE_CARD_BUGS,
     RECORD_BUGS,
@@ -212,6 +215,7 @@ def test_each_bug_that_is_planted_is_looked_for() -> None:
     assert set(bugs_in(planted_digest_bugs)) == set(DIGEST_BUGS)
     assert set(bugs_in(planted_forecast_bugs)) == set(FORECAST_BUGS)
     assert set(bugs_in(planted_lot_bugs)) == set(LOT_BUGS)
+    assert set(bugs_in(planted_masking_bugs)) == set(MASKING_BUGS)
     assert set(bugs_in(planted_posting_bugs)) == set(POSTING_BUGS)
     assert set(bugs_in(planted_rate_card_bugs)) == set(RATE_CARD_BUGS)
     assert set(bugs_in(planted_record_bugs)) == set(RECORD_BUGS)

@@ -182,6 +182,12 @@ class RatesCorrected(NamedTuple):
     organization_id: str
 
 
+class NumbersMasked(NamedTuple):
+    """The phone numbers of an organization's calls that are masked, and later ones with them."""
+
+    organization_id: str
+
+
 class ReportRequested(NamedTuple):
     """A report that somebody requests; if it has pages, one after the other."""
 
@@ -236,6 +242,7 @@ Action = (
     | CallPlaced
     | RateCardPublished
     | RatesCorrected
+    | NumbersMasked
     | ReportRequested
     | OfRecords
     | Quiesce
@@ -254,7 +261,7 @@ def described(action: Action) -> str:
             return f"directory {version}"
         case RatesCorrected(version, _, organization_id):
             return f"calls of {organization_id} are corrected by rate card {version}"
-        case CallPlaced() | ReportRequested() | ObjectDropped() | RecordPosted():
+        case CallPlaced() | NumbersMasked() | ReportRequested() | ObjectDropped() | RecordPosted():
             return str(action)
         case Quiesce():
             return "all is to settle"

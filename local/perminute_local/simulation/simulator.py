@@ -39,10 +39,12 @@ from perminute_local.simulation.invariants.events import EventLog, refused_once
 from perminute_local.simulation.invariants.invariant import everything_settles, reads_stored
 from perminute_local.simulation.invariants.notifications import notified_in_the_end
 from perminute_local.simulation.invariants.organization import books_of
+from perminute_local.simulation.masking import Masking
 from perminute_local.simulation.plan import (
     CallPlaced,
     DirectoryPublished,
     EventSent,
+    NumbersMasked,
     ObjectDropped,
     Quiesce,
     RateCardPublished,
@@ -129,6 +131,9 @@ class Simulator:
         self.senders = CallRecordSenders(self.bus, self.records, recorder.records)
         self.bus.on_calls = lambda body: self.events.send(calls_sent(body), self.scheduler.now)
         self.corrections = Corrections(self.backend, self.scheduler, self.bus.deliver_writes)
+        self.masking = Masking(
+            self.backend, self.scheduler, self.events, self._send_again, self._settle
+        )
         self.schedules = {
             function.name: trigger
             for function in self.backend.stack.functions
@@ -263,6 +268,8 @@ class Simulator:
                 self.backend.store_version(content, version)
                 self.events.publish(content, version)
                 self.corrections.begin(item.number, corrected)
+            case NumbersMasked(organization_id):
+                self.masking.begin(item.number, organization_id)
             case ReportRequested() as requested:
                 self.reports.request(requested, item.label)
             case ObjectDropped() | RecordPosted() | DirectoryPublished() as of_records:
@@ -275,6 +282,9 @@ class Simulator:
     def _send(self, event: EventSent, identity: str, *, promptly: bool = False) -> None:
         self.events.send(event, self.scheduler.now)
         self.bus.send(event, identity, promptly=promptly)
+
+    def _send_again(self, event: EventSent, identity: str) -> None:
+        self.bus.send(event, identity, promptly=True)
 
     def _end_call(self, end: CallEnd) -> None:
         """Send the `Call Ended`: mostly before what the call has reserved lapses."""
@@ -297,6 +307,7 @@ class Simulator:
             return (
                 self._settle()
                 or self._repeat_corrections()
+                or self.masking.finish()
                 or self._have_books_checked()
                 or self._settle()
                 or (self._end_the_day() if is_last else None)

@@ -21,6 +21,7 @@ from perminute_local.simulation.simulator import Outcome, Simulator
 from perminute_local.simulation.workloads.calls_together import CallsTogether
 from perminute_local.simulation.workloads.events import BEGINNINGS
 from perminute_local.simulation.workloads.late_changes import DirectorySync, NewLimits
+from perminute_local.simulation.workloads.masking import MaskedOrganizations
 from perminute_local.simulation.workloads.organizations import Organizations
 from perminute_local.simulation.workloads.readers import Readers
 from perminute_local.simulation.workloads.records import Records
@@ -76,7 +77,7 @@ def _plan(world: World) -> Plan:
         # What is counted and read is the same over any store; worlds over moto are slow and stay
         # small.
         workloads += [NewLimits, Records]
-    workloads.append(Readers)
+    workloads += [Readers, MaskedOrganizations]
     for workload in workloads:
         plan = workload(plan.seed, plan.items[0].at).woven_into(plan)
     return plan

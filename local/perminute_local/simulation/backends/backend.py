@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from perminute.application.check_books import BooksReport, CheckBooks
     from perminute.application.correct_rates import RateCorrection
+    from perminute.application.mask_numbers import MaskedNumbers
     from perminute.domain.authorization.reservations import Reservation
     from perminute.domain.credit.accounts import Account
     from perminute.domain.credit.ledger import LedgerEntry
@@ -111,6 +112,8 @@ class Snapshot(NamedTuple):
     """Re-ratings that were not carried out."""
     processed_event: Callable[[EventIdentity], ProcessedEvent | None]
     check: BooksCheck
+    content_key: bytes | None
+    """That of the digests of its calls, if numbers were masked."""
 
     @property
     def account(self) -> Account:
@@ -149,6 +152,9 @@ class Backend(Protocol):
 
     def correct_rates(self, organization_id: str, correction: RateCorrection) -> None:
         """Correct an organization's calls, as the command line does."""
+
+    def mask_numbers(self, organization_id: str, at: datetime) -> MaskedNumbers:
+        """Mask the numbers of an organization's calls that ended before an instant."""
 
     def snapshot(self, organization_id: str) -> Snapshot:
         """Return all that is stored of an organization."""

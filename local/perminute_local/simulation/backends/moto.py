@@ -30,10 +30,12 @@ from perminute.adapters.dynamodb.account_items import ACCOUNT, event_key, event_
 from perminute.adapters.dynamodb.books import DynamoDBBookChecks
 from perminute.adapters.dynamodb.call_items import call_of
 from perminute.adapters.dynamodb.calls import DynamoDBCalls
+from perminute.adapters.dynamodb.content_keys import DynamoDBContentKeys
 from perminute.adapters.dynamodb.counter_items import SPENDING, spending_of
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
 from perminute.adapters.dynamodb.postings import DynamoDBPostings
+from perminute.adapters.dynamodb.recorded_content import DynamoDBRecordedContent
 from perminute.adapters.dynamodb.reratings import DynamoDBReratings
 from perminute.adapters.dynamodb.tables import Tables, connect
 from perminute.adapters.dynamodb.timelines import (
@@ -46,11 +48,13 @@ from perminute.adapters.s3_rate_cards import S3RateCards
 from perminute.application.check_books import CheckBooks
 from perminute.application.correct_rates import CorrectRates
 from perminute.application.licensing_cache import LicensingCache
+from perminute.application.mask_numbers import MaskNumbers
 from perminute.application.recorded_calls import RecordedCalls
 from perminute.application.retry import RetryPolicy
 from perminute.domain.authorization.reservations import Reservation
 from perminute.domain.credit.transaction import EventIdentity, IdentityKind, ProcessedEvent
 from perminute.domain.rating.usage_record import Usage
+from perminute.ports.messaging import RunOrganization
 from perminute_local.embedded_aws import REGION, environment
 from perminute_local.publishing import PreparedCard, publish, store_version
 from perminute_local.replay.lambda_runtime import LoadedFunction
@@ -80,9 +84,9 @@ if TYPE_CHECKING:
 
     from perminute.application.check_books import BooksReport
     from perminute.application.correct_rates import RateCorrection
+    from perminute.application.mask_numbers import MaskedNumbers
     from perminute.application.retry import Deadline
     from perminute.domain.licensing.timelines import Fact
-    from perminute.ports.messaging import RunOrganization
     from perminute_local.simulation.faults import FaultInjector
     from perminute_local.simulation.write_recorder import WriteRecorder
     from perminute_local.stack import Stack, Template
@@ -146,6 +150,16 @@ class Moto:
         )
         deque(CorrectRates(again).book(organization_id, correction), maxlen=0)
 
+    def mask_numbers(self, organization_id: str, at: datetime) -> MaskedNumbers:
+        content, retry = DynamoDBRecordedContent(self._schema), RetryPolicy(sleep=lambda _: None)
+        mask = MaskNumbers(content, self._content_keys, retry, timedelta())
+        return mask(RunOrganization(at, organization_id))
+
+    @property
+    def _content_keys(self) -> DynamoDBContentKeys:
+        table = self.stack.setting("CONTENT_KEYS_TABLE")
+        return DynamoDBContentKeys(self._schema.connection, table)
+
     def snapshot(self, organization_id: str) -> Snapshot:
         calls = [call_of(item) for item in self._schema.usage.items_of(organization_id)]
         facts: frozenset[tuple[str | None, Fact]] = frozenset(
@@ -174,6 +188,7 @@ class Moto:
             waiting=len(DynamoDBReratings(self._schema).waiting(organization_id)),
             processed_event=self._processed_event,
             check=self._checks.check(organization_id),
+            content_key=self._content_keys.find(organization_id),
         )
 
     def corrupt(self, organization_id: str, micros: int) -> None:

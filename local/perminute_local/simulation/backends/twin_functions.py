@@ -19,6 +19,7 @@ from perminute.adapters.memory import (
     InMemoryBookChecks,
     InMemoryBooks,
     InMemoryCalls,
+    InMemoryContentKeys,
     InMemoryDigests,
     InMemoryPostings,
     InMemoryReratingQueue,
@@ -96,6 +97,7 @@ class SharedTwins:
     calls: defaultdict[str, SentCalls] = field(default_factory=lambda: defaultdict(SentCalls))
     """Calls that were queued again, by queue."""
     checks: InMemoryBookChecks = field(default_factory=InMemoryBookChecks)
+    content_keys: InMemoryContentKeys = field(default_factory=InMemoryContentKeys)
     work: defaultdict[str, SentWork] = field(default_factory=lambda: defaultdict(SentWork))
     """Work of daily runs, by queue."""
     refused: defaultdict[str, StoredRejections] = field(
@@ -181,6 +183,7 @@ def _twins_for_adapters(shared: SharedTwins) -> Iterator[None]:
         DynamoDBBooks=_always(through(InMemoryBooks(shared.store))),
         DynamoDBCalls=_always(through(InMemoryCalls(shared.store))),
         DynamoDBCallsUnderWay=_always(store),
+        DynamoDBContentKeys=_always(through(shared.content_keys)),
         DynamoDBDigests=_always(through(InMemoryDigests(shared.store))),
         DynamoDBPostings=_always(through(InMemoryPostings(shared.store))),
         DynamoDBReratings=_always(store),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
@@ -19,6 +19,7 @@ from perminute.adapters.memory import (
     InMemoryCalls,
     InMemoryDigests,
     InMemoryPostings,
+    InMemoryRecordedContent,
     InMemoryReratingQueue,
     InMemoryStore,
     ScheduledRedeliveries,
@@ -29,12 +30,15 @@ from perminute.adapters.memory import (
 )
 from perminute.adapters.messaging import work_body
 from perminute.application.correct_rates import CorrectRates
+from perminute.application.mask_numbers import MaskNumbers
 from perminute.domain.credit.transaction import AccountChanged, Transaction
 from perminute.domain.errors import Contended, Throttled, Unavailable
+from perminute.ports.messaging import RunOrganization
 from perminute_local.simulation.backends.backend import MAX_FACTS, Posted, Snapshot
 from perminute_local.simulation.backends.rate_cards import SimulatedRateCards
 from perminute_local.simulation.backends.records import RECORDS_KEPT
 from perminute_local.simulation.backends.twin_functions import (
+    RETRY,
     SharedTwins,
     load_twin,
     recorded_calls,
@@ -53,6 +57,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from perminute.application.correct_rates import RateCorrection
+    from perminute.application.mask_numbers import MaskedNumbers
     from perminute.domain.rerating.rerating import Rerating
     from perminute.ports.messaging import Announcement, Rejection
     from perminute.ports.stores import ListedOrganizations
@@ -152,6 +157,11 @@ class Twins:
         use_case = CorrectRates(recorded_calls(self._shared))
         deque(use_case.book(organization_id, correction), maxlen=0)
 
+    def mask_numbers(self, organization_id: str, at: datetime) -> MaskedNumbers:
+        content = self._through(InMemoryRecordedContent(self._shared.store))
+        keys = self._through(self._shared.content_keys)
+        return MaskNumbers(content, keys, RETRY, timedelta())(RunOrganization(at, organization_id))
+
     def snapshot(self, organization_id: str) -> Snapshot:
         store = self._shared.store
         users = [u for name, u in store.facts if name == organization_id and u is not None]
@@ -178,6 +188,7 @@ class Twins:
             waiting=len(store.waiting(organization_id)),
             processed_event=store.processed_event,
             check=self._shared.checks.check(organization_id),
+            content_key=self._shared.content_keys.find(organization_id),
         )
 
     def corrupt(self, organization_id: str, micros: int) -> None:

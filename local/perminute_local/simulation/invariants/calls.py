@@ -79,7 +79,11 @@ def paid_in_own_currency(stored: Snapshot) -> Iterator[str]:
 def flag_masked_numbers(stored: Snapshot, cards: Mapping[str, RateCard]) -> Iterator[str]:
     """A masked number says whether its price is certain."""
     for usage in stored.usages.values():
-        is_due = bool(_others(usage.call, cards[usage.price.rate_card_version]))
+        if usage.content_digest is None:
+            is_due = bool(_others(usage.call, cards[usage.price.rate_card_version]))
+        else:
+            # By what is masked since, it was certain when the call was rated.
+            is_due = usage.price.is_prefix_uncertain
         if is_due != (Flag.PREFIX_UNCERTAIN in usage.flags):
             yield f"{usage.call.call_id} has the flags {usage.flags}"
 

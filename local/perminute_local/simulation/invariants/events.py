@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from perminute.application.charge_calls import EndedCall
 from perminute.domain.credit.transaction import IdentityKind
 from perminute.domain.errors import Refused
+from perminute.domain.rating.call_content import differing_content
 from perminute.events.billing import BILLING, credit_event
 from perminute.events.event import read_event
 from perminute.events.licensing import LICENSING, licensing_event
@@ -82,6 +83,20 @@ class EventLog:
             content = _content(event) if _may_be_sent_again(event) else body
             self.contents[_identity(event)].add(content)
         self.sent[body] = _Sent(body, sent.expected, event)
+
+    def masked(self, stored: Snapshot) -> Iterator[str]:
+        """Yield the reports of masked calls: each must still be a duplicate."""
+        for sent in self.sent.values():
+            if isinstance(sent.event, EndedCall):
+                call = sent.event.call
+                usage = stored.usages.get(call.call_id)
+                if (
+                    usage is not None
+                    and usage.content_digest is not None
+                    and call.organization_id == usage.call.organization_id
+                    and not differing_content(call, usage, stored.content_key)
+                ):
+                    yield sent.body
 
     def check(
         self, snapshots: Mapping[str, Snapshot], recorder: WriteRecorder, now: datetime
@@ -190,6 +205,8 @@ def _is_taken(event: ReadEvent, snapshots: Mapping[str, Snapshot]) -> bool:
         return False
     if isinstance(event, EndedCall):
         usage = snapshot.usages.get(event.call.call_id)
-        return usage is not None and usage.call == event.call
+        if usage is None:
+            return False
+        return not differing_content(event.call, usage, snapshot.content_key)
     known = snapshot.processed_event(event.processed_event.key)
     return known is not None and known.content == event.processed_event.content

@@ -46,7 +46,8 @@ def _changed(stored: Snapshot) -> Iterator[str]:
 
 def _faults(explanation: Explanation, stored: Snapshot) -> Iterator[str]:
     usage, entries = explanation.usage, {one.entry_id: one for one in stored.statement.entries}
-    if explanation.differences or explanation.pending or not explanation.has_card:
+    is_masked = usage.content_digest is not None
+    if explanation.differences or explanation.pending or explanation.has_card is is_masked:
         yield f"{explanation.differences} differ, {explanation.pending} is pending"
     moved = [(one.entry_id, one.amount_micros) for one in explanation.movements if one.entry_id]
     if moved != [(entry, micros) for entry, micros in usage.movements if micros]:

@@ -210,7 +210,10 @@ def _cost_by_the_rules(organization: Organization) -> Iterator[str]:
     """Each call costs what the rules say."""
     licensing, account = organization.licensing, organization.stored.account
     for usage in organization.stored.usages.values():
-        card = organization.cards[usage.price.rate_card_version]
+        if usage.content_digest is None:
+            card = organization.cards[usage.price.rate_card_version]
+        else:
+            card = usage.price.as_card(usage.call.leg_type)
         context = RatingContext.of(account, licensing, card)
         due = rate_call(usage.call, context).usage(usage.pool_minutes, usage.reserved_minutes)
         if _rated(usage) != _rated(due):

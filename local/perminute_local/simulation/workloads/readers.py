@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from perminute.domain.values.times import format_instant
-from perminute_local.simulation.plan import CallPlaced, EventSent, ReportRequested
-from perminute_local.simulation.workloads.workload import DAY, Workload
+from perminute_local.simulation.plan import ReportRequested
+from perminute_local.simulation.workloads.workload import DAY, Workload, organizations_in
 
 if TYPE_CHECKING:
     from datetime import datetime
     from random import Random
-
-    from perminute_local.simulation.plan import Item
 
 _ITEMS_PER_REPORT = 30
 _NAMES = ("calls", "forecast", "ledger", "ledger", "overview", "statement", "statement", "usage")
@@ -31,7 +28,7 @@ class Readers(Workload):
 
     def go_on(self, rng: Random) -> None:
         """Request a report at once, while what happened is booked, or after late calls."""
-        organizations = sorted(_organizations(self.items[-1]))
+        organizations = sorted(organizations_in(self.items[-1]))
         if not organizations or rng.randrange(_ITEMS_PER_REPORT):
             return
         name, after = rng.choice(_NAMES), rng.choice((0, 0, 0, 5)) * DAY
@@ -57,16 +54,3 @@ def _period(at: datetime, rng: Random) -> dict[str, str]:
     if rng.randrange(2):
         return {"from": format_instant(since), "to": format_instant(until)}
     return {"from": f"{since:%Y-%m-%d}", "to": f"{until:%Y-%m-%d}"}
-
-
-def _organizations(item: Item) -> set[str]:
-    """Return the organizations that an item is about."""
-    match item.action:
-        case EventSent(body=body):
-            detail = json.loads(body)["detail"]
-            of_all = [detail, *detail.get("calls", ())]
-            return {one["organizationId"] for one in of_all if "organizationId" in one}
-        case CallPlaced(organization_id=organization_id):
-            return {organization_id}
-        case _:
-            return set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -126,6 +127,19 @@ class Workload:
         for license_ in licenses:
             held = {"userId": user_id, "license": license_, **self.since(LONG_AGO)}
             self.send("License Assigned", organization_id, held)
+
+
+def organizations_in(item: Item) -> set[str]:
+    """Return the organizations that an item is about."""
+    match item.action:
+        case EventSent(body=body):
+            detail = json.loads(body)["detail"]
+            of_all = [detail, *detail.get("calls", ())]
+            return {one["organizationId"] for one in of_all if "organizationId" in one}
+        case CallPlaced(organization_id=organization_id):
+            return {organization_id}
+        case _:
+            return set()
 
 
 def purchase(purchase_id: str, amount: str, purchased_at: datetime) -> Detail:
