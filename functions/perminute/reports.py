@@ -294,17 +294,11 @@ def report_rendered(rendered: Sequence[RenderedStatement]) -> None:
 
 def report_masked(masked: Sequence[MaskedNumbers]) -> None:
     """Report of how many calls the phone numbers were masked."""
-    failures = log_failures(
-        "numbers not masked", {one.organization_id: one.failed for one in masked}
-    )
+    failed = {one.organization_id: one.failed for one in masked}
+    failures = log_failures("numbers not masked", failed)
     calls = sum(one.masked for one in masked)
-    logger.info(
-        "numbers masked",
-        organizations=len(masked),
-        calls=calls,
-        changed=sum(one.changed for one in masked),
-        failed=failures,
-    )
+    of, changed = len(masked), sum(one.changed for one in masked)
+    logger.info("numbers masked", organizations=of, calls=calls, changed=changed, failed=failures)
     count("NumbersMasked", calls)
 
 

@@ -124,6 +124,15 @@ class Stack(NamedTuple):
             if isinstance(trigger, ApiTrigger) and route in trigger.routes
         )
 
+    def schedules(self) -> dict[str, ScheduleTrigger]:
+        """Return what runs functions at certain times, by their logical ids."""
+        return {
+            function.name: trigger
+            for function in self.functions
+            for trigger in function.triggers
+            if isinstance(trigger, ScheduleTrigger)
+        }
+
     def setting(self, name: str) -> str:
         """Return a variable of this name from the environment of a function that has it."""
         return next(f.environment[name] for f in self.functions if name in f.environment)

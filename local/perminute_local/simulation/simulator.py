@@ -57,7 +57,6 @@ from perminute_local.simulation.plan import (
 from perminute_local.simulation.queues import MessageBus
 from perminute_local.simulation.report_client import ReportClient
 from perminute_local.simulation.scheduler import Functions, Scheduler
-from perminute_local.stack import ScheduleTrigger
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -115,8 +114,7 @@ class Simulator:
     records: SimulatedRecords
     events: EventLog = field(default_factory=EventLog)
     _expired_until: datetime | None = None
-    _runs: int = 0
-    """Daily runs since the last item."""
+    _runs: int = 0  # daily runs since the last item
     _last_night: datetime | None = None
 
     def __post_init__(self) -> None:
@@ -131,15 +129,9 @@ class Simulator:
         self.senders = CallRecordSenders(self.bus, self.records, recorder.records)
         self.bus.on_calls = lambda body: self.events.send(calls_sent(body), self.scheduler.now)
         self.corrections = Corrections(self.backend, self.scheduler, self.bus.deliver_writes)
-        self.masking = Masking(
-            self.backend, self.scheduler, self.events, self._send_again, self._settle
-        )
-        self.schedules = {
-            function.name: trigger
-            for function in self.backend.stack.functions
-            for trigger in function.triggers
-            if isinstance(trigger, ScheduleTrigger)
-        }
+        again = partial(self.bus.send, promptly=True)
+        self.masking = Masking(self.backend, self.scheduler, self.events, again, self._settle)
+        self.schedules = self.backend.stack.schedules()
         self.functions.after = self.bus.deliver_writes
         self.injector.overtake, self.injector.log = self._overtake, self.scheduler.log
         recorder.authorizing |= self.plan.authorizing
@@ -282,9 +274,6 @@ class Simulator:
     def _send(self, event: EventSent, identity: str, *, promptly: bool = False) -> None:
         self.events.send(event, self.scheduler.now)
         self.bus.send(event, identity, promptly=promptly)
-
-    def _send_again(self, event: EventSent, identity: str) -> None:
-        self.bus.send(event, identity, promptly=True)
 
     def _end_call(self, end: CallEnd) -> None:
         """Send the `Call Ended`: mostly before what the call has reserved lapses."""
