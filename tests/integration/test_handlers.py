@@ -823,7 +823,6 @@ def test_a_function_is_told_the_time_that_the_template_gives_it(ready: System) -
     longest = {f.name for f in ready.stack.functions if f.timeout_seconds == 300}
     assert longest == {
         "ExpireCreditFunction",
-        "MaskNumbersFunction",
         "ReconcileBooksFunction",
         "QueueReratingsFunction",
     }
