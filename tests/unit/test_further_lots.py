@@ -34,6 +34,8 @@ from perminute.domain.credit.lots import (
     MAX_LOTS_MOVED,
     FurtherLots,
     Lot,
+    LotChanges,
+    LotItems,
     draw,
     total_micros,
     twelve_months_after,
@@ -267,3 +269,16 @@ def test_lots_that_were_warned_of_since_the_account_was_read_are_not_taken_for_i
     with pytest.raises(Contended, match="were changed meanwhile"):
         further_lots(scene.store, stale)
     assert further_lots(scene.store, scene.account) == scene.store.further_lots(ORGANIZATION)
+
+
+def test_a_lot_that_a_refund_displaced_pays_in_the_same_transaction() -> None:
+    """It is stored nowhere yet: whoever waited for it to be moved up would wait forever."""
+    full = tuple(lot(f"{n:03}", 10) for n in range(MAX_LOTS_IN_ACCOUNT))
+    lots = LotChanges(full, None)
+    lots.put(lot("back", 10, purchased_at=LONG_AGO - timedelta(days=1)))
+    displaced: FurtherLots | None = lots.further
+    assert displaced is not None
+    drawn = lots.draw(10 * len(full) + 4)
+    assert drawn.unpaid_micros == 0
+    assert [(one.lot_id, one.remaining_micros) for one in lots.first] == [(full[-1].lot_id, 6)]
+    assert (lots.further, lots.items) == (None, LotItems((), (), ()))

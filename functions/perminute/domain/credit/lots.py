@@ -227,6 +227,7 @@ class LotChanges:
         """Begin with the lots as they were read; change at most `most_expired` expired ones."""
         self.first = first
         self.further = further
+        self._had_further = further is not None
         known = () if further is None else read
         self._read = None if known is None else {lot.lot_id: lot for lot in known}
         self._expired = {lot.lot_id: lot for lot in expired}
@@ -283,7 +284,8 @@ class LotChanges:
         self.first = tuple(known for known in self.first if known.lot_id != lot.lot_id)
         if self._read and self._read.pop(lot.lot_id, None):
             self._stored.pop(lot.lot_id, None)
-            self._removed[lot.lot_id] = lot
+            if self._had_further:
+                self._removed[lot.lot_id] = lot
             self.further = FurtherLots.of(self._read.values())
 
     def forfeit(self, lot: Lot) -> None:
@@ -308,7 +310,12 @@ class LotChanges:
         lots = in_order((*self.first, *expired)) if expired else self.first
         left, shares, unpaid_micros = draw(lots, amount_micros)
         if unpaid_micros and self.further is not None:
-            raise FurtherLotsNeeded(unpaid_micros)
+            if self._had_further:
+                raise FurtherLotsNeeded(unpaid_micros)
+            # Refunds of this transaction put more lots back than the account item has room for, and
+            # nothing of them is stored yet: no other transaction could move them up.
+            self.move_up(unpaid_micros)
+            return self.draw(amount_micros, expired)
         if not expired:
             self.first = left
             return Drawn(shares, (), unpaid_micros)
