@@ -30,7 +30,7 @@ from perminute_local.cli.parameters import (
 def erase(*, stack: str, organization: str, user: str | None, yes: bool, as_json: bool) -> int:
     """Erase who made calls, and leave what they cost.
 
-    Numbers, organizers and meetings are erased for good, so that nobody can tell whose calls they
+    Numbers, organizers and meetings are erased permanently, so nobody can find out whose calls they
     were. Charges, statements and minute pools stay as they are.
     """
     from perminute_local.erase_calls import run_erase
