@@ -28,6 +28,7 @@ from perminute.application.charge_calls import ChargeCalls, EndedCall
 from perminute.application.further_lots import further_lots
 from perminute.application.licensing_cache import LicensingCache
 from perminute.application.results import Accepted
+from perminute.application.transact import decide_with_enough_lots
 from perminute.domain.credit.booking import Purchase, due_changes, move_lots_up, purchase
 from perminute.domain.credit.lots import (
     MAX_LOTS_IN_ACCOUNT,
@@ -282,3 +283,12 @@ def test_a_lot_that_a_refund_displaced_pays_in_the_same_transaction() -> None:
     assert drawn.unpaid_micros == 0
     assert [(one.lot_id, one.remaining_micros) for one in lots.first] == [(full[-1].lot_id, 6)]
     assert (lots.further, lots.items) == (None, LotItems((), (), ()))
+
+
+def test_a_draw_that_stays_short_is_not_decided_without_end() -> None:
+    def decide(_: Account) -> None:
+        raise FurtherLotsNeeded(5)
+
+    account = holding(lot("1", 10), as_of=ANSWERED)
+    with pytest.raises(RuntimeError, match="there are no further lots"):
+        decide_with_enough_lots(InMemoryStore(), account, decide)

@@ -98,5 +98,8 @@ def decide_with_enough_lots(
         except FurtherLotsNeeded as needed:
             further = further_lots(store, account)
             transaction = move_lots_up(account, further, needed.short_micros)
+            if transaction.after is account:
+                msg = f"{account.organization_id}: a draw is short, and there are no further lots"
+                raise RuntimeError(msg) from needed
         commit(store, transaction)
         account = transaction.after
