@@ -57,6 +57,12 @@ def test_a_record_of_a_damaged_file_is_read_alone_as_there(
     check(source, converted(source, content, of=DIRECTORY, options=OPTIONS))
 
 
+@pytest.mark.parametrize("first", [b"\xef\xbb", b'"', b" ", b"\0"])
+def test_a_header_below_a_damaged_line_is_kept_as_a_row_of_its_own(first: bytes) -> None:
+    content = first + b"\n" + FILES["teams-csv"][0].removeprefix(b"\xef\xbb\xbf")
+    check("teams-csv", converted("teams-csv", content, of=DIRECTORY, options=OPTIONS))
+
+
 def test_what_is_kept_of_a_call_has_all_records_of_its_channel() -> None:
     source = "asterisk-csv"
     content = FILES[source][0]

@@ -148,8 +148,9 @@ def write_csv_record(record: object, columns: Sequence[str]) -> bytes:
     if isinstance(record, dict):
         return write_rows([list(record), list(record.values())])
     if not isinstance(record, str):
-        # The cells of a row below a header that lacks columns.
-        return write_rows([list(cast("Iterable[str]", record))])
+        # The cells of a row below a header that lacks columns. The row may be the header itself,
+        # below a damaged line: it must not become one, or nothing of it would be read.
+        return write_rows([[""], list(cast("Iterable[str]", record))])
     # A line that is no row stays none only if it has another number of cells than the header.
     cells = len(next(csv.reader([record]), ()))
     header = [*columns, *(f"column {number}" for number in range(len(columns), cells + 1))]
