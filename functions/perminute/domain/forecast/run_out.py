@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from perminute.domain.credit.lots import Lot, Lots, draw, total_micros, twelve_months_after
@@ -11,9 +11,10 @@ from perminute.domain.values.times import end_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from datetime import date, datetime
+    from datetime import date
 
 _TICK = timedelta.resolution
+_NEVER = datetime.max.replace(tzinfo=UTC)
 _NOTHING_ASKED = RechargeState()
 
 
@@ -40,9 +41,9 @@ class Credit(NamedTuple):
         lots, _, unpaid_micros = draw(self.lots, micros)
         return self._replace(lots=lots, debt_micros=self.debt_micros + unpaid_micros)
 
-    def after_recharging(self, at: datetime) -> Credit | None:
+    def after_recharging(self, balance_micros: int, at: datetime) -> Credit | None:
         """Return the credit after a recharge that is requested and paid at once; None without."""
-        auto, balance_micros = self.auto_recharge, self.balance_micros
+        auto = self.auto_recharge
         if auto is None or (self.recharge.open is None and balance_micros >= auto.trigger_micros):
             return None  # on nearly all days
         state, step = self.recharge.next_step(auto, balance_micros, organization_id="", now=at)
@@ -78,6 +79,7 @@ def walk(credit: Credit, spent_micros: Sequence[int], *, since: datetime) -> Cre
     The first amount is spent during the rest of the instant's UTC day.
     """
     credit = credit.without_expired(since)
+    balance_micros, expires_from = credit.balance_micros, _first_expiry(credit.lots)
     balances: list[int] = []
     recharged: list[date] = []
     runs_out: date | None = None
@@ -85,18 +87,32 @@ def walk(credit: Credit, spent_micros: Sequence[int], *, since: datetime) -> Cre
     day = since.astimezone(UTC).date()
     for micros in spent_micros:
         until = end_of(day)
-        for instant, part_micros in _parts(micros, credit.lots, since, until):
-            spent = credit.after_spending(part_micros)
-            credit = spent.without_expired(instant)
-            forfeited_micros += spent.balance_micros - credit.balance_micros
-            while (richer := credit.after_recharging(since)) is not None:
+        # On nearly all days nothing expires.
+        parts = (
+            _parts(micros, credit.lots, since, until)
+            if expires_from < until
+            else ((until - _TICK, micros),)
+        )
+        for instant, part_micros in parts:
+            credit = credit.after_spending(part_micros)
+            balance_micros -= part_micros
+            if expires_from <= instant:
+                credit = credit.without_expired(instant)
+                forfeited_micros += balance_micros - credit.balance_micros
+                balance_micros, expires_from = credit.balance_micros, _first_expiry(credit.lots)
+            while (richer := credit.after_recharging(balance_micros, since)) is not None:
                 credit = richer
+                balance_micros, expires_from = credit.balance_micros, _first_expiry(credit.lots)
                 recharged.append(day)
-            if runs_out is None and credit.balance_micros <= 0:
+            if runs_out is None and balance_micros <= 0:
                 runs_out = day
-        balances.append(credit.balance_micros)
+        balances.append(balance_micros)
         since, day = until, until.date()
     return CreditPath(tuple(balances), runs_out, tuple(recharged), forfeited_micros)
+
+
+def _first_expiry(lots: Lots) -> datetime:
+    return min((lot.expires_at for lot in lots), default=_NEVER)
 
 
 def _parts(
