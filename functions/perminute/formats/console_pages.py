@@ -8,26 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
-from perminute.domain.notifications.notifications import (
-    BalanceExhausted,
-    CallFlagged,
-    CallNotEntitled,
-    CallNotification,
-    CallNotRated,
-    CreditExpired,
-    CreditExpiring,
-    FraudSuspected,
-    LowBalance,
-    MinutePoolThreshold,
-    MonthCostForecast,
-    RechargeDisabled,
-    RechargeFailed,
-    RechargeRequested,
-    RechargeSucceeded,
-    RecordsDiffer,
-    RunOutForecast,
-    SpendLimitReached,
-)
+from perminute.domain.notifications import notifications as kinds
 
 if TYPE_CHECKING:
     from perminute.domain.notifications.notifications import Notification, NotificationBody
@@ -46,29 +27,29 @@ LEDGER = ConsoleSection("ledger", "ledger")
 FORECAST = ConsoleSection("forecast", "forecast")
 
 SECTIONS: dict[type[NotificationBody], ConsoleSection] = {
-    LowBalance: OVERVIEW,
-    BalanceExhausted: OVERVIEW,
-    RechargeRequested: OVERVIEW,
-    RechargeSucceeded: LEDGER,
-    RechargeFailed: OVERVIEW,
-    RechargeDisabled: OVERVIEW,
-    CreditExpiring: OVERVIEW,
-    CreditExpired: LEDGER,
-    CallNotEntitled: CALLS,
-    CallNotRated: CALLS,
-    CallFlagged: CALLS,
-    MinutePoolThreshold: OVERVIEW,
-    SpendLimitReached: CALLS,
-    FraudSuspected: CALLS,
-    RecordsDiffer: CALLS,
-    RunOutForecast: FORECAST,
-    MonthCostForecast: FORECAST,
+    kinds.LowBalance: OVERVIEW,
+    kinds.BalanceExhausted: OVERVIEW,
+    kinds.RechargeRequested: OVERVIEW,
+    kinds.RechargeSucceeded: LEDGER,
+    kinds.RechargeFailed: OVERVIEW,
+    kinds.RechargeDisabled: OVERVIEW,
+    kinds.CreditExpiring: OVERVIEW,
+    kinds.CreditExpired: LEDGER,
+    kinds.CallNotEntitled: CALLS,
+    kinds.CallNotRated: CALLS,
+    kinds.CallFlagged: CALLS,
+    kinds.MinutePoolThreshold: OVERVIEW,
+    kinds.SpendLimitReached: CALLS,
+    kinds.FraudSuspected: CALLS,
+    kinds.RecordsDiffer: CALLS,
+    kinds.RunOutForecast: FORECAST,
+    kinds.MonthCostForecast: FORECAST,
 }
 
 
 def section_of(body: NotificationBody) -> ConsoleSection:
     """Return the section of a notification; that of one call shows why it cost what it did."""
-    if isinstance(body, CallNotification) and body.call_id is not None:
+    if isinstance(body, kinds.CallNotification) and body.call_id is not None:
         return ConsoleSection("calls", f"call={quote(body.call_id, safe='')}")
     return SECTIONS[type(body)]
 

@@ -11,25 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from perminute.domain.credit.recharge import MAX_FAILURES, MAX_REQUESTS_A_DAY, Disabled
 from perminute.domain.licensing.licensing import NotEntitled
 from perminute.domain.limits.spending import LimitName
-from perminute.domain.notifications.notifications import (
-    BalanceExhausted,
-    CallFlagged,
-    CallNotEntitled,
-    CallNotRated,
-    CreditExpired,
-    CreditExpiring,
-    FraudSuspected,
-    LowBalance,
-    MinutePoolThreshold,
-    MonthCostForecast,
-    RechargeDisabled,
-    RechargeFailed,
-    RechargeRequested,
-    RechargeSucceeded,
-    RecordsDiffer,
-    RunOutForecast,
-    SpendLimitReached,
-)
+from perminute.domain.notifications import notifications as kinds
 from perminute.domain.rating.rate_card import Unpriced
 from perminute.domain.rating.usage_record import Flag
 
@@ -160,21 +142,21 @@ def _not_allowed(policy: str) -> Template:
 
 
 TEMPLATES: dict[tuple[type[NotificationBody], object], Template] = {
-    (LowBalance, "credit is left"): _low_balance(
+    (kinds.LowBalance, "credit is left"): _low_balance(
         f"When the credit is used up, {_NO_CREDIT}",
         "Buy credit before that happens, unless your billing system recharges it.",
     ),
-    (LowBalance, None): _low_balance(
+    (kinds.LowBalance, None): _low_balance(
         f"The credit is used up. Until there is credit again, {_NO_CREDIT}", "Buy credit now."
     ),
-    (BalanceExhausted, None): Template(
+    (kinds.BalanceExhausted, None): Template(
         "credit is used up",
         "The communications credit of {organization} was used up on {at}. The balance is "
         "{balance}.",
         f"Until there is credit again, {_NO_CREDIT}",
         "Buy credit now: as soon as the balance is above 0, no call is refused for lack of credit.",
     ),
-    (RechargeRequested, None): Template(
+    (kinds.RechargeRequested, None): Template(
         "recharge of {amount} requested",
         "On {at} the balance of {organization} was {balance}, which is below the trigger of "
         "auto-recharge.",
@@ -183,7 +165,7 @@ TEMPLATES: dict[tuple[type[NotificationBody], object], Template] = {
         "id.",
         "No action needed.",
     ),
-    (RechargeRequested, "again"): Template(
+    (kinds.RechargeRequested, "again"): Template(
         "recharge of {amount} requested again (attempt {attempt})",
         "Your billing system has not answered the request to buy {amount} for {organization}. On "
         "{at} we have asked it again under the same id {recharge_id}, attempt {attempt}. The "
@@ -191,50 +173,50 @@ TEMPLATES: dict[tuple[type[NotificationBody], object], Template] = {
         "We ask once a day until it reports Credit Purchased or Recharge Failed with this id.",
         "Check why your billing system does not answer. It must not pay twice for this id.",
     ),
-    (RechargeSucceeded, None): _recharge_succeeded("succeeded on {at}."),
-    (RechargeSucceeded, "after failure"): _recharge_succeeded(
+    (kinds.RechargeSucceeded, None): _recharge_succeeded("succeeded on {at}."),
+    (kinds.RechargeSucceeded, "after failure"): _recharge_succeeded(
         "had been reported as failed, and has been paid after all on {at}.",
         "It counts for the monthly limit of auto-recharge. ",
     ),
-    (RechargeFailed, None): Template(
+    (kinds.RechargeFailed, None): Template(
         "recharge failed",
         "The recharge {recharge_id} for {organization} failed on {at}: {reason}.",
         "The balance is {balance}. "
         f"After {MAX_FAILURES} failures in a row auto-recharge is switched off.",
         "Update your payment method, or buy credit by hand.",
     ),
-    (RechargeFailed, "never requested"): Template(
+    (kinds.RechargeFailed, "never requested"): Template(
         "a recharge that was never requested failed",
         "On {at} your billing system reported that the recharge {recharge_id} for {organization} "
         "failed ({reason}), but that recharge was never requested.",
         "The report is ignored. The balance is {balance}.",
         "Check which ids your billing system reports.",
     ),
-    (RechargeDisabled, Disabled.THREE_FAILURES): _recharge_disabled(
+    (kinds.RechargeDisabled, Disabled.THREE_FAILURES): _recharge_disabled(
         f"was switched off on {{at}}, after {MAX_FAILURES} failures in a row.",
         "until it is started again",
         "Update your payment method, then buy credit, or switch auto-recharge off and on again in "
         "the credit settings: either starts it again. Saving the same settings again does not.",
     ),
-    (RechargeDisabled, Disabled.MONTHLY_LIMIT): _recharge_disabled(
+    (kinds.RechargeDisabled, Disabled.MONTHLY_LIMIT): _recharge_disabled(
         "stopped on {at}: one more recharge would exceed its monthly limit.",
         "until the limit allows it",
         "Buy credit by hand, or raise the monthly limit.",
     ),
-    (RechargeDisabled, Disabled.DAILY_LIMIT): _recharge_disabled(
+    (kinds.RechargeDisabled, Disabled.DAILY_LIMIT): _recharge_disabled(
         f"stopped on {{at}}: we have asked for {MAX_REQUESTS_A_DAY} recharges on that day.",
         "until the next day, 00:00 UTC",
         "If the recharge amount is too small for what calls cost, raise it: changed settings start "
         "auto-recharge again at once. Or buy credit by hand.",
     ),
-    (CreditExpiring, None): Template(
+    (kinds.CreditExpiring, None): Template(
         "{remaining} of credit expires on {day}",
         "The purchase {purchase_id} of {organization} has {remaining} left, which expires on "
         "{expires_at}.",
         "Credit that is not used by then is forfeited. The oldest credit is always used first.",
         "If so much is often left, buy less at a time.",
     ),
-    (CreditExpired, None): Template(
+    (kinds.CreditExpired, None): Template(
         "{amount} of credit expired",
         "The rest of the purchase {purchase_id} of {organization}, {amount}, expired on "
         "{expires_at}.",
@@ -242,28 +224,28 @@ TEMPLATES: dict[tuple[type[NotificationBody], object], Template] = {
         "balance without it is {balance}.",
         "Buy credit if that is too little.",
     ),
-    (CallNotEntitled, NotEntitled.NO_LICENSE): _not_entitled(
+    (kinds.CallNotEntitled, NotEntitled.NO_LICENSE): _not_entitled(
         "{organizer_id} has neither a pay-per-minute nor a subscription license",
         "Assign {organizer_id} one of these licenses if such calls are wanted.",
     ),
-    (CallNotEntitled, NotEntitled.NO_CREDITS_LICENSE): _not_entitled(
+    (kinds.CallNotEntitled, NotEntitled.NO_CREDITS_LICENSE): _not_entitled(
         "{organizer_id} has no Communications Credits license",
         "Assign this license to {organizer_id} if such calls are wanted.",
     ),
-    (CallNotEntitled, NotEntitled.CREDITS_NOT_SET_UP): _not_entitled(
+    (kinds.CallNotEntitled, NotEntitled.CREDITS_NOT_SET_UP): _not_entitled(
         "communications credit was not set up for {name} at that time",
         "Set up communications credit, or buy credit, if such calls are wanted.",
     ),
-    (CallNotEntitled, NotEntitled.NOT_VOLUME_LICENSING): _not_entitled(
+    (kinds.CallNotEntitled, NotEntitled.NOT_VOLUME_LICENSING): _not_entitled(
         "pay-per-minute needs volume licensing, and {name} does not have it",
         "Assign {organizer_id} a subscription license if such calls are wanted.",
     ),
-    (CallNotEntitled, NotEntitled.COUNTRY_NOT_AVAILABLE): _not_entitled(
+    (kinds.CallNotEntitled, NotEntitled.COUNTRY_NOT_AVAILABLE): _not_entitled(
         "pay-per-minute is not available at the usage location of {organizer_id}",
         "Check the user's usage location in Microsoft 365.",
     ),
-    (CallNotRated, Unpriced.NO_RATE): _not_rated("has no price for {numbers}"),
-    (CallNotRated, Unpriced.BLOCKED_NUMBER): Template(
+    (kinds.CallNotRated, Unpriced.NO_RATE): _not_rated("has no price for {numbers}"),
+    (kinds.CallNotRated, Unpriced.BLOCKED_NUMBER): Template(
         "{calls} to {blocked_numbers} took place",
         "{call_or_digest}",
         "The rate card blocks {numbers} on purpose. {They} {were} free of charge, because a "
@@ -272,30 +254,30 @@ TEMPLATES: dict[tuple[type[NotificationBody], object], Template] = {
         "refused. If such calls are wanted, publish a rate card that has a price for these numbers "
         "instead of blocking them.",
     ),
-    (CallNotRated, Unpriced.CURRENCY_MISMATCH): _not_rated(
+    (kinds.CallNotRated, Unpriced.CURRENCY_MISMATCH): _not_rated(
         "has a price for {numbers} only in {rate_currency}, which is not the currency of the credit"
     ),
-    (CallFlagged, Flag.DIAL_OUT_NOT_ALLOWED): _not_allowed(
+    (kinds.CallFlagged, Flag.DIAL_OUT_NOT_ALLOWED): _not_allowed(
         "meetings of {organizer_id} may not call {those_numbers}"
     ),
-    (CallFlagged, Flag.TOLL_FREE_NOT_ALLOWED): _not_allowed(
+    (kinds.CallFlagged, Flag.TOLL_FREE_NOT_ALLOWED): _not_allowed(
         "nobody may join meetings of {organizer_id} by a toll-free number"
     ),
-    (CallFlagged, Flag.REPORTED_BY_BRIDGE): Template(
+    (kinds.CallFlagged, Flag.REPORTED_BY_BRIDGE): Template(
         "{calls} {were} charged without a Call Ended event",
         "{call_or_digest}",
         "{They} {were} charged by the seconds that the bridge had reported, because no Call Ended "
         "event arrived in time. {price}A Call Ended event that still arrives corrects the charge.",
         "Check that your telephony system sends a Call Ended event for every call.",
     ),
-    (MinutePoolThreshold, "minutes are left"): _minute_pool(
+    (kinds.MinutePoolThreshold, "minutes are left"): _minute_pool(
         "Minutes left: {left}. When these are used, dial-out calls are charged to communications "
         "credit."
     ),
-    (MinutePoolThreshold, None): _minute_pool(
+    (kinds.MinutePoolThreshold, None): _minute_pool(
         "Further dial-out calls of that month are charged to communications credit."
     ),
-    (SpendLimitReached, LimitName.CONCURRENT_CALLS): Template(
+    (kinds.SpendLimitReached, LimitName.CONCURRENT_CALLS): Template(
         "concurrent-call limit reached ({calls} of {calls})",
         "On {at} {organization} had {calls} calls in progress that count towards the limit, which "
         "is as many as it allows.",
@@ -303,15 +285,15 @@ TEMPLATES: dict[tuple[type[NotificationBody], object], Template] = {
         "perminute before each call.",
         "If the limit is too low, raise maxConcurrentCalls in the credit settings.",
     ),
-    (SpendLimitReached, LimitName.MONTHLY_SPEND): _spend_limit(
+    (kinds.SpendLimitReached, LimitName.MONTHLY_SPEND): _spend_limit(
         "monthly spend limit of a user reached ({period})",
         "On {at} meetings of {user_id} at {organization} reached the monthly spend limit of this "
         "user.",
         "monthlySpendLimit of this user",
     ),
-    (SpendLimitReached, LimitName.DAILY_SPEND): _DAILY_LIMIT,
-    (SpendLimitReached, LimitName.PREFIX_HOURLY_SPEND): _DAILY_LIMIT,
-    (FraudSuspected, None): Template(
+    (kinds.SpendLimitReached, LimitName.DAILY_SPEND): _DAILY_LIMIT,
+    (kinds.SpendLimitReached, LimitName.PREFIX_HOURLY_SPEND): _DAILY_LIMIT,
+    (kinds.FraudSuspected, None): Template(
         "possible fraud: calls to +{prefix} reached the hourly limit",
         "Since {since} calls of {organization} to numbers that begin with +{prefix} have reached "
         f"the limit for one hour. {_LIMIT}",
@@ -320,9 +302,11 @@ TEMPLATES: dict[tuple[type[NotificationBody], object], Template] = {
         "policy of these users to none. If the calls are wanted, raise prefixHourlySpendLimit in "
         "the credit settings.",
     ),
-    (RunOutForecast, "within the horizon"): _run_out("in 8 of 10 cases between {first} and {last}"),
-    (RunOutForecast, None): _run_out("in 9 of 10 cases not before {first}"),
-    (MonthCostForecast, None): Template(
+    (kinds.RunOutForecast, "within the horizon"): _run_out(
+        "in 8 of 10 cases between {first} and {last}"
+    ),
+    (kinds.RunOutForecast, None): _run_out("in 9 of 10 cases not before {first}"),
+    (kinds.MonthCostForecast, None): Template(
         "{period} is expected to cost {expected}, more than its budget",
         "By what calls have cost until {at}, those of {organization} are expected to cost "
         "{expected} in {period} (UTC), in 8 of 10 cases between {low} and {high}. The budget of a "
@@ -332,7 +316,7 @@ TEMPLATES: dict[tuple[type[NotificationBody], object], Template] = {
         "monthlySpendLimit of users. If so much is wanted, raise monthlyBudget in the credit "
         "settings.",
     ),
-    (RecordsDiffer, None): Template(
+    (kinds.RecordsDiffer, None): Template(
         "calls of {day} differ from the operator's records",
         "Between the records of {source} about calls that ended on {day} (UTC) and the calls of "
         "{organization} we found {differences}: {listed}.",
@@ -343,5 +327,5 @@ TEMPLATES: dict[tuple[type[NotificationBody], object], Template] = {
 }
 """By the kind of a notification, and by what its texts differ: a reason, a limit, or a case."""
 
-NOTIFIED_FLAGS = frozenset(variant for kind, variant in TEMPLATES if kind is CallFlagged)
+NOTIFIED_FLAGS = frozenset(variant for kind, variant in TEMPLATES if kind is kinds.CallFlagged)
 """The flags that a call's notification may have as its reason; others are only recorded."""

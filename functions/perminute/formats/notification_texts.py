@@ -7,24 +7,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple, assert_never
 
 from perminute.domain.comparison.difference_kinds import DifferenceKind
-from perminute.domain.notifications.notifications import (
-    CallFlagged,
-    CallNotEntitled,
-    CallNotification,
-    CallNotRated,
-    CreditExpiring,
-    FraudSuspected,
-    LowBalance,
-    MinutePoolThreshold,
-    MonthCostForecast,
-    RechargeDisabled,
-    RechargeFailed,
-    RechargeRequested,
-    RechargeSucceeded,
-    RecordsDiffer,
-    RunOutForecast,
-    SpendLimitReached,
-)
+from perminute.domain.notifications import notifications as kinds
 from perminute.domain.rating.calls import LegType
 from perminute.domain.values.money import MICROS_PER_UNIT, format_micros
 from perminute.domain.values.printable import one_line
@@ -90,7 +73,7 @@ def text_of(
         **further_values,
     }
     subject = template.subject.format_map(values)
-    if isinstance(body, CallNotification):
+    if isinstance(body, kinds.CallNotification):
         values["call_or_digest"] = _call_or_digest(body, subject, in_full, notification.at)
     # The price of a call ends with a space, whatever follows it.
     lines = [line.format_map(values).rstrip() for line in template[1:]]
@@ -118,45 +101,45 @@ def _in_ascii(name: str) -> str:
 def _variant(body: NotificationBody) -> tuple[object, dict[str, object]]:  # noqa: C901, PLR0911, PLR0912 - one for each kind
     """Return by which template of its kind a notification is written, and further values for it."""
     match body:
-        case CallNotEntitled() | CallNotRated() | CallFlagged():
+        case kinds.CallNotEntitled() | kinds.CallNotRated() | kinds.CallFlagged():
             return body.reason, _call_values(body)
-        case RechargeDisabled():
+        case kinds.RechargeDisabled():
             return body.reason, {}
-        case SpendLimitReached():
+        case kinds.SpendLimitReached():
             return body.limit, {}
-        case LowBalance():
+        case kinds.LowBalance():
             return "credit is left" if body.balance_micros > 0 else None, {}
-        case MinutePoolThreshold():
+        case kinds.MinutePoolThreshold():
             left = body.minutes - body.used
             # Rounded down: 100% only if no minutes are left.
             used_percent = 100 * body.used // body.minutes if body.minutes else body.percent
             variant = "minutes are left" if left > 0 else None
             return variant, {"left": left, "used_percent": used_percent}
-        case RechargeRequested():
+        case kinds.RechargeRequested():
             return "again" if body.attempt > 1 else None, {}
-        case RechargeSucceeded():
+        case kinds.RechargeSucceeded():
             return "after failure" if body.after_failure else None, {}
-        case RechargeFailed():
+        case kinds.RechargeFailed():
             variant = "never requested" if body.never_requested else None
             return variant, {"reason": body.reason.rstrip(".")}
-        case CreditExpiring():
+        case kinds.CreditExpiring():
             return None, {"day": f"{body.expires_at:%Y-%m-%d}"}
-        case RecordsDiffer():
+        case kinds.RecordsDiffer():
             return None, {
                 "differences": _counted(sum(one.calls for one in body.kinds), "difference"),
                 "listed": "; ".join(f"{one.calls} {_DIFFERENT[one.kind]}" for one in body.kinds),
                 "more": _more(body),
             }
-        case RunOutForecast(runs_out=runs_out):
+        case kinds.RunOutForecast(runs_out=runs_out):
             days = [day for day in runs_out if day is not None]
             variant = "within the horizon" if len(days) == len(runs_out) else None
             # Who spends more is recharged earlier, and may even run out later: so sort.
             return variant, {"expected": runs_out.expected, "first": min(days), "last": max(days)}
-        case MonthCostForecast(month=month):
+        case kinds.MonthCostForecast(month=month):
             # Estimates: cents are more than is known.
             cents = {name: round(micros, -4) for name, micros in month._asdict().items()}
             return None, {name: _money(micros, body) for name, micros in cents.items()}
-        case FraudSuspected():
+        case kinds.FraudSuspected():
             return None, {"end": f"{body.since + timedelta(hours=1):%H:%M} UTC"}
         case _:
             return None, {}
@@ -176,7 +159,7 @@ def _counted(count: int, what: str) -> str:
     return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
-def _more(body: RecordsDiffer) -> str:
+def _more(body: kinds.RecordsDiffer) -> str:
     # Both signs may be in it: the sums say what is to be expected on the operator's bill.
     seconds = sum(one.seconds for one in body.kinds)
     micros = sum(one.cost_micros for one in body.kinds)
@@ -196,7 +179,7 @@ def _field_values(body: NotificationBody) -> dict[str, object]:
     return values
 
 
-def _call_values(body: CallNotification) -> dict[str, object]:
+def _call_values(body: kinds.CallNotification) -> dict[str, object]:
     """Return the words by which the texts of a call and of a digest differ."""
     price = _money(body.retail_cost_micros or 0, body)
     of_one_or_several = {
@@ -221,12 +204,14 @@ def _call_values(body: CallNotification) -> dict[str, object]:
     }
     if body.retail_cost_micros is None:
         values["price"] = values["unpaid_price"] = ""
-    if isinstance(body, CallNotRated):
+    if isinstance(body, kinds.CallNotRated):
         values["rate_currency"] = body.rate_currency or "another currency"
     return values
 
 
-def _call_or_digest(body: CallNotification, what: str, organization: str, at: datetime) -> str:
+def _call_or_digest(
+    body: kinds.CallNotification, what: str, organization: str, at: datetime
+) -> str:
     """Say which call it was, or of a digest how many of which kind and day."""
     organizer = f"{body.organizer_id} at {organization}"
     if body.calls is not None:
@@ -238,7 +223,7 @@ def _call_or_digest(body: CallNotification, what: str, organization: str, at: da
     return f"{_how_joined(body)} of {organizer}{when} (call id {body.call_id})."
 
 
-def _how_joined(body: CallNotification) -> str:
+def _how_joined(body: kinds.CallNotification) -> str:
     number = body.number or "a number that is not known"
     match body.leg_type:
         case LegType.DIAL_OUT:
@@ -253,7 +238,7 @@ def _how_joined(body: CallNotification) -> str:
             assert_never(never)
 
 
-def _call_ids(body: CallNotification) -> str:
+def _call_ids(body: kinds.CallNotification) -> str:
     """Name the first calls of a digest; the others are found by organizer and day."""
     return f" The first of these calls: {', '.join(body.call_ids)}." if body.call_ids else ""
 
