@@ -12,30 +12,12 @@ from perminute.domain.advice.basis import (
     LicensedUser,
     MonthOfCalls,
 )
-from perminute.domain.rating.calls import LegType
-from perminute.domain.rating.rate_card import Rate, Step
+from perminute_local.reports.given_advice import rate_by_the_minute
 
 if TYPE_CHECKING:
     from perminute.domain.advice.advice import Advice
 
 PRICE_MICROS = 4_000_000
-
-
-def rate_of(micros: int, fee_micros: int = 0) -> Rate:
-    """A price a minute for dial-outs."""
-    return Rate(
-        leg_type=LegType.DIAL_OUT,
-        prefix="49",
-        country="DE",
-        description="",
-        currency="USD",
-        connection_fee_micros=fee_micros,
-        initial_increment_seconds=60,
-        steps=(Step(0, micros, 60),),
-        effective_from=None,
-        effective_to=None,
-        blocked=False,
-    )
 
 
 def toll(user_id: str, minutes: int, micros: int = 10_000) -> AdvisedCall:
@@ -45,7 +27,7 @@ def toll(user_id: str, minutes: int, micros: int = 10_000) -> AdvisedCall:
 
 def pooled(user_id: str, minutes: int, micros: int = 50_000, fee_micros: int = 0) -> AdvisedCall:
     """A dial-out to Zone A."""
-    rate = rate_of(micros, fee_micros)
+    rate = rate_by_the_minute(micros, fee_micros)
     retail_micros = rate.charge_micros(minutes * 60)
     return AdvisedCall(user_id, CallKind.POOL, retail_micros, minutes, minutes * 60, rate)
 

@@ -67,7 +67,7 @@ def _calls_of_lines(path: Path, text: str) -> Iterator[OurCall]:
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         try:
-            yield from map(_call_of, _calls_of_event(line))
+            yield from map(OurCall.of_call, _calls_of_event(line))
         except Refused as error:
             faults.append(LineFault(f"{path}:{number}", str(error)))
     if faults:
@@ -88,19 +88,6 @@ def _calls_of_event(line: str) -> Iterator[Call]:
     for detail in event.detail.calls:
         single = {**sent, "id": event.id, "detail-type": "Call Ended", "detail": detail}
         yield ended_call(read_event(json.dumps(single), TELEPHONY)).call
-
-
-def _call_of(call: Call) -> OurCall:
-    return OurCall(
-        organization_id=call.organization_id,
-        call_id=call.call_id,
-        organizer_id=call.organizer_id,
-        leg_type=call.leg_type,
-        service_number=call.service_number,
-        remote_number=call.remote_number,
-        ended_at=call.ended_at,
-        seconds=call.connected_seconds,
-    )
 
 
 def _calls_of_replay(path: Path, calls: list[Any], *, by_rate_card: bool) -> Iterator[OurCall]:

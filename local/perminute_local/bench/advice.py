@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from unittest.mock import patch
 
 from perminute.domain.advice import search
@@ -16,9 +16,9 @@ from perminute.domain.advice.basis import (
     MonthOfCalls,
 )
 from perminute.domain.advice.costs import PlanCosts, chosen_of
-from perminute.domain.rating.calls import LegType
-from perminute.domain.rating.rate_card import SECONDS_PER_MINUTE, Rate, Step
+from perminute.domain.rating.rate_card import SECONDS_PER_MINUTE
 from perminute_local.bench.report import Row, best_cpu_seconds, print_result
+from perminute_local.reports.given_advice import rate_by_the_minute
 
 if TYPE_CHECKING:
     from perminute.domain.advice.costs import Chosen
@@ -126,23 +126,7 @@ def _call(random: Random, user_id: str, share: float) -> AdvisedCall:
     return AdvisedCall(user_id, CallKind.POOL, micros, minutes, seconds, rate)
 
 
-def _rate(micros: int) -> Rate:
-    parts: dict[str, Any] = dict.fromkeys(("effective_from", "effective_to"))
-    return Rate(
-        leg_type=LegType.DIAL_OUT,
-        prefix="49",
-        country="DE",
-        description="",
-        currency="USD",
-        connection_fee_micros=0,
-        initial_increment_seconds=SECONDS_PER_MINUTE,
-        steps=(Step(0, micros, SECONDS_PER_MINUTE),),
-        blocked=False,
-        **parts,
-    )
-
-
-_RATES = {micros: _rate(micros) for micros in MINUTE_MICROS}
+_RATES = {micros: rate_by_the_minute(micros) for micros in MINUTE_MICROS}
 
 
 if __name__ == "__main__":

@@ -41,7 +41,10 @@ CLEARABLE = {
     "late-usage-hours": "lateUsageHours",
     "monthly-budget": "monthlyBudget",
 }
-"""Settings that can be taken away, by the names of their options; some then have their default."""
+"""Settings that can be taken away, by the names of their options; some then have their default.
+
+They stand here because a command's choices are shown before `drafts` is imported.
+"""
 
 
 _AMOUNT = "AMOUNT"

@@ -144,7 +144,17 @@ def _call(month: int, number: int, given: object) -> AdvisedCall:
         msg = f"must be like {_EXAMPLE}: user, kind, minutes, price of a minute and fee; {fault}"
         place = f"months.{month}.calls.{number}"
         raise Refused(place, msg) from None
-    rate = Rate(
+    rate = rate_by_the_minute(minute_micros, fee_micros)
+    seconds = minutes * SECONDS_PER_MINUTE
+    call = AdvisedCall(user_id, _KINDS[kind], rate.charge_micros(seconds))
+    if call.kind is CallKind.POOL:
+        return call._replace(minutes=minutes, billed_seconds=seconds, rate=rate)
+    return call
+
+
+def rate_by_the_minute(minute_micros: int, fee_micros: int = 0) -> Rate:
+    """Return a rate that prices whole minutes, in micro-units; it is in no rate card."""
+    return Rate(
         leg_type=LegType.DIAL_OUT,
         prefix="",
         country=None,
@@ -157,8 +167,3 @@ def _call(month: int, number: int, given: object) -> AdvisedCall:
         effective_to=None,
         blocked=False,
     )
-    seconds = minutes * SECONDS_PER_MINUTE
-    call = AdvisedCall(user_id, _KINDS[kind], rate.charge_micros(seconds))
-    if call.kind is CallKind.POOL:
-        return call._replace(minutes=minutes, billed_seconds=seconds, rate=rate)
-    return call

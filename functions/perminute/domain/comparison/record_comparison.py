@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
+    from perminute.domain.rating.calls import Call
     from perminute.domain.rating.usage_record import Usage
     from perminute.domain.reference.directory import Directory
 
@@ -82,9 +83,8 @@ class OurCall(NamedTuple):
     currency: str | None = None
 
     @classmethod
-    def of(cls, usage: Usage, *, by_rate_card: bool) -> OurCall:
-        """Return a recorded call, with what credit paid or what it costs by the rate card."""
-        call, price = usage.call, usage.price
+    def of_call(cls, call: Call) -> OurCall:
+        """Return a call of which no cost is known."""
         return cls(
             organization_id=call.organization_id,
             call_id=call.call_id,
@@ -94,6 +94,13 @@ class OurCall(NamedTuple):
             remote_number=call.remote_number,
             ended_at=call.ended_at,
             seconds=call.connected_seconds,
+        )
+
+    @classmethod
+    def of(cls, usage: Usage, *, by_rate_card: bool) -> OurCall:
+        """Return a recorded call, with what credit paid or what it costs by the rate card."""
+        price = usage.price
+        return cls.of_call(usage.call)._replace(
             cost_micros=price.retail_micros if by_rate_card else usage.charge_micros,
             currency=price.currency,
         )
