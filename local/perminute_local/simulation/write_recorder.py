@@ -10,7 +10,7 @@ import json
 from collections import Counter, defaultdict
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from perminute.adapters.dynamodb.account_items import ACCOUNT
@@ -19,18 +19,16 @@ from perminute.adapters.notification_documents import document_of
 from perminute.domain.authorization.reservations import PaidBy
 from perminute.domain.credit.accounts import Account
 from perminute.domain.credit.ledger import EntryType
-from perminute.domain.pools.pools import PoolStep
-from perminute.domain.values.money import format_micros
+from perminute_local.simulation.invariants import writes
 from perminute_local.simulation.invariants.balance import Recharges, Thresholds
 from perminute_local.simulation.invariants.digests import Digests, is_to_be_counted
 from perminute_local.simulation.invariants.forecasts import Forecasts
-from perminute_local.simulation.invariants.invariant import books_agree, invariant
 from perminute_local.simulation.invariants.posted import Posted
 from perminute_local.simulation.invariants.records import RecordLog
 from perminute_local.simulation.redeliveries import RecordedRedeliveries
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from perminute.adapters.dynamodb.codec import Item
     from perminute.domain.credit.ledger import LedgerEntry
@@ -41,9 +39,6 @@ if TYPE_CHECKING:
 
 RESERVING = frozenset({PaidBy.CREDITS, PaidBy.POOL, PaidBy.POOL_AND_CREDITS})
 """Who pays for a call that has reserved something."""
-_RENDERED = {"organizationName", "subject", "text"}
-"""What is added to a notification when it is published."""
-_MINUTE = timedelta(minutes=1)
 _LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 CallKey = tuple[str, str]
@@ -203,12 +198,12 @@ class WriteRecorder:
         who = write.organization_id
         self.changed.add(who)
         self.posted.add(write)
-        self.broken += _by_our_clock(self, write)
+        self.broken += writes.by_our_clock(self, write)
         if any(entry.type is EntryType.EXPIRY for entry in write.entries):
             self.expired_at[who] = self.clock()
         if any(self._comes_too_late(usage, write) for usage in write.new_usages):
             self.excused.add(who)
-        self.broken += _priced_by_its_card(self, write)
+        self.broken += writes.priced_by_its_card(self, write)
         before = self._account(who)
         after = write.account or before
         if write.account is not None:
@@ -234,9 +229,9 @@ class WriteRecorder:
             if at is not None
         )
         self.due_at = min(due, default=None)
-        self.broken += books_agree(*_differences(before, after, entries))
+        self.broken += writes.books_agree(before, after, entries)
         if after.organization_id not in self.excused:
-            self.broken += _stays_above_zero(after, self.authorizing)
+            self.broken += writes.stays_above_zero(after, self.authorizing)
 
     def _decide(self, write: CreditWrite) -> None:
         at = self.clock()
@@ -247,7 +242,7 @@ class WriteRecorder:
         for documents, is_first in ((write.firsts, True), (decided, False)):
             for document in documents:
                 self.broken += self.digests.notify(document, at, is_first=is_first)
-                self.broken += _decided_once(document, self.decided)
+                self.broken += writes.decided_once(document, self.decided)
                 self.decided[document["id"]] = document
         usages, ended_ids = {u.call.call_id: u for u in write.usages}, write.ended_ids
         for document in write.decided:
@@ -296,16 +291,16 @@ class WriteRecorder:
             self._unsettled.discard(pool)
         elif pool not in self._unsettled:
             self._unsettled.add(pool)
-            self.broken += _settled_soon(pool, item)
+            self.broken += writes.settled_soon(pool, item)
 
     def publish(self, documents: Sequence[Mapping[str, Any]]) -> None:
         """Record notifications that were published."""
         self.published.update(document["id"] for document in documents)
         for document in documents:
             shown = json.loads(document["document"])
-            self.broken += _decided(document, shown, self.decided)
+            self.broken += writes.decided(document, shown, self.decided)
             self.names[shown["organizationId"]].append(shown.get("organizationName"))
-            self.broken += _printable(shown)
+            self.broken += writes.printable(shown)
         self.on_published(documents)
 
 
@@ -315,89 +310,3 @@ def documents_of(announcements: Sequence[Announcement]) -> list[Mapping[str, Any
         {"id": one.id, "type": one.notification.type, "document": json.dumps(document_of(one))}
         for one in announcements
     ]
-
-
-# ── Invariants ───────────────────────────────────────────────────────────────────────────────
-
-
-@invariant
-def _by_our_clock(recorder: WriteRecorder, write: CreditWrite) -> Iterator[str]:
-    """Nothing is booked in the future."""
-    instants = [entry.at for entry in write.entries]
-    if write.account is not None and write.account.as_of is not None:
-        instants.append(write.account.as_of)
-    # A function that was overtaken may find what was booked a minute later than it began.
-    now = recorder.clock()
-    if instants and max(instants) > now + _MINUTE:
-        yield f"{write.organization_id} is booked at {max(instants)}: it is {now}"
-
-
-@invariant
-def _priced_by_its_card(recorder: WriteRecorder, write: CreditWrite) -> Iterator[str]:
-    """A call is priced by the card that it was authorized by."""
-    for usage in write.usages:
-        call, version = usage.call, usage.price.rate_card_version
-        key = call.organization_id, call.call_id
-        # Once the grant has lapsed another card is allowed, but not for what was reported.
-        in_time = recorder.clock() <= recorder.reserved_until.get(key, _LONG_AGO)
-        if (
-            key in recorder.cards_of
-            and call.call_id in (write.ended_ids if in_time else write.reported_ids)
-            and call.connected_seconds
-            and version not in recorder.cards_of[key]
-        ):
-            yield f"{call.call_id} is priced by {version}, which came after it had begun"
-
-
-def _differences(before: Account, after: Account, entries: Sequence[LedgerEntry]) -> Iterator[str]:
-    who, balance = after.organization_id, format_micros(after.balance_micros)
-    made_micros = before.balance_micros + sum(entry.amount_micros for entry in entries)
-    if after.balance_micros != made_micros:
-        yield f"the balance of {who} is {balance}, its entries make {format_micros(made_micros)}"
-    lots_micros = after.lots_micros - after.debt_micros
-    if after.balance_micros != lots_micros:
-        yield f"the balance of {who} is {balance}, lots less debt are {format_micros(lots_micros)}"
-    numbers = [int(entry.entry_id) for entry in entries]
-    if numbers != list(range(before.entries + 1, before.entries + len(entries) + 1)):
-        yield f"{who} has {before.entries} entries, and the next are {numbers}"
-
-
-@invariant
-def _stays_above_zero(account: Account, authorizing: set[str]) -> Iterator[str]:
-    """Authorized calls never take a balance below zero."""
-    if account.organization_id in authorizing and account.balance_micros < 0:
-        yield f"{account.organization_id} has {format_micros(account.balance_micros)}"
-
-
-@invariant
-def _decided_once(document: Mapping[str, Any], decided: Iterable[str]) -> Iterator[str]:
-    """One id for each crossing."""
-    if document["id"] in decided:
-        what = f"{document['type']} {document['id']}"
-        yield f"{what} of {document['organizationId']} was decided twice"
-
-
-@invariant
-def _settled_soon(pool: tuple[str, str], item: Item) -> Iterator[str]:
-    """An unsettled pool is settled soon."""
-    if item.get("step") != {"S": PoolStep.FIRST.value}:
-        yield f"{pool[1]} of {pool[0]} became unsettled, and nothing is queued to settle it"
-
-
-@invariant
-def _decided(
-    document: Mapping[str, Any], shown: Mapping[str, Any], decided: Mapping[str, object]
-) -> Iterator[str]:
-    """Only what was committed is published."""
-    facts = {name: value for name, value in shown.items() if name not in _RENDERED}
-    if facts != decided.get(document["id"]):
-        yield f"{document['type']} {document['id']} was published and never decided so"
-
-
-@invariant
-def _printable(shown: Mapping[str, Any]) -> Iterator[str]:
-    """Subjects and texts are printable lines."""
-    for part, count in (("subject", 1), ("text", 5)):
-        lines = shown[part].split("\n")
-        if len(lines) != count or not all(map(str.isprintable, lines)):
-            yield f"the {part} of {shown['type']} is {shown[part]!a}"
