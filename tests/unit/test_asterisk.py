@@ -103,6 +103,12 @@ def test_a_room_that_the_directory_does_not_have_is_the_meeting() -> None:
 
 
 OUT = "organizerId=lee&meetingId=m%3B1&legType=dialOut&remoteNumber=%2B44770090018"
+BEYOND_ALL_TIME = {
+    "StartTime": "9999-12-31 23:59:59",
+    "AnswerTime": "9999-12-31 23:59:59",
+    "Duration": "86400",
+    "UniqueID": "ours-1",
+}
 
 
 @pytest.mark.parametrize("others", ["", ";organizerId=adele&remoteNumber=%2B1"])
@@ -128,6 +134,7 @@ def test_the_userfield_of_the_channel_makes_it_a_dial_out(others: str) -> None:
         ({"StartTime": "2026-11-03T10:00:00"}, "invalidTime"),
         ({"StartTime": "2026-11-31 10:00:00"}, "invalidTime"),
         ({"StartTime": ""}, "invalidTime"),
+        (BEYOND_ALL_TIME, "invalidTime"),
         ({"AnswerTime": "10:00"}, "invalidTime"),
         ({"AnswerTime": ""}, "invalidTime"),
         ({"Duration": ""}, "invalidDuration"),

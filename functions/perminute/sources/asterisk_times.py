@@ -102,7 +102,7 @@ def _local_time(record: Mapping[str, Any], name: str) -> datetime:
     stated = values.text(record, name) or ""
     try:
         if _LOCAL_TIME.fullmatch(stated):
-            return datetime.fromisoformat(stated)
+            return values.bounded(datetime.fromisoformat(stated), name)
     except ValueError:
         stated = "no day of the calendar"
     message = f"{name}: must be a local time such as 2026-11-02 09:00:00"

@@ -142,7 +142,7 @@ def instant(record: Mapping[str, Any], name: str, timezone: tzinfo | None = None
     try:
         at = datetime.fromisoformat(stated)
         if at.tzinfo is not None:
-            return _bounded(at if at.tzinfo is UTC else at.astimezone(UTC), name)
+            return bounded(at if at.tzinfo is UTC else at.astimezone(UTC), name)
     except (ValueError, OverflowError) as error:
         raise problem(ProblemReason.INVALID_TIME, f"{name}: {error}") from None
     if timezone is None:
@@ -152,7 +152,7 @@ def instant(record: Mapping[str, Any], name: str, timezone: tzinfo | None = None
     if len(meant) != 1:
         which = "does not exist in" if not meant else "happens twice in"
         raise problem(ProblemReason.INVALID_TIME, f"{name}: {at} {which} {timezone}")
-    return _bounded(meant[0], name)
+    return bounded(meant[0], name)
 
 
 def instants_of(local: datetime, timezone: tzinfo) -> Iterator[datetime]:
@@ -170,7 +170,8 @@ def instants_of(local: datetime, timezone: tzinfo) -> Iterator[datetime]:
             yield at
 
 
-def _bounded(at: datetime, name: str) -> datetime:
+def bounded(at: datetime, name: str) -> datetime:
+    """Return a time of the years in which something can be booked. Raises `Rejected`."""
     if not FIRST_YEAR <= at.year <= LAST_YEAR:
         message = f"{name}: must lie in the years {FIRST_YEAR} to {LAST_YEAR}"
         raise problem(ProblemReason.INVALID_TIME, message)
