@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from decimal import Decimal
 
 import pytest
@@ -41,6 +42,15 @@ def test_a_line_of_json_is_written_with_all_its_digits() -> None:
 def test_what_is_damaged_is_kept_as_it_was(source: str) -> None:
     content = b'{"cut": "\xff\n'
     assert write_record(source, content.decode("utf-8", "surrogateescape")) == content
+
+
+@pytest.mark.parametrize("text", ["\ud800", '{"id": "of a call"}'])
+@pytest.mark.parametrize("source", ["graph-pstn", "twilio-callback"])
+def test_a_text_in_the_place_of_a_record_stays_none(source: str, text: str) -> None:
+    read = json_lines if source == "twilio-callback" else json_documents
+    (record,) = read(InputFile("file", io.BytesIO(json.dumps(text).encode())))
+    (again,) = read(InputFile("kept", io.BytesIO(write_record(source, record.content))))
+    assert again.fault == record.fault is not None
 
 
 @pytest.mark.parametrize("cells", [1, 6, 10, 20])

@@ -112,8 +112,11 @@ def _records(at: str, document: Any, list_name: str) -> Iterator[Record]:  # noq
 
 
 def _record(at: str, content: object) -> Record:
-    is_object = isinstance(content, dict)
-    return Record(at, content, None if is_object else damaged("must be a JSON object"))
+    if isinstance(content, dict):
+        return Record(at, content)
+    # By itself a text would be taken for that of a document which is damaged.
+    whole = [content] if isinstance(content, str) else content
+    return Record(at, whole, damaged("must be a JSON object"))
 
 
 def _documents(content: bytes) -> list[_Document]:
