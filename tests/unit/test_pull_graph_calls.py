@@ -48,7 +48,7 @@ def test_the_same_window_again_writes_nothing() -> None:
     assert before == 3
     world.charge()
     done = world.pull()
-    assert done.rows == {Fate.STANDS: 2, Fate.TOLD_BEFORE: 1}
+    assert done.rows == {Fate.STANDS: 2, Fate.REPORTED_BEFORE: 1}
     assert world.bucket.writes == before
 
 
@@ -76,7 +76,7 @@ def test_the_days_of_the_window_are_read_the_latest_first() -> None:
 def test_a_row_that_two_days_have_is_kept_once() -> None:
     # Graph includes both instants that are asked for. Such a date alone is a problem.
     world = World(row("call-1", startDateTime="2026-11-03"), row("call-2"))
-    assert world.pull().rows == {Fate.PROBLEM: 1, Fate.TOLD_BEFORE: 1, Fate.NEW: 1}
+    assert world.pull().rows == {Fate.PROBLEM: 1, Fate.REPORTED_BEFORE: 1, Fate.NEW: 1}
     again = World(row("call-1"), row("call-1"), row("call-2"), row("call-1"))
     assert again.pull().rows == {Fate.NEW: 2, Fate.SKIPPED: 2}
     assert len(again.kept()) == 2
@@ -98,7 +98,7 @@ def test_a_row_that_was_corrected_later_is_a_conflict_that_is_told_once() -> Non
     assert world.charge() == ["conflict"]
     for _ in range(3):
         world.next_day()
-        assert world.pull().rows == {Fate.TOLD_BEFORE: 1}
+        assert world.pull().rows == {Fate.REPORTED_BEFORE: 1}
     assert world.charge() == []
     # Another correction is another conflict.
     world.graph.rows = [row("call-1", duration=302)]
@@ -121,20 +121,20 @@ def test_a_problem_is_told_once() -> None:
     world.next_day()
     # However Graph orders and spaces the fields of the row.
     world.graph.rows = [dict(reversed(world.graph.rows[0].items()))]
-    assert world.pull().rows == {Fate.TOLD_BEFORE: 1}
+    assert world.pull().rows == {Fate.REPORTED_BEFORE: 1}
 
 
 @pytest.mark.parametrize("damaged", [row("c" * 251), row("call-1", callType=["conf_in"])])
 def test_a_row_that_is_damaged_is_kept_once(damaged: Any) -> None:
     world = World(damaged)
     assert world.pull().rows == {Fate.PROBLEM: 1}
-    assert world.pull().rows == {Fate.TOLD_BEFORE: 1}
+    assert world.pull().rows == {Fate.REPORTED_BEFORE: 1}
 
 
 def test_a_problem_that_graph_repeats_is_told_once() -> None:
     problem = row("call-1", calleeNumber="+12065550199")
     world = World(problem, problem, problem)
-    assert world.pull().rows == {Fate.PROBLEM: 1, Fate.TOLD_BEFORE: 2}
+    assert world.pull().rows == {Fate.PROBLEM: 1, Fate.REPORTED_BEFORE: 2}
 
 
 def test_a_problem_that_a_corrected_directory_solves_is_charged_at_once() -> None:
@@ -152,7 +152,7 @@ def test_a_problem_that_becomes_another_one_is_told_again() -> None:
     assert world.pull().rows == {Fate.PROBLEM: 1}
     world.charge()
     world.correct(TENANT_ROW)
-    assert world.pull().rows == {Fate.TOLD_BEFORE: 1}
+    assert world.pull().rows == {Fate.REPORTED_BEFORE: 1}
 
 
 def test_a_lost_state_has_problems_told_once_more() -> None:
@@ -165,7 +165,14 @@ def test_a_lost_state_has_problems_told_once_more() -> None:
 
 @pytest.mark.parametrize(
     "damaged",
-    [b"", b"[]", b'{"told": []}', b'{"told": {"a": 1}}', b"\xff", b'{"told": {"a": "x"}}'],
+    [
+        b"",
+        b"[]",
+        b'{"reported": []}',
+        b'{"reported": {"a": 1}}',
+        b"\xff",
+        b'{"reported": {"a": "x"}}',
+    ],
 )
 def test_a_damaged_state_is_named(damaged: bytes) -> None:
     world = World(row("call-1"))
@@ -193,7 +200,7 @@ def test_what_is_remembered_is_forgotten_when_graph_no_longer_answers_with_it() 
 def told(world: World) -> dict[str, str]:
     state = world.bucket.state(f"graph/{TENANT}")
     assert state is not None
-    content: dict[str, str] = json.loads(state.content)["told"]
+    content: dict[str, str] = json.loads(state.content)["reported"]
     return content
 
 
@@ -234,7 +241,7 @@ def test_an_interrupted_run_has_kept_what_it_had_read() -> None:
     assert len(world.kept()) == 2
     world.charge()
     world.graph.failure = None
-    assert world.pull().rows == {Fate.TOLD_BEFORE: 1, Fate.STANDS: 1, Fate.NEW: 1}
+    assert world.pull().rows == {Fate.REPORTED_BEFORE: 1, Fate.STANDS: 1, Fate.NEW: 1}
 
 
 def test_a_run_without_time_ends_between_two_pages() -> None:

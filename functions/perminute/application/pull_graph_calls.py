@@ -7,7 +7,7 @@ would cost two write units for each of them, each day.
 
 A row that only repeats a problem, or a conflict, is kept once: its digest is remembered for as long
 as Graph may answer with it. A run that is interrupted has kept what it had read, and the next one
-begins with the latest day. If what it remembers is lost, an operator is told once more.
+begins with the latest day. If what it remembers is lost, problems are reported once more.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Fate(StrEnum):
     NEW = "new"  # kept: not recorded yet
     DIFFERS = "differs"  # kept: recorded with other content, which its charge will report
     PROBLEM = "problem"  # kept: an operator must act
-    TOLD_BEFORE = "toldBefore"  # the same conflict or problem was kept on another day
+    REPORTED_BEFORE = "reportedBefore"  # the same conflict or problem was kept on another day
 
 
 KEPT = (Fate.NEW, Fate.DIFFERS, Fate.PROBLEM)
@@ -146,13 +146,13 @@ def _written(at: date | datetime) -> str:
     return at.isoformat().replace("+00:00", "Z")
 
 
-def _read_told(state: State | None, name: str) -> dict[str, date]:
-    """Return until when it is remembered, by digest, that an operator was told of a row."""
+def _read_reported(state: State | None, name: str) -> dict[str, date]:
+    """Return until when it is remembered, by digest, that a row was reported to an operator."""
     if state is None:
         return {}
     try:
-        told = json.loads(state.content)["told"]
-        return {digest: date.fromisoformat(day) for digest, day in told.items()}
+        reported = json.loads(state.content)["reported"]
+        return {digest: date.fromisoformat(day) for digest, day in reported.items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         msg = (
             f"the state {name} is damaged: delete its object, and known problems are reported once "
@@ -161,9 +161,9 @@ def _read_told(state: State | None, name: str) -> dict[str, date]:
         raise Unavailable(msg) from error
 
 
-def _written_told(told: Mapping[str, date]) -> bytes:
-    days = {digest: day.isoformat() for digest, day in sorted(told.items())}
-    return json.dumps({"told": days}).encode()
+def _written_reported(reported: Mapping[str, date]) -> bytes:
+    days = {digest: day.isoformat() for digest, day in sorted(reported.items())}
+    return json.dumps({"reported": days}).encode()
 
 
 @dataclass(slots=True)
@@ -178,19 +178,19 @@ class _Pull:
     records: OperatorRecords | None
     # Days overlap, and a page may repeat a row of the one before.
     read_calls: ReadCalls = field(default_factory=ReadCalls)
-    told_before: Mapping[str, date] = field(default_factory=dict)
-    told_now: dict[str, date] = field(default_factory=dict)
+    reported_before: Mapping[str, date] = field(default_factory=dict)
+    reported_now: dict[str, date] = field(default_factory=dict)
     organizations: set[str] = field(default_factory=set)
 
     def run(self) -> TenantPull:
         try:
             self._check_tenant()
             state = self.use_case.bucket.state(self._state_name)
-            self.told_before = _read_told(state, self._state_name)
+            self.reported_before = _read_reported(state, self._state_name)
             try:
                 self._read_days()
             finally:
-                # What was kept until an error is not to be told again.
+                # What was kept before an error must not be reported again.
                 self._remember()
         except Unavailable as error:
             self.done.failure = error
@@ -235,14 +235,14 @@ class _Pull:
         outcomes = list(convert(GRAPH_PSTN, [file], self.directory, options))
         results = [self.read_calls.check(outcome.result) for outcome in outcomes]
         recorded = self._recorded(results)
-        told = self.told_before.keys() | self.told_now.keys()
+        reported = self.reported_before.keys() | self.reported_now.keys()
         kept, digests = list[bytes](), set[str]()
         # Strict: each row has an outcome.
         for row, outcome, result in zip(page.items, outcomes, results, strict=True):
             self._compare_later(outcome, result)
             fate, digest = _fate(outcome, result, recorded)
-            if digest and digest in told | digests:
-                fate = Fate.TOLD_BEFORE
+            if digest and digest in reported | digests:
+                fate = Fate.REPORTED_BEFORE
             elif digest:
                 digests.add(digest)
             self.done.rows[fate] += 1
@@ -250,7 +250,7 @@ class _Pull:
                 kept.append(row)
         self._keep(page._replace(items=tuple(kept)))
         until = self.at.date() + timedelta(days=_REMEMBERED_DAYS)
-        self.told_now |= dict.fromkeys(digests, until)
+        self.reported_now |= dict.fromkeys(digests, until)
 
     def _compare_later(self, outcome: Outcome, result: Result) -> None:
         if isinstance(result, Leg):
@@ -291,22 +291,22 @@ class _Pull:
         return f"graph/{self.done.tenant}"
 
     def _remember(self) -> None:
-        if self.told_now:
-            self.use_case.retry.call(self._store_told, self.done.tenant)
+        if self.reported_now:
+            self.use_case.retry.call(self._store_reported, self.done.tenant)
 
-    def _store_told(self) -> None:
+    def _store_reported(self) -> None:
         # With what another run has added meanwhile, and without what is past.
         name, bucket, today = self._state_name, self.use_case.bucket, self.at.date()
         read = bucket.state(name)
-        told = {**_read_told(read, name), **self.told_now}
-        lasting = {digest: day for digest, day in told.items() if day >= today}
-        bucket.store_state(name, _written_told(lasting), read=read)
+        reported = {**_read_reported(read, name), **self.reported_now}
+        lasting = {digest: day for digest, day in reported.items() if day >= today}
+        bucket.store_state(name, _written_reported(lasting), read=read)
 
 
 def _fate(
     outcome: Outcome, result: Result, recorded: Mapping[tuple[str, str], Usage]
 ) -> tuple[Fate, str | None]:
-    """Return what becomes of a row, and if an operator is told of it, the digest of what it says.
+    """Return what becomes of a row, and if it is reported to an operator, the digest of its content.
 
     A row of which something else follows than before, because the directory was corrected, has
     another digest.
