@@ -306,7 +306,7 @@ class _Pull:
 def _fate(
     outcome: Outcome, result: Result, recorded: Mapping[tuple[str, str], Usage]
 ) -> tuple[Fate, str | None]:
-    """Return what becomes of a row, and if it is reported to an operator, the digest of its content.
+    """Return what becomes of a row, and the digest of its content if an operator must know of it.
 
     A row of which something else follows than before, because the directory was corrected, has
     another digest.
