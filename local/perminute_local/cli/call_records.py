@@ -89,7 +89,9 @@ def auth_token(variable: str) -> str:
         "examples/call-records/teams-csv/PSTN.calls.2026-11-05.csv",
     )
 )
-@click.argument("files", nargs=-1, required=True, type=FILE, metavar="FILE...")
+@click.argument(
+    "files", nargs=-1, required=True, type=FILE, metavar="FILE...", help="files of call records"
+)
 @click.option(
     "--from", "source", required=True, type=Choice(list(SOURCE_FAMILIES)), help="what wrote them"
 )

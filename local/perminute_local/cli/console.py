@@ -34,10 +34,21 @@ def _port(text: str) -> int:
 @click.command(
     epilog=examples("perminute console examples/day", "perminute console --stack perminute-dev")
 )
-@click.argument("folder", metavar="[DIR]", type=FOLDER, required=False)
-@click.option("--stack", type=STACK, help="what this deployed stack has recorded")
+@click.argument(
+    "folder",
+    metavar="[DIR]",
+    type=FOLDER,
+    required=False,
+    help="show what a replay of this folder of events records; it runs first",
+)
+@click.option("--stack", type=STACK, help="or show what this deployed stack has recorded")
 @organizations_option
-@click.option("--port", type=Parsed("PORT", _port), default=0, help="default: a free one")
+@click.option(
+    "--port",
+    type=Parsed("PORT", _port),
+    default=0,
+    help="listen on this port (default: a free one)",
+)
 @click.option("--no-open", is_flag=True, help="only print the address, and open no browser")
 @click.option(
     "--write",
@@ -56,10 +67,10 @@ def console(
     write: Path | None,
     as_json: bool,
 ) -> int:
-    """Show reports on a page of this machine, in a browser.
+    """Show reports in a browser, on a page of this machine.
 
-    Of a folder of events, which is replayed first, or of a deployed stack, with your AWS
-    credentials. The address has a token: whoever knows it sees the reports. Ctrl-C ends it.
+    A stack is read with your AWS credentials. The address contains a token: whoever knows it sees
+    the reports. Ctrl-C ends the command.
     """
     origin = stack or folder
     if origin is None or (stack and folder):

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
         "perminute send - --stack perminute-dev --json < events.jsonl",
     )
 )
-@click.argument("files", nargs=-1, required=True, type=FILE, metavar="FILE...")
+@click.argument(
+    "files", nargs=-1, required=True, type=FILE, metavar="FILE...", help="one event a line"
+)
 @stack_option
 @json_option
 def send(*, files: tuple[Path, ...], stack: str, as_json: bool) -> int:

@@ -23,16 +23,16 @@ MAX_RATE, MAX_MINUTES, MAX_ORGANIZATIONS = 2_000, 30, 1_000
     "--minutes",
     type=click.FloatRange(0, MAX_MINUTES, min_open=True),
     default=1,
-    help=f"how long calls are sent, at most {MAX_MINUTES}",
+    help=f"how many minutes calls are sent, at most {MAX_MINUTES}",
 )
 @click.option(
-    "--organizations", type=COUNT, default=10, help=f"whose calls, at most {MAX_ORGANIZATIONS}"
+    "--organizations", type=COUNT, default=10, help=f"how many, at most {MAX_ORGANIZATIONS}"
 )
 @click.option(
     "--hot",
     type=click.FloatRange(0, 1),
     default=0,
-    help="the share of the calls that one of them has (default: all have as many)",
+    help="the share of the calls that one of them makes (default: all make equally many)",
 )
 @click.option(
     "--yes-this-costs-money",
@@ -51,11 +51,12 @@ def load(
     costs_are_known: bool,
     as_json: bool,
 ) -> int:
-    """Send many calls, and see how soon all are charged.
+    """Send many calls, and measure how soon all are charged.
 
-    New organizations get credit, and calls end at this pace. It ends with the throughput, the
-    time from an event to the balance, and what was handed back. Every balance must then be right
-    to the cent, and the books must agree. What is booked stays: stages of customers are refused.
+    New organizations get credit, and calls end at this rate. The result is the throughput, the
+    time from an event to the balance, and how many messages were delivered again. Every balance
+    must then be right to the cent, and the books must agree. What is booked stays, so a stage with
+    customers is refused.
 
     Exit code 1: calls were not sent or not charged, or books differ.
     """

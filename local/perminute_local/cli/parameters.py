@@ -183,7 +183,7 @@ def published_to(run: Run) -> Run:
     """Add `bucket` and `stack`, one of which says where to publish; see `bucket_of`."""
     words = "the stack's output RateCardBucketName"
     bucket = click.option("--bucket", type=BUCKET, help=words)
-    return bucket(click.option("--stack", type=STACK, help="or the stack, by its name")(run))
+    return bucket(click.option("--stack", type=STACK, help="or the name of the stack")(run))
 
 
 def bucket_of(bucket: str | None, stack: str | None) -> str:

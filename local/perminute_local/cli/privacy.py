@@ -23,15 +23,13 @@ from perminute_local.cli.parameters import (
 @stack_option
 @click.option("--organization", required=True, type=IDENTIFIER, help="the organization's id")
 @click.option("--user", type=Parsed("ID", read_id), help="only this user; without it, all of them")
-@click.option(
-    "--yes", is_flag=True, help="erase it, for good; without it, what would be is only counted"
-)
+@click.option("--yes", is_flag=True, help="erase, for good; without it, records are only counted")
 @json_option
 def erase(*, stack: str, organization: str, user: str | None, yes: bool, as_json: bool) -> int:
     """Erase who made calls, and leave what they cost.
 
-    Numbers, organizers and meetings are erased permanently, so nobody can find out whose calls they
-    were. Charges, statements and minute pools stay as they are.
+    Numbers, organizers and meetings are erased for good, so nobody can find out who made the calls.
+    Charges, statements and minute pools do not change: docs/retention.md says what becomes of what.
     """
     from perminute_local.erase_calls import run_erase
 
@@ -51,12 +49,12 @@ def erase(*, stack: str, organization: str, user: str | None, yes: bool, as_json
     "--licensing-copy", required=True, metavar="TABLE", help="the restored LicensingTable"
 )
 @click.option("--events-copy", required=True, metavar="TABLE", help="the restored EventsTable")
-@click.option("--yes", is_flag=True, help="write it; without it, what differs is only counted")
+@click.option("--yes", is_flag=True, help="write; without it, items that differ are only counted")
 @json_option
 def restore(*, stack: str, yes: bool, as_json: bool, **copies: str) -> int:
-    """Make a stack's tables what restored copies are.
+    """Write restored copies of tables back to a stack.
 
-    All four are restored to one time, while no function runs: docs/restoring.md says how.
+    All copies must be of the same second, and no function may run: docs/restoring.md has the steps.
     """
     from perminute_local.restore_tables import run_restore
 

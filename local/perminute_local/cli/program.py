@@ -47,7 +47,7 @@ VARIABLE = "_PERMINUTE_COMPLETE"
 
 
 @click.command(epilog=examples('eval "$(perminute completion bash)"', "perminute completion zsh"))
-@click.argument("shell", type=Choice(["bash", "zsh"]))
+@click.argument("shell", type=Choice(["bash", "zsh"]), help="your shell")
 @json_option
 @click.pass_context
 def completion(context: click.Context, *, shell: str, as_json: bool) -> int:

@@ -88,20 +88,20 @@ _ORGANIZATION = functools.partial(
     click.option, "--organization", type=IDENTIFIER, help="the organization's id"
 )
 _SUBJECT = (
-    click.option("--stack", type=STACK, help="what this deployed stack has recorded"),
+    click.option("--stack", type=STACK, help="read what this deployed stack has recorded"),
     click.option(
         "--replay",
         "folder",
         type=FOLDER,
         metavar="DIR",
-        help="or what a replay of this folder of events records; it runs first",
+        help="or replay this folder of events first, and read what that records",
     ),
 )
 _INPUT = click.option(
     "--input",
     "figures",
     type=FILE,
-    help="or the figures that this file states, as JSON, of no organization",
+    help="or compute from the figures in this JSON file, without an organization",
 )
 FROM, TO = (
     functools.partial(click.option, "--from", "from", type=DATE_TYPE),

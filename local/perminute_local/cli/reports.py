@@ -95,7 +95,7 @@ def list_(**parameters: object) -> Parameters:
 
 
 @click.command(epilog=examples(f"perminute explain contoso-0132 {_CONTOSO}"))
-@click.argument("call", metavar="CALL")
+@click.argument("call", metavar="CALL", help="the call's id")
 @shows("explanation", CSV)
 def explain(*, call: str) -> Parameters:
     """Explain why a call cost what it did.
@@ -184,8 +184,8 @@ def pstn_usage(**parameters: object) -> Parameters:
 def forecast(**parameters: object) -> Parameters:
     """Forecast the month's cost, and when credit runs out.
 
-    CSV and JSON have the balance at the end of each day. With --input FILE nothing else is read:
-    docs/reports.md says what is in the file.
+    CSV and JSON have the balance at the end of each day. docs/reports.md describes the file of
+    --input.
     """
     return parameters
 
@@ -213,14 +213,14 @@ def forecast(**parameters: object) -> Parameters:
         "--contracted-until",
         "contractedUntil",
         type=DATE_TYPE,
-        help="the renewal of the subscriptions: until then they are paid, used or not",
+        help="when subscriptions are renewed; until then they are paid, used or not",
     ),
     from_figures=True,
 )
 def license_advice(**parameters: object) -> Parameters:
     """Say which subscriptions would cost least.
 
-    With --input FILE nothing else is read: docs/license-advice.md says what is in the file.
+    docs/license-advice.md explains the answer, and describes the file of --input.
     """
     return parameters
 
@@ -236,23 +236,24 @@ def license_advice(**parameters: object) -> Parameters:
 @shows(
     "what-if",
     MONTH,
-    click.option("--rates", type=FILE, help="at the prices of this rate card"),
+    click.option("--rates", type=FILE, help="with the prices of this rate card"),
     click.option(
         "--licenses", type=FILE, help="with the licenses of this CSV file: columns user, license"
     ),
     click.option(
         "--pool",
         type=WHOLE_NUMBER,
-        help="with a minute pool of so many minutes",
+        help="with this many minutes in the minute pool",
     ),
 )
 def what_if(*, rates: Path | None, licenses: Path | None, **parameters: object) -> Parameters:
-    """Charge a month's calls again, if something had been so.
+    """Show what a month's calls would have cost.
 
-    Nothing is changed. At least one of --rates, --licenses and --pool is required.
+    They are rated again with other prices, licenses or pool minutes; nothing is changed. At least
+    one of --rates, --licenses and --pool is required.
     """
     if rates is None and licenses is None and parameters["pool"] is None:
-        msg = "needs --rates FILE, --licenses FILE or --pool N: what is to be otherwise"
+        msg = "needs --rates FILE, --licenses FILE or --pool N, to say what differs"
         raise WrongCall(msg)
     from perminute_local.reports.assumed import card_parameter, license_parameters
 
