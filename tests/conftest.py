@@ -9,16 +9,21 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 import pytest
+from botocore import hooks
+from botocore.hooks import EventAliaser
 from botocore.loaders import JSONFileLoader, Loader
 from hypothesis import HealthCheck, settings
 from moto import mock_aws
 from moto.cloudformation import models as cloudformation
+from moto.core.base_backend import BaseBackend
+from moto.core.utils import method_names_from_class
 from moto.kms import utils as kms
+from stacks_on_moto import StacksOnMoto
 
 from perminute.adapters.service_models import _Files
 from perminute_local.embedded_aws import client_environment, embedded_aws, environment
 from perminute_local.replay.lambda_runtime import QUIET
-from perminute_local.stack import BACKING_TYPES, Stack, Template, create_stack, load_template
+from perminute_local.stack import Stack, Template, create_stack, load_template
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -57,13 +62,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def _what_never_differs_is_made_once() -> Iterator[None]:
     """Have botocore and moto make once what is the same in each of hundreds of tests.
 
-    botocore lists and parses its models of services for each session, moto reads a template as YAML
-    and makes an RSA key for each stack: half a second for a test whose handler has both.
+    botocore lists and parses its models of services for each session, and looks for the names that
+    each of its events had before; moto reads a template as YAML and makes an RSA key for each
+    stack, and looks for the paths and methods of a service at each request. A test whose handler
+    has all of these would take half a second more.
     """
+    urls, alias = vars(BaseBackend)["urls"].fget, vars(EventAliaser)["_alias_event_name"]
     with (
         patch.object(JSONFileLoader, "load_file", _once(JSONFileLoader.load_file)),
         patch.object(_Files, "load_file", _once(_Files.load_file)),
         patch.object(Loader, "list_available_services", _once(Loader.list_available_services)),
+        patch.object(EventAliaser, "_alias_event_name", _once(alias)),
+        patch.object(hooks, "accepts_kwargs", _once_for_each_code(hooks.accepts_kwargs)),
+        patch.object(BaseBackend, "urls", property(_once_for_each_class(urls))),
+        patch("moto.core.responses.method_names_from_class", cache(method_names_from_class)),
         patch("moto.kms.models.generate_private_key", cache(kms.generate_private_key)),
         patch.object(cloudformation.Stack, "parse_template", staticmethod(json.loads)),
     ):
@@ -87,16 +99,51 @@ def _once(method: Callable[..., Any]) -> Callable[..., Any]:
     return once
 
 
+def _once_for_each_class(getter: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return a getter that does its work once for all objects of a class: it is the same."""
+    found: dict[type, Any] = {}
+
+    def once(one: Any) -> Any:
+        if type(one) not in found:
+            found[type(one)] = getter(one)
+        return found[type(one)]
+
+    return once
+
+
+def _once_for_each_code(judge: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return a function that judges a handler once, whichever object's method it is.
+
+    By its code: kept by handler, each client that is made would be kept with its methods.
+    """
+    found: dict[Any, Any] = {}
+
+    def once(handler: Any) -> Any:
+        code = getattr(handler, "__code__", None)
+        if code is None:
+            return judge(handler)
+        if code not in found:
+            found[code] = judge(handler)
+        return found[code]
+
+    return once
+
+
 @pytest.fixture(scope="session")
 def template() -> Template:
     return load_template()
 
 
+@pytest.fixture(scope="session")
+def _stacks_on_moto(template: Template) -> StacksOnMoto:
+    return StacksOnMoto(template)
+
+
 @pytest.fixture
-def moto_stack(template: Template) -> Iterator[Stack]:
+def moto_stack(_stacks_on_moto: StacksOnMoto) -> Iterator[Stack]:
     """The template's tables, queues and bucket on moto, empty; it cannot make rules of a bus."""
     with environment(**MOTO, **QUIET), mock_aws():
-        yield create_stack(template, BACKING_TYPES - {"AWS::Events::Rule"})
+        yield _stacks_on_moto.new()
 
 
 @pytest.fixture(scope="session")
