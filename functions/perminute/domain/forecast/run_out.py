@@ -41,11 +41,16 @@ class Credit(NamedTuple):
         lots, _, unpaid_micros = draw(self.lots, micros)
         return self._replace(lots=lots, debt_micros=self.debt_micros + unpaid_micros)
 
-    def after_recharging(self, balance_micros: int, at: datetime) -> Credit | None:
-        """Return the credit after a recharge that is requested and paid at once; None without."""
+    def may_recharge(self, balance_micros: int) -> bool:
+        """Whether anything is to be requested at a balance; not so on nearly all days."""
         auto = self.auto_recharge
-        if auto is None or (self.recharge.open is None and balance_micros >= auto.trigger_micros):
-            return None  # on nearly all days
+        return auto is not None and (
+            self.recharge.open is not None or balance_micros < auto.trigger_micros
+        )
+
+    def after_recharging(self, at: datetime) -> Credit | None:
+        """Return the credit after a recharge that is requested and paid at once; None without."""
+        auto, balance_micros = self.auto_recharge, self.balance_micros
         state, step = self.recharge.next_step(auto, balance_micros, organization_id="", now=at)
         if not isinstance(step, RechargeRequest):
             return None
@@ -80,6 +85,7 @@ def walk(credit: Credit, spent_micros: Sequence[int], *, since: datetime) -> Cre
     """
     credit = credit.without_expired(since)
     balance_micros, expires_from = credit.balance_micros, _first_expiry(credit.lots)
+    undrawn_micros = 0  # spent, and not yet taken from the lots: sums are enough for most days
     balances: list[int] = []
     recharged: list[date] = []
     runs_out: date | None = None
@@ -87,25 +93,24 @@ def walk(credit: Credit, spent_micros: Sequence[int], *, since: datetime) -> Cre
     day = since.astimezone(UTC).date()
     for micros in spent_micros:
         until = end_of(day)
-        # On nearly all days nothing expires.
-        parts = (
-            _parts(micros, credit.lots, since, until)
-            if expires_from < until
-            else ((until - _TICK, micros),)
-        )
-        for instant, part_micros in parts:
-            credit = credit.after_spending(part_micros)
-            balance_micros -= part_micros
-            if expires_from <= instant:
-                credit = credit.without_expired(instant)
-                forfeited_micros += balance_micros - credit.balance_micros
-                balance_micros, expires_from = credit.balance_micros, _first_expiry(credit.lots)
-            while (richer := credit.after_recharging(balance_micros, since)) is not None:
-                credit = richer
-                balance_micros, expires_from = credit.balance_micros, _first_expiry(credit.lots)
-                recharged.append(day)
+        if until <= expires_from and not credit.may_recharge(balance_micros - micros):
+            undrawn_micros += micros
+            balance_micros -= micros
             if runs_out is None and balance_micros <= 0:
                 runs_out = day
+        else:
+            credit, undrawn_micros = credit.after_spending(undrawn_micros), 0
+            for instant, part_micros in _parts(micros, credit.lots, since, until):
+                spent = credit.after_spending(part_micros)
+                credit = spent.without_expired(instant)
+                forfeited_micros += spent.balance_micros - credit.balance_micros
+                while (richer := credit.after_recharging(since)) is not None:
+                    credit = richer
+                    recharged.append(day)
+                balance_micros = credit.balance_micros
+                if runs_out is None and balance_micros <= 0:
+                    runs_out = day
+            expires_from = _first_expiry(credit.lots)
         balances.append(balance_micros)
         since, day = until, until.date()
     return CreditPath(tuple(balances), runs_out, tuple(recharged), forfeited_micros)
