@@ -1,4 +1,4 @@
-"""Phone numbers of calls that ended long ago are masked."""
+"""Masks the phone numbers of calls that ended long ago."""
 
 import gc
 

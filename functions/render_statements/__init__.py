@@ -1,4 +1,4 @@
-"""Statements of a month become files that people read, print and file."""
+"""Writes the statements of a month as files that people read, print and file."""
 
 import gc
 

@@ -43,6 +43,6 @@ class LambdaStatementRenderer:
             version = said["asOf"]["version"]
             return StatementLink(said["location"], parse_instant(said["expiresAt"]), version)
         except (ValidationError, KeyError, TypeError, ValueError) as error:
-            # What it answers instead is an error, which its own log explains.
+            # Any other answer is an error, which the log of that function explains.
             msg = f"no statement was made: {content[:200]!r}"
             raise Unavailable(msg) from error

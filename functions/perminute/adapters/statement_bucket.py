@@ -1,6 +1,6 @@
 """The bucket of statements on S3.
 
-A key is `<organization>/<month>/statement-<basis>.<form>`, the organization as in an address.
+A key is `<organization>/<month>/statement-<basis>.<form>`; the organization is URL-encoded.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from perminute.ports.statements import StatementFile, StatementKey
 
 LINK_LASTS = timedelta(minutes=15)
-"""Long enough to open a link, and far shorter than the credentials that sign it last."""
+"""Long enough to open a link, and far shorter than the lifetime of the credentials that sign it."""
 
-# S3 has 1,024 bytes for a key. An organization that takes more than this is named by a digest.
+# S3 has 1,024 bytes for a key. An organization with a longer name is named by a digest.
 _LONGEST_NAME = 900
 
 

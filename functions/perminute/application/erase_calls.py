@@ -1,7 +1,7 @@
 """Erase a user, or all users of an organization: who made the calls, and not what they cost.
 
-Where a user was named there is a pseudonym from then on, which only the organization's key can
-connect with him. All that money needs stays: what each call cost, the entries, the pools, and under
+A pseudonym replaces the id of the user; only the organization's key can connect the two. Everything
+that decides about money stays: what each call cost, the entries, the pools, and under
 the pseudonym the licenses, by which late events may still rate calls again. With all users of an
 organization its key is destroyed.
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from perminute.ports.privacy import ContentKeys, Erasure, OtherRecords, RecordedContent
     from perminute.ports.stores import CreditStore, LicensingStore
 
-# The stream from which notifications are published has no more than a day.
+    # The stream from which notifications are published keeps records for one day.
 PUBLISHED_WITHIN = timedelta(days=2)
 MAX_PSEUDONYMS = 1_000  # so often a user can be erased
 

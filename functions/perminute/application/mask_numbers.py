@@ -1,7 +1,7 @@
 """Mask the phone numbers of calls that ended long ago, an organization at a time.
 
-Of a number remains what says the country, or what priced the call; the rest is `*`. What is done is
-found out by looking: a run that was interrupted, or is carried out twice, masks what is left.
+The digits that name the country or that priced the call remain; `*` replaces the others. A run
+looks at the records to see what is left to mask, so it can be interrupted or repeated.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class MaskedNumbers:
 
     organization_id: str
     masked: int = 0
-    # Calls that were corrected while they were looked at: the next run masks them.
+    # Calls that were corrected while they were being masked: the next run masks them.
     changed: int = 0
     goes_on: bool = False  # time has run out before the last call
     after: str | None = None  # from where it goes on

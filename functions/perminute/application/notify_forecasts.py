@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from perminute.ports.stores import CreditStore
 
 READ_SECONDS = 120
-"""How long the calls of an organization may take to be read, those of 84 days. At the pace of
+"""How long reading the calls of an organization, those of 84 days, may take.
+
+At the pace of
 `DynamoDBPostings`, 6 MB a second, these are some ten million calls."""
 
 
@@ -50,7 +52,7 @@ class NotifyForecasts:
     def __call__(
         self, organization_id: str, at: datetime, deadline: Deadline = NEVER
     ) -> ForecastDone:
-        """Forecast as of `at`; what was notified of before is not notified of again."""
+        """Forecast as of `at`, and notify of what is true now and was not notified of yet."""
         most = Deadline(self.clock() + READ_SECONDS, self.clock)
         until = min(most, deadline, key=lambda one: one.at)
         try:
@@ -74,7 +76,7 @@ class NotifyForecasts:
         self, organization_id: str, spent: Spent, at: datetime, deadline: Deadline
     ) -> Transaction | None:
         def decide(account: Account) -> Transaction | None:
-            # By the credit as it is now: the calls were read a moment ago, and once only.
+            # By the account as it is now. The calls were read a moment before, once.
             credit = credit_of(account, further_lots(self.credit, account))
             found = spent.forecast(credit, horizon_days=HORIZON_DAYS)
             # Unless it was charged meanwhile.

@@ -1,6 +1,6 @@
 """Write statements into files: of all organizations after a month, and of one on demand.
 
-Doing it twice is harmless: the same statement takes the place of the one before.
+Doing it twice is harmless: the same statement replaces the one before.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The keys of the digests of calls."""
+"""The keys of content digests."""
 
 from __future__ import annotations
 

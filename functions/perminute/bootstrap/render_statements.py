@@ -1,4 +1,4 @@
-"""Build what makes statements."""
+"""Build the use case that makes statements."""
 
 from __future__ import annotations
 
@@ -33,5 +33,5 @@ def rendering(aws: AwsResources) -> RenderStatements:
 
 
 def monthly_statements(aws: AwsResources, render: RenderStatements) -> DailyRun[RenderedStatement]:
-    """Return the run that writes those of all organizations."""
+    """Return the monthly run that writes the statements of all organizations."""
     return DailyRun(ListOrganizations(aws.credit, work(aws)), render)

@@ -1,4 +1,4 @@
-"""Which section of the console shows what a notification is about (docs/notifications.md).
+"""The section of the console to which each notification links (docs/notifications.md).
 
 `local/perminute_local/console/static/address.js` reads these fragments.
 """

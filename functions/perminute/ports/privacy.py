@@ -12,39 +12,39 @@ if TYPE_CHECKING:
 
 
 class ContentKeys(Protocol):
-    """The keys of the digests of calls, one for each organization. Raises `Unavailable`."""
+    """The keys of content digests, one for each organization. Raises `Unavailable`."""
 
     def find(self, organization_id: str) -> bytes | None:
         """Read the key; None if none was made, or it is destroyed."""
 
     def get_or_make(self, organization_id: str) -> bytes:
-        """Return the key, which is made at random if there is none."""
+        """Return the key; make a random one if there is none."""
 
     def destroy(self, organization_id: str) -> None:
-        """Forget the key: no digest of the organization can be compared with anything again."""
+        """Delete the key: no digest of the organization can be compared with anything again."""
 
 
 class OtherRecords(NamedTuple):
-    """How many records of an organization name erased users, beside its calls, by their kind."""
+    """The number of records, beside calls, that name erased users of an organization, by kind."""
 
     lists: int = 0
     counters: int = 0
     notifications: int = 0
     events: int = 0
     not_ended: int = 0  # calls that were authorized, and of which nothing is to be charged
-    # What is still under way: published a moment ago, to be counted in a digest, to be rated again.
+    # What is still needed: published a moment ago, waiting for a digest, or to be rated again.
     recent: int = 0
 
 
 class Erasure(Protocol):
     """What names users beside the records of their calls. Raises `Unavailable`.
 
-    `names` are users with the pseudonyms that stand for them. Each step may be done again, as often
-    as the one before it was interrupted.
+    `names` are users with the pseudonyms that replace them. Each step may be repeated after an
+    interruption.
     """
 
     def users(self, organization_id: str) -> set[str]:
-        """Name the users with a timeline, or in a list of calls."""
+        """Return the users who have a timeline, or are in a list of calls."""
 
     def has_timeline(self, organization_id: str, user_id: str | None) -> bool:
         """Whether a user, or the organization (None), has a timeline."""
@@ -56,10 +56,10 @@ class Erasure(Protocol):
         """Write a user's timeline under the pseudonym as well: licenses count only once."""
 
     def move_timeline(self, organization_id: str, user_id: str, pseudonym: str) -> bool:
-        """Have the copy stand for the timeline; False if that has changed since it was copied."""
+        """Replace the timeline by its copy; False if it has changed since it was copied."""
 
     def forget_name(self, organization_id: str) -> None:
-        """Leave out of the organization's timeline how it is called."""
+        """Remove the organization's name from its timeline."""
 
     def erase_others(
         self,
@@ -70,11 +70,11 @@ class Erasure(Protocol):
         everything: bool,
         write: bool,
     ) -> OtherRecords:
-        """Replace users in lists of calls, and delete or empty whatever else names them.
+        """Replace users in lists of calls, and delete or empty everything else that names them.
 
-        Notifications from `before` an instant are deleted, later ones are counted as recent. With
-        `everything` that holds for all of them, whomever they name, and for all licensing events.
-        Unless `write`, records are only counted.
+        Notifications from before `before` are deleted; later ones are counted as recent. With
+        `everything` this applies to all notifications and licensing events, whomever they name.
+        Unless `write` is set, records are only counted.
         """
 
 
@@ -96,15 +96,15 @@ class RecordedContent(Protocol):
         masked: bool = False,
         after: str | None = None,
     ) -> Iterator[RecordedPage]:
-        """Go through the calls that are not erased, a page of the table at a time.
+        """Yield the calls that are not erased, a page of the table at a time.
 
-        Only those that were answered before an instant, or never; and only those that have no
-        digest, unless `masked`. A page may be empty. `after` is where an earlier reading stopped.
-        What was written a moment ago may be missing.
+        These are the calls that were answered before `answered_before`, or never; those that are
+        masked are left out unless `masked` is set. A page may be empty. `after` is where an earlier
+        reading stopped. What was written a moment ago may be missing.
         """
 
     def replace(self, before: Usage, after: Usage) -> bool:
-        """Write numbers, organizer, meeting and digest of a call anew, and nothing else of it.
+        """Rewrite numbers, organizer, meeting and digest of a call, and nothing else of it.
 
         Returns False, and writes nothing, if the call was changed since it was read.
         """

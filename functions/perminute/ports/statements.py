@@ -1,4 +1,4 @@
-"""Statements as files: what makes them, and where they are kept."""
+"""Statements as files: what makes them, and where they are stored."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class StatementFile(NamedTuple):
 
 
 class StatementKey(NamedTuple):
-    """What a statement is kept under: made again, it takes the place of the one before."""
+    """The key under which a statement is stored: made again, it replaces the one before."""
 
     organization_id: str
     month: Month
@@ -42,7 +42,7 @@ class StatementLink(NamedTuple):
 
 
 class StatementWriter(Protocol):
-    """Writes a statement that has its details."""
+    """Writes a statement, which must have its details, in forms for people and programs."""
 
     def __call__(
         self, account: Account, statement: Statement, at: datetime, forms: Collection[str]

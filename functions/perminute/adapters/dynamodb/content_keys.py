@@ -1,4 +1,4 @@
-"""The keys of the digests of calls, in a table of their own.
+"""The keys of content digests, in a table of their own.
 
 That table has no backups to restore from: a key that is destroyed is gone.
 """
@@ -38,7 +38,7 @@ class DynamoDBContentKeys:
         made: Any = {"B": token_bytes(KEY_BYTES)}
         item = {**_key_of(organization_id), _KEY: made}
         put_alone(self._table.connection, self._table.put(item, self._table.is_new))
-        # Another writer may have been faster: all use the one that is stored.
+        # Another writer may have been faster: all use the key that is stored.
         key = self.find(organization_id)
         if key is None:
             msg = f"the key of {organization_id} was just destroyed"

@@ -1,6 +1,6 @@
-"""What names users beside the records of their calls: found item by item, and written anew.
+"""Erases what names users beside the records of their calls: finds it, and rewrites each item.
 
-Nothing of it decides about money, so each item is written by itself: an erasure that is interrupted
+None of these items decides about money, so each is written alone. An erasure that was interrupted
 is begun again, and finds what is left.
 """
 
@@ -95,7 +95,7 @@ class DynamoDBErasure:
         first = self._first(organization_id, user_id)
         if first is not None and not self._move(first, self._first(organization_id, pseudonym)):
             return False
-        # Those of a timeline that was moved, by this run or by one that was interrupted.
+        # Further items of a timeline that was moved, by this run or by one that was interrupted.
         further = self._tables.licensing.items_of(
             organization_id, f"{FURTHER}{subject_of(user_id)}#"
         )
@@ -110,7 +110,7 @@ class DynamoDBErasure:
             return False
         request = WriteRequest(self._tables.connection)
         move_timeline(request, self._tables.licensing, first, copied)
-        # Whoever decides by licenses that he has read decides again.
+        # A writer that has read these licenses finds that the version changed, and decides again.
         store = DynamoDBLicensingStore(self._tables)
         request.updates.append(store.next_version(first.organization_id, 0))
         try:
@@ -250,7 +250,7 @@ class _Eraser:
             self._delete("notifications", item)
 
     def forget_reservation(self, item: Item) -> None:
-        """Delete a call that was authorized, if nothing is to be charged of it any more."""
+        """Delete a call that was authorized, if nothing of it will be charged."""
         if not self._is_named(_decoded(item["reservation"]["S"])):
             return
         if "held" in item or "chargeAt" in item:
@@ -265,7 +265,7 @@ class _Eraser:
             delete_alone(self._tables.connection, operation)
 
     def empty(self, update: Callable[..., Operation], item: Item) -> None:
-        """Leave of an event only that it was processed."""
+        """Remove the content of an event, and keep the record that it was processed."""
         content = item["content"]["S"]
         if content == ERASED_CONTENT or not self._is_named(_decoded(content)):
             return

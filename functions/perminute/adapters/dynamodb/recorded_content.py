@@ -1,4 +1,4 @@
-"""The content of ended calls on the usage table, which is masked and erased item by item."""
+"""The content of ended calls on the usage table, which masks and erases it item by item."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from perminute.domain.rating.usage_record import Usage
 
 CONTENT = ("organizerId", "record", DIGEST, ERASED)
-"""The attributes that are written anew; all others say what the call cost."""
+"""The attributes that are rewritten; all others say what the call cost."""
 
 
 class DynamoDBRecordedContent:
@@ -43,7 +43,7 @@ class DynamoDBRecordedContent:
         masked: bool = False,
         after: str | None = None,
     ) -> Iterator[RecordedPage]:
-        # Not consistent, for half as much: what is written anew is compared then.
+        # Not consistent, which costs half as much: a record is compared when it is rewritten.
         conditions = [f"attribute_exists({OUTCOME})", f"attribute_not_exists({ERASED})"]
         values = {":organization": organization_id}
         if not masked:

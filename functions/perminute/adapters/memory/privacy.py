@@ -1,4 +1,4 @@
-"""The in-memory twins of what masking and erasing needs."""
+"""The in-memory twins of the ports of masking and erasing."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ class AdvisedPoolDocument(Message, frozen=True, kw_only=True):
 
 
 class RemarkDocument(Message, frozen=True, kw_only=True):
-    """What is to be known beside the recommendations."""
+    """Something to know in addition to the recommendations."""
 
     remark: RemarkKind
     user: str | UnsetType = UNSET
@@ -69,7 +69,7 @@ class RemarkDocument(Message, frozen=True, kw_only=True):
 
 
 class LicenseAdviceDocument(ReportDocument, frozen=True, kw_only=True):
-    """License advice; without a call in any complete month all of it is null or empty."""
+    """License advice; all fields are null or empty if no complete month has a call."""
 
     status: Literal["ok", "notEnoughData"]
     currency: str | None
@@ -118,7 +118,7 @@ def answer(
 def advice_fields(
     advice: Advice, months: Sequence[Month] = (), renewal: datetime | None = None
 ) -> dict[str, Any]:
-    """Return the fields of the document that say what is advised; `months`, if they are known."""
+    """Return the fields of the document that contain the advice; `months` are null if not known."""
 
     def mean(micros: int) -> Money:
         return format_micros(advice.mean(micros))

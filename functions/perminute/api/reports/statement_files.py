@@ -1,4 +1,4 @@
-"""A statement as files: the report in every form."""
+"""A statement as files: PDF, HTML, CSV and JSON."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def statement_files(
 ) -> list[StatementFile]:
     """Return a statement in these forms; a difference is logged and counted.
 
-    Raises `Unavailable` if it cannot be drawn or typeset: so only its own organization waits.
+    Raises `Unavailable` if it cannot be drawn or typeset, so that only this organization waits.
     """
     report_differences(account.organization_id, statement)
     as_of = AsOf(at=format_instant(at), version=account.version)

@@ -49,7 +49,7 @@ LICENSE_NAMES = (*map(str, License), NONE)
 
 
 class AssumedLicense(NamedTuple):
-    """A license of a user; None, none that decides who pays."""
+    """A license that a user is assumed to have; None: no license that decides who pays."""
 
     license: License | None
     user_id: str
@@ -94,7 +94,7 @@ _POOL = "The minutes of the pool of this month, whatever the licenses are."
 
 
 class WhatIfQuery(MonthQuery, frozen=True, kw_only=True):
-    """Which month, and what is otherwise; all else is as it was."""
+    """The month, and what differs in it; everything that is not stated stays as it was."""
 
     pool: Annotated[int, Meta(ge=0, le=10**9, description=_POOL)] | None = None
     licenses: Annotated[
@@ -106,7 +106,7 @@ class WhatIfQuery(MonthQuery, frozen=True, kw_only=True):
 
 
 class WhatIfTotalDocument(Message, frozen=True, kw_only=True):
-    """What all calls come to."""
+    """The sums over all calls."""
 
     charge: Money
     pool_minutes: Count
@@ -115,7 +115,7 @@ class WhatIfTotalDocument(Message, frozen=True, kw_only=True):
 
 
 class WhatIfRowDocument(Message, frozen=True, kw_only=True):
-    """What calls of an organizer or a country were charged, and what they would be."""
+    """What was charged for the calls of an organizer or a country, and what would be."""
 
     organizer_id: str | UnsetType = UNSET
     country: Annotated[str | UnsetType | None, about("Null: the calls have no price.")] = UNSET
@@ -133,7 +133,7 @@ class WhatIfPoolDocument(Message, frozen=True, kw_only=True):
 
 
 class WhatIfPoolsDocument(Message, frozen=True, kw_only=True):
-    """The minute pool, as recorded and otherwise."""
+    """The minute pool, as recorded and as it would be."""
 
     recorded: WhatIfPoolDocument
     what_if: WhatIfPoolDocument

@@ -1,4 +1,4 @@
-"""Read what license advice rests on: the calls of complete months, and the licenses as they are."""
+"""Read what license advice is based on: the calls of complete months, and the current licenses."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class AdviceQuestion(NamedTuple):
 
 
 class AccountAdvice(NamedTuple):
-    """The account, the months that count, and the advice by what they count."""
+    """The account, the months that count, and the advice that they give."""
 
     account: Account
     months: Sequence[Month]
@@ -159,7 +159,7 @@ def _basis(
     suites = sum(user.holding is Holding.BUNDLE for user in users.values())
     purchased = {attribute: licensing.purchased(attribute, at) for attribute in PURCHASES}
     of_suites = sum(purchased.values()) - purchased[f"purchased:{_ALONE}"]
-    # What is assigned was purchased, even if nobody has told how many were.
+    # What is assigned was purchased, even if no event states how many were.
     return AdviceBasis(
         price_micros=question.price_micros,
         users=users,

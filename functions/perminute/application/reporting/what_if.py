@@ -1,4 +1,4 @@
-"""Read the recorded calls of a month, to rate them as a change would have it."""
+"""Read the recorded calls of a month, to rate them with other rates, licenses or pool minutes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MAX_CALLS = 50_000
 
 
 class AccountWhatIf(NamedTuple):
-    """The account, and what would be by what it counts."""
+    """The account, and what its calls would have cost."""
 
     account: Account
     found: WhatIf

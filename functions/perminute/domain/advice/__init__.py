@@ -1,1 +1,1 @@
-"""License advice: which subscriptions cost an organization least, and what others would cost."""
+"""License advice (which subscriptions cost an organization least), and what-if."""

@@ -25,7 +25,7 @@ CONFIDENT_MONTHS = 3
 
 
 class AdviceConfidence(StrEnum):
-    """How much the recommendations rest on."""
+    """How certain the recommendations are (docs/domain.md §8.3)."""
 
     LOW = "low"  # one month
     MEDIUM = "medium"  # fewer months than three, or not all of them agree with each change
@@ -33,7 +33,7 @@ class AdviceConfidence(StrEnum):
 
 
 class Recommendation(NamedTuple):
-    """Another license for a user, and what it saves beside all others."""
+    """Another license for a user, and what it saves if all other recommendations are followed."""
 
     user_id: str
     before: Holding
@@ -50,18 +50,18 @@ class PoolOfMonth(NamedTuple):
 
 
 class RemarkKind(StrEnum):
-    """What is to be known beside the recommendations."""
+    """The kinds of remarks (docs/license-advice.md)."""
 
-    # The user holds both licenses and is to keep the subscription: pay-per-minute may go.
+    # The user holds both licenses and keeps the subscription: pay-per-minute can be removed.
     REMOVE_PAY_PER_MINUTE = "removePayPerMinute"
-    # The user holds the subscription twice, in a suite and on its own: the latter may go.
+    # The user holds the subscription twice, in a suite and alone: the latter can be removed.
     SUBSCRIPTION_TWICE = "subscriptionTwice"
-    # The user is to subscribe, and needs the credits license for what that does not include.
+    # The user is advised to subscribe, and needs the credits license for what is not included.
     NEEDS_CREDITS_LICENSE = "needsCreditsLicense"
     # The user subscribes, and has not had a call in any of the months.
     IDLE = "idle"
     NO_LICENSE = "noLicense"  # the user has calls; they count at the price of the rate card
-    UNRATED_CALLS = "unratedCalls"  # they have no price, and count nothing
+    UNRATED_CALLS = "unratedCalls"  # they have no price, and count as if they cost nothing
     # Pay-per-minute would cost less, but the subscription is paid until its renewal.
     AT_RENEWAL = "atRenewal"
     # Neither license can be changed: pay-per-minute is not available to the user.

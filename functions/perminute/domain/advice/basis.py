@@ -1,4 +1,4 @@
-"""What license advice rests on: who holds what, and the calls of some months (docs/domain.md §8).
+"""What license advice is based on: licenses, and the calls of some months (docs/domain.md §8).
 
 Two kinds of calls cost another amount with another license of their organizer: a toll dial-in is
 included in a subscription, and a dial-out to Zone A draws on the minute pool. All others are paid
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from perminute.domain.rating.rate_card import Rate
 
 MINUTES_PER_LICENSE = 60
-"""What each subscription gives to the pool of a month (docs/domain.md §4.1)."""
+"""What each subscription adds to the pool of a month (docs/domain.md §4.1)."""
 
 
 class Holding(StrEnum):
-    """What a user holds of the licenses that decide who pays."""
+    """Which of the licenses that decide who pays a user holds."""
 
     PAY_PER_MINUTE = "payPerMinute"
     SUBSCRIPTION = "subscription"  # sold alone
@@ -32,12 +32,12 @@ class Holding(StrEnum):
 
     @property
     def is_bought(self) -> bool:
-        """Whether a subscription that is sold alone is a part of it."""
+        """Whether it includes a subscription that is sold alone."""
         return self in {Holding.SUBSCRIPTION, Holding.BOTH}
 
 
 class LicensedUser(NamedTuple):
-    """A user, and what stands in the way of another license."""
+    """A user's licenses, and what limits a change of them."""
 
     holding: Holding
     # Neither the program of the organization nor the user's country rules it out.
@@ -50,7 +50,7 @@ class LicensedUser(NamedTuple):
 
 
 class CallKind(StrEnum):
-    """What the license of the organizer decides about a call."""
+    """How the cost of a call depends on the organizer's license."""
 
     TOLL = "toll"  # a subscription includes it
     POOL = "pool"  # a subscription has it draw on the pool
@@ -84,7 +84,7 @@ class MonthOfCalls(NamedTuple):
 
 
 class AdviceBasis(NamedTuple):
-    """All that license advice rests on; the licenses are taken to be those of all months."""
+    """All that license advice is based on; the same licenses count for all months."""
 
     price_micros: int  # of a subscription that is sold alone, for a month
     users: Mapping[str, LicensedUser]

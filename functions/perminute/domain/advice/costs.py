@@ -1,10 +1,11 @@
-"""What calls and subscriptions cost if these users subscribe: exactly, call by call.
+"""What calls and subscriptions cost if certain users subscribe: exactly, call by call.
 
 Calls draw on the pool of a month in the order in which they ended, as when they are charged
 (docs/domain.md §4.2). Thousands of sets of subscribers are compared, and most differ from the one
-before by a user or two. So sums are kept of what the calls of one set draw up to each place in the
-order. Another set is looked up in these and in the sums of the users by whom it differs: its calls
-are found without going through them all, and it costs the same, whichever set the sums are of.
+before by a user or two. So prefix sums are stored of what the calls of one
+set draw, in their order. The cost of another set is computed from these and from the sums of the
+users by whom it differs, without going through all calls. The result is exact, whichever set the
+sums are of.
 """
 
 from __future__ import annotations
@@ -21,16 +22,16 @@ if TYPE_CHECKING:
     from perminute.domain.advice.basis import AdviceBasis, AdvisedCall, MonthOfCalls
 
 Chosen = int
-"""Those of the candidates who subscribe: a bit for each place, since large sets are compared."""
+"""The candidates who subscribe: a bit for each place, since large sets are compared."""
 
 NOBODY: Chosen = 0
 UNKNOWN = LicensedUser(Holding.NONE)
 
 _FIXED = -1
-"""The place of all who subscribe in any case."""
+"""The place that stands for all users who subscribe in any case."""
 
 _FAR = 16
-"""Sets that differ by more users than this are looked up in sums of their own."""
+"""A set that differs by more users than this gets sums of its own."""
 
 
 def places_of(chosen: Chosen) -> list[int]:
@@ -44,7 +45,7 @@ def places_of(chosen: Chosen) -> list[int]:
 
 
 def chosen_of(places: Iterable[int]) -> Chosen:
-    """Return the set of those who have these places."""
+    """Return the set of the candidates at these places."""
     return sum(1 << place for place in places)
 
 
@@ -56,7 +57,7 @@ class Rank(NamedTuple):
 
 
 class UserCosts(NamedTuple):
-    """What calls of a user cost, as far as the license decides."""
+    """What a user's calls cost, as far as that depends on the license."""
 
     toll_micros: int = 0
     pool_micros: int = 0
@@ -64,7 +65,7 @@ class UserCosts(NamedTuple):
 
 
 class _Draws:
-    """What calls draw on the pool of a month, summed up to each of their places in the order."""
+    """Prefix sums of what calls draw on the pool of a month, in the order in which they ended."""
 
     def __init__(self, numbered: Sequence[tuple[int, AdvisedCall]]) -> None:
         self._numbers = [number for number, _ in numbered]
@@ -115,7 +116,7 @@ class _Month:
         self._toll_micros = sum(self.costs[place].toll_micros for place in subscribes)
 
     def paid_by_subscriptions(self, more: Sequence[int], fewer: Sequence[int], minutes: int) -> int:
-        """Return what is not charged if other users subscribe than the sums are of."""
+        """Return what is not charged if other users subscribe than those of the sums."""
         added = [self._draws[place] for place in more]
         removed = [self._draws[place] for place in fewer]
         left = max(0, minutes - self.minutes_used_before)
@@ -128,7 +129,7 @@ class _Month:
                 drawn -= draws.minutes_before(number)
             return drawn
 
-        # The first call that does not get all its minutes, or the end.
+        # The first call that does not get all of its minutes, or the number of calls.
         number = bisect_right(range(len(self._minutes)), left, key=drawn_before) - 1
         paid_micros = self._toll_micros + self._micros[number]
         for place, draws in zip(more, added, strict=True):
@@ -145,8 +146,8 @@ class _Month:
 class PlanCosts:
     """What each choice among the candidates costs, in micro-units.
 
-    Candidates are the users who can be changed and have calls or a subscription. An idle user is
-    given none: it would only bring its minutes.
+    Candidates are the users who can be changed and have calls or a subscription. A user without
+    either gets no subscription: it would only add its minutes.
     """
 
     def __init__(self, basis: AdviceBasis) -> None:
@@ -167,7 +168,7 @@ class PlanCosts:
         users = [self.user(user_id) for user_id in self.candidates]
         self.current = chosen_of(p for p, user in enumerate(users) if user.holding.is_bought)
         self._contracted = chosen_of(p for p, user in enumerate(users) if user.is_contracted)
-        # Whoever holds nothing is to get a license in any case: that is no change that counts.
+        # A user without a license gets one in any case, so that does not count as a change.
         self._changeable = chosen_of(
             p for p, user in enumerate(users) if user.holding is not Holding.NONE
         )
@@ -188,7 +189,7 @@ class PlanCosts:
             self._bundles += sum(user.has_spare for user in basis.users.values())
 
     def user(self, user_id: str) -> LicensedUser:
-        """Return what is known of a user."""
+        """Return the user with this id."""
         return self.basis.users.get(user_id, UNKNOWN)
 
     def bought(self, chosen: Chosen) -> int:
@@ -214,13 +215,13 @@ class PlanCosts:
         return self.basis.minutes_per_license * (counted + self._bundles)
 
     def look_from(self, chosen: Chosen) -> None:
-        """Sum up what the calls of a set draw: sets that are like it are then found fast."""
+        """Compute the prefix sums of a set: the cost of similar sets is then computed fast."""
         self._seen_from = chosen
         for month in self._months:
             month.look_from(chosen)
 
     def by_month(self, chosen: Chosen, *, more_licenses: int = 0) -> list[int]:
-        """Return what each month costs, if so many more subscriptions were bought for nobody."""
+        """Return what each month costs, with `more_licenses` subscriptions that nobody has."""
         if (chosen ^ self._seen_from).bit_count() > _FAR:
             self.look_from(chosen)
         more, fewer = places_of(chosen & ~self._seen_from), places_of(self._seen_from & ~chosen)
@@ -239,14 +240,14 @@ class PlanCosts:
         return sum(self.by_month(chosen, more_licenses=more_licenses))
 
     def rank(self, chosen: Chosen) -> Rank:
-        """Return how good a choice is."""
+        """Return the rank of a choice."""
         changes = ((chosen ^ self.current) & self._changeable).bit_count()
-        # Each change counts a micro-unit less than what it must save: then it is worth it.
+        # Each change costs a micro-unit less than it must save: saving exactly that is enough.
         least_micros = max(0, self.basis.minimum_saving_micros * len(self._months) - 1)
         return Rank(self.total(chosen) + changes * least_micros, changes)
 
     def of_each(self) -> list[UserCosts]:
-        """Return what calls of each candidate cost in all months."""
+        """Return what the calls of each candidate cost in all months."""
         by_user = zip(*(month.costs[:-1] for month in self._months), strict=True)
         return [UserCosts(*map(sum, zip(*months, strict=True))) for months in by_user]
 

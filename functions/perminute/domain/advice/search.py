@@ -1,9 +1,9 @@
 """The set of subscribers that costs least.
 
 With few candidates all sets are compared. With more there are too many, and what one subscription
-is worth depends on who else draws on the pool. So good sets are found by a price for a minute of
-the pool and by what calls cost, and each is improved by changing one user, or two at once, until
-nothing gets cheaper. Sets are always compared by what they cost exactly.
+is worth depends on who else draws on the pool. So a search begins with sets that are the best at an
+assumed price of a pool minute, and with sets by the cost of calls. It improves each by changing one
+user, or two at once, until nothing gets cheaper. Sets are always compared by their exact cost.
 """
 
 from __future__ import annotations
@@ -22,16 +22,19 @@ MAX_EXACT = 12
 """With so many candidates there are 4,096 sets."""
 
 PRICES = 33
-"""Prices of a minute of the pool, from nothing to what the dearest candidate pays on average."""
+"""Assumed prices of a pool minute, from 0 to the highest average price of any candidate."""
 
 MAX_RANKED = 500
 """Sets of those whose calls cost most."""
 
 NEAREST = 32
-"""Users of whom two are changed at once: those of whom one alone costs least to change."""
+"""Users who are changed in pairs: those whose single change costs least."""
 
 MAX_COMPARED = 15_000
-"""Then the best set so far is returned: some two seconds. The same input has the same answer."""
+"""A limit on comparisons instead of on time, so that the same input always has the same answer.
+
+After so many, some two seconds, the best set so far is returned.
+"""
 
 
 class Found(NamedTuple):

@@ -1,8 +1,8 @@
 """Recorded calls under another rate card, with other licenses, or with another minute pool.
 
-They are rated by the code that charges, twice: by what is known now, and by what is asked about.
-A call of which both say the same is left as it was recorded. So nothing differs if nothing changes,
-whatever became of a call when it was charged.
+They are rated twice by the code that charges: by what is known now, and with the assumed change. If
+both results are equal, the call stays as it was recorded. So the report shows no difference if
+nothing is changed, however a call was charged.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _INSTANT = timedelta(microseconds=1)
 
 
 class OtherLicenses(NamedTuple):
-    """What a user holds instead, from the start of the month on."""
+    """The licenses that a user is assumed to hold, from the start of the month on."""
 
     # None: those that the user has. Products that bring the same licenses are replaced as well.
     conferencing: frozenset[License] | None = None
@@ -52,7 +52,7 @@ class OtherLicenses(NamedTuple):
 
 
 class Change(NamedTuple):
-    """What is asked about; all that is not stated is as it was."""
+    """What is assumed to differ; everything that is not stated stays as it was."""
 
     rate_card: RateCard | None = None
     pool_minutes: int | None = None  # of the whole month, whatever the licenses are
@@ -68,7 +68,7 @@ class RecordedCall(NamedTuple):
 
 
 class ComparedCall(NamedTuple):
-    """A call as it was recorded, and as it would be."""
+    """A call as it was recorded, and as it would be with the change."""
 
     recorded: ListedUsage
     otherwise: ListedUsage
@@ -92,7 +92,7 @@ class WhatIf(NamedTuple):
 def what_if(
     calls: Iterable[RecordedCall], month: Month, context: RatingContext, change: Change
 ) -> WhatIf:
-    """Rate the calls that were answered in a month as a change would have it.
+    """Rate the calls that were answered in a month with an assumed change.
 
     The licensing of the context is that of all users; its rate card is not used.
     """
@@ -124,7 +124,7 @@ def what_if(
 
 
 def _claims(ratings: Iterable[Rating], licensing: Licensing) -> Iterator[tuple[str, int, int]]:
-    # All that decides which minutes calls get: their order is the same.
+    # Everything that decides which pool minutes calls get; their order does not change.
     for rating in ratings:
         if rating.draws_on_pool:
             minutes = licensing.pool_minutes_for_calls(answered_at(rating.call))
@@ -151,7 +151,7 @@ def _otherwise(
 
 
 def changed_licensing(licensing: Licensing, month: Month, change: Change) -> Licensing:
-    """Return the licensing of all users as a change would have it from a month's start on."""
+    """Return the licensing of all users with a change from the start of a month on."""
     users = dict(licensing.users)
     for user_id, other in (change.licenses or {}).items():
         users[user_id] = _with_licenses(licensing.user(user_id), month.start, other)
@@ -215,7 +215,7 @@ def _with_purchased(organization: Timeline, more: int, since: datetime) -> Timel
 
 @dataclass(slots=True)
 class ComparedSums:
-    """Sums over calls, as recorded and otherwise; micro-units in the currency of the credit."""
+    """Sums over calls, as recorded and with the change; micro-units in the credit's currency."""
 
     calls: int = 0
     recorded_micros: int = 0

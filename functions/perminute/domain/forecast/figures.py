@@ -1,4 +1,4 @@
-"""What a forecast says, as notifications repeat it."""
+"""The figures of a forecast that notifications repeat."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Confidence(StrEnum):
-    """How much history the forecast rests on."""
+    """How much history the forecast is based on (docs/domain.md §7.1)."""
 
     LOW = "low"
     MEDIUM = "medium"  # four weeks
@@ -26,7 +26,7 @@ class Band(NamedTuple):
 
 
 class RunsOut(NamedTuple):
-    """The day on which nothing is left; None if that is after the horizon."""
+    """The day on which no credit is left; None if that is after the horizon."""
 
     earliest: date | None
     expected: date | None

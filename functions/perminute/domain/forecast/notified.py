@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from perminute.domain.forecast.forecast import NotEnoughData, SpentSoFar
 
 RUNS_OUT_WITHIN = timedelta(days=7)
-"""How far ahead the expected day is when admins are notified: time enough to buy credit."""
+"""How far ahead the expected day may be when admins are notified: time enough to buy credit."""
 
 
 def notify_of_forecast(
@@ -30,7 +30,7 @@ def notify_of_forecast(
     *,
     is_idle: bool = False,
 ) -> Transaction | None:
-    """Return what notifies of a forecast, and records it; None if there is nothing to do.
+    """Return the transaction that notifies of a forecast; None if there is nothing to do.
 
     What is due by `at` must have been booked before. If the account `is_idle`, none of its calls
     counts any more, and it is forecast again after the next charge.
@@ -43,7 +43,7 @@ def notify_of_forecast(
     before = account.forecast
     after = ForecastState(
         before.since,
-        # Credit that is used up was notified of as such: that changes nothing.
+        # Admins know already that the credit is used up: nothing changes.
         before.runs_out if account.balance_micros <= 0 else runs_out is not None,
         None if month is None else Month.parse(month.period),
     )

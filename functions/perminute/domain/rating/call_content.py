@@ -1,4 +1,4 @@
-"""What is kept of a call once its phone number is masked: enough to recognize the same event again.
+"""Mask the phone number of a call, and still recognize its event (docs/retention.md).
 
 An event may be delivered again years later, and must still be a duplicate, or a conflict. So before
 a number is masked, a digest of all that telephony had reported is recorded. It is keyed: a phone
@@ -27,7 +27,7 @@ _COUNTRY_CHARACTERS = 4
 
 def digest_of(call: Call, key: bytes) -> str:
     """Return the keyed digest of all that was reported of a call."""
-    # What is absent is left out: a field that calls get one day must not change their digests.
+    # Absent values are left out: a field that is added later must not change the digests.
     stated = {name: value for name, value in asdict(call).items() if value is not None}
     content = json.dumps(stated, default=str, sort_keys=True)
     digest = hmac.digest(key, content.encode("utf-8", "surrogatepass"), "sha256")
@@ -49,7 +49,7 @@ def without_number(usage: Usage, key: bytes) -> Usage:
 
 
 def differing_content(call: Call, recorded: Usage, key: bytes | None = None) -> tuple[str, ...]:
-    """Return in what a reported call differs from the recorded one, by the names of the fields.
+    """Return the names of the fields in which a reported call differs from the recorded one.
 
     Without the key of the organization, masked digits are not compared.
     """

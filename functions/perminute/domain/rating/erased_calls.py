@@ -16,8 +16,8 @@ _PSEUDONYM_CHARACTERS = 12
 
 
 def pseudonym_of(user_id: str, key: bytes, number: int = 1) -> str:
-    """Return the id that stands for an erased user; his `number`-th if he is erased again."""
-    # By the organization's key: once that is destroyed, nobody can tell who it was.
+    """Return the id that stands for an erased user; the `number`-th one if erased again."""
+    # By the organization's key: once that is destroyed, nobody can find out who it was.
     named = f"{ERASED}#{number}#{user_id}".encode("utf-8", "surrogatepass")
     return f"{ERASED}-{hmac.digest(key, named, 'sha256').hex()[:_PSEUDONYM_CHARACTERS]}"
 

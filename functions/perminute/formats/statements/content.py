@@ -1,8 +1,8 @@
-"""What a statement says, in the order in which it is read: headings, tables and remarks.
+"""The content of a statement, in the order in which it is read: headings, tables and remarks.
 
-It is made of the answer of the report `statement` with its details. What others sent is text in
-one line. Amounts are rounded to the decimals of their currency; where that leaves something out,
-the exact ones, which add up to the micro-unit, are beside them.
+It is made from the answer of the report `statement` with its details. What others sent is text in
+one line. Amounts are rounded to the decimals of their currency; if that changes one, the exact
+amounts, which add up to the micro-unit, are beside them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MAX_ENTRIES = 5_000
 """Entries that are printed, some fifty on a page; CSV and JSON have all."""
 
 NOTHING = "\N{EN DASH}"
-"""What a cell shows of a value that there is not."""
+"""What a cell shows for a value that is missing."""
 
 BASES = {"now": "as it is now", "stated": "as it was stated"}
 _LEGS = {"tollDialIn": "Toll dial-in", "tollFreeDialIn": "Toll-free dial-in", "dialOut": "Dial-out"}
@@ -42,7 +42,7 @@ class Column(NamedTuple):
     header: str
     cells: list[str]
     is_number: bool = False
-    is_faint: bool = False  # says again, and exactly, what another one says
+    is_faint: bool = False  # repeats the amounts of another column exactly
     is_wide: bool = False  # texts of others, which may be long
 
 
@@ -56,7 +56,7 @@ class Section(NamedTuple):
 
 
 class Figure(NamedTuple):
-    """One of the few figures that stand first."""
+    """One of the few figures at the top."""
 
     label: str
     amount: str
@@ -164,7 +164,7 @@ def _sections(money: _Money, answer: Answer) -> Iterator[Section]:
 
 def _credit(money: _Money, answer: Answer) -> Section:
     sums, charged = answer["sums"], read_micros(answer["bridge"]["charged"])
-    # Charges and corrections of calls are what the bridge begins with.
+    # The bridge begins with charges and corrections of calls.
     correction = -charged - read_micros(sums["charge"])
     other = read_micros(sums["adjustment"]) - correction
     lines = {
@@ -180,7 +180,7 @@ def _credit(money: _Money, answer: Answer) -> Section:
 
 
 def _bridge(money: _Money, bridge: Row) -> Section:
-    # What is to be taken off is negative: so the column adds up.
+    # Amounts to subtract are negative, so that the column adds up.
     lines = {
         "Charged for calls, by the entries of the month": bridge["charged"],
         "For calls of other months": format_micros(-read_micros(bridge["forOtherMonths"])),

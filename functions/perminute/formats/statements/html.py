@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from perminute.formats.statements.content import Column, Content, Section
 
 FONT = "system-ui, 'Segoe UI', Roboto, 'Noto Sans', sans-serif"
-"""That of the page, for its chart."""
+"""The font of the page, also of its chart."""
 
 _TEMPLATE = Path(__file__).with_name("page.html")
 

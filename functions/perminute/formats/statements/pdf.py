@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from perminute.formats.statements.content import Column, Content
 
 FONT = "Libertinus Serif"
-"""A font that typst brings along: so that a PDF looks the same wherever it is made."""
+"""A font that comes with typst, so that a PDF looks the same wherever it is made."""
 
 _LONG_WORD = re.compile(r"\S{25,}")
 _TEMPLATE = Path(__file__).with_name("statement.typ")
