@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def run_erase(
     stack_name: str, organization_id: str, user_id: str | None, *, erase: bool, as_json: bool
 ) -> int:
-    """Show what names the user, or erase it; exit code 1 if there is none, or something is left."""
+    """Count what names the user, or erase it; exit code 1 if nothing does, or something is left."""
     with calling_aws(f"the records of {stack_name} cannot be erased"):
         use_case = _connect(stack_name)
         at = datetime.now(UTC)

@@ -1,8 +1,8 @@
-"""`perminute restore`: make a stack's tables what restored copies of them are.
+"""`perminute restore`: write restored copies of tables back to a stack.
 
-DynamoDB restores to new tables. A stack keeps its own, with their streams, so what differs is
-written back: items that have changed or are gone are put, and those that came later are deleted.
-The stream then has hardly more than that, and no notification is published again.
+DynamoDB restores to new tables. A stack keeps its own tables, with their streams, so only items
+that differ are written: those that have changed or are gone are put, and those that came later are
+deleted. So the stream contains little more than these, and no notification is published again.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class TableDifference(NamedTuple):
 
 
 def run_restore(stack_name: str, restored: Mapping[str, str], *, write: bool, as_json: bool) -> int:
-    """Show what differs from the restored tables, and write it back if `write`."""
+    """Count the items that differ from the restored tables, and write them back if `write`."""
     with calling_aws(f"the tables of {stack_name} cannot be restored"):
         names = deployed_tables(stack_name)
         _check(names, restored)

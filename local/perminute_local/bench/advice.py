@@ -1,4 +1,4 @@
-"""What license advice takes, and what it saves beside looking at each user alone."""
+"""The time that license advice takes, and what it saves compared with advice user by user."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def _each_alone(costs: PlanCosts) -> Chosen:
 
 
 def _organization(random: Random, users: int, calls: int, months: int) -> AdviceBasis:
-    # A few users make most of the calls, and each has a taste of its own for dial-outs.
+    # A few users make most of the calls, and each has its own share of dial-outs.
     names = [f"user-{number}" for number in range(users)]
     weights = [random.lognormvariate(0, 1) for _ in names]
     shares = dict(zip(names, (random.random() for _ in names), strict=True))

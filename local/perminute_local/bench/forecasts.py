@@ -1,7 +1,7 @@
-"""What a forecast takes, beside futures that are drawn at random; and a daily run of forecasts.
+"""The time of a forecast, compared with simulating the future; and of a daily run of forecasts.
 
-The calls are read as the daily run reads them, on an AWS that answers at once, beside the usage
-record of each call.
+The calls are read as the daily run reads them, from an AWS that answers at once, compared with
+reading the usage record of each call.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ def measure(way: str) -> dict[str, Any]:
 
 def _ours(tables: Tables) -> int:
     postings = DynamoDBPostings(tables)
-    # The pace of reading is not waited for: it takes no CPU.
+    # The pace of reading is not simulated, because waiting takes no CPU.
     postings._pace.units_per_second = 10**9  # noqa: SLF001 - as in reports
     account = Account(organization_id=ORGANIZATION, version=10**9)
     spent = read_spent(postings, account, datetime(2026, 11, 30, tzinfo=UTC), NEVER)

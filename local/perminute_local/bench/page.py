@@ -1,8 +1,8 @@
 """The console's page in Chromium: until its first figures are there, until all are, and its size.
 
-Beside the first figures stands when all have been read, which is when a page that waits for
+The time of the first figures is compared with that of all, which is when a page that waits for
 everything would show its first. Needs what `make browser` installs, and Chromium; without them it
-says so and measures the size alone.
+says so and measures only the size.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The library that draws the page's charts: Vega-Lite, as `vl-convert-python` bundles it.
 
-Its bundle is a script of 900 kB that a browser keeps: its name has a hash of its content. It is
-made once, beside the environment that makes it.
+The bundle is a script of 900 kB. Its name contains a hash of its content, so that browsers cache
+it. It is built once, and stored beside the environment that builds it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _HASH_DIGITS = 16
 
 
 def chart_library(announce: Callable[[str], None]) -> Path:
-    """Return the script, which is made unless there is one.
+    """Return the script; build it if it does not exist.
 
     Raises `InstallationError` if it is not installed and cannot be, or its script not be made.
     """
@@ -43,7 +43,7 @@ def _make(folder: Path) -> Path:
     command = [str(python_of(folder)), "-c", _PRINT_BUNDLE]
     script = subprocess.run(command, check=True, capture_output=True).stdout  # noqa: S603 - ours
     name = hashlib.sha256(script).hexdigest()[:_HASH_DIGITS]
-    # Another console may read it meanwhile: it appears at once, and whole.
+    # Another console may read it meanwhile, so it is renamed into place when it is complete.
     with tempfile.NamedTemporaryFile(dir=folder, delete=False) as new:
         new.write(script)
     return Path(new.name).rename(folder / f"vega.{name}.js")

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SCOPE = "openid"
-"""What the page asks the issuer for: reports need no scope, but a role in the token."""
+"""The scope that the page requests; reports need no scope, but a role in the token."""
 
 
 def write_page(stack_name: str, folder: Path) -> str:
-    """Write the files into a folder that is new or empty; return the bucket that takes them.
+    """Write the files into a new or empty folder; return the bucket to upload them to.
 
     Raises `WrongCall` if the stack serves no console, or the folder cannot be written.
     """

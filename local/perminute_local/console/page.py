@@ -9,12 +9,12 @@ import perminute.formats
 
 STATIC = Path(__file__).with_name("static")
 SHARED_CHARTS = Path(perminute.formats.__file__).with_name("charts")
-"""Specifications of charts that statements have too."""
+"""Specifications of charts that statements contain, too."""
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-"""Neither inline scripts nor `eval`, and nothing from elsewhere."""
+"""Allows neither inline scripts nor `eval`, and loads nothing from elsewhere."""
 
 _KINDS = {
     ".html": "text/html; charset=utf-8",

@@ -1,7 +1,7 @@
-"""Keeps ministack from running functions by queues, streams and schedules, which our drivers do.
+"""Keeps ministack from running functions by queues, streams and schedules: our drivers do that.
 
 It runs in ministack's own environment, where its launchers install it. Mappings and schedules stay
-enabled, as they are deployed: what reads them is a part of Lambda, and so of who stands in for it.
+enabled, as they are deployed: reading them is a task of Lambda, which our drivers replace.
 """
 
 from __future__ import annotations

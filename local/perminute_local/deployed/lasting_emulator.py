@@ -31,7 +31,7 @@ def main() -> None:
 
 
 def end_with(parent: int) -> None:
-    """End this process once it has another parent: whoever is killed cannot end it."""
+    """End this process once it has another parent: a parent that is killed cannot end it."""
     while os.getppid() == parent:
         time.sleep(CHECK_SECONDS)
     os.kill(os.getpid(), signal.SIGTERM)
@@ -41,7 +41,7 @@ def end_with(parent: int) -> None:
 
 
 def _quick_queries() -> Any:  # noqa: ANN401 - a module
-    # By its file: the modules beside it have names that ministack may mean otherwise.
+    # By its file: ministack may have other modules with the names of those beside it.
     file = Path(__file__).parents[1] / "quick_queries.py"
     spec = importlib.util.spec_from_file_location(file.stem, file)
     if spec is None or spec.loader is None:

@@ -1,4 +1,4 @@
-"""`perminute load`: what it says while it runs, and in the end."""
+"""`perminute load`: its output while it runs, and at the end."""
 
 from __future__ import annotations
 

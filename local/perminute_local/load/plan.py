@@ -1,4 +1,4 @@
-"""What a load is made of: organizations with credit, and calls that each cost the same."""
+"""The plan of a load: organizations with credit, and calls that all cost the same."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SECONDS = 60
 """How long each call has lasted."""
 USER = "load"
 COUNTRY = "US"
-"""Where the organizer is if the rate is of no country; licenses cover nobody whose is unknown."""
+"""The organizer's country if the rate has none: without a country no license covers a call."""
 SINCE = timedelta(hours=1)
 """How long before the load its licenses and its credit began."""
 _FILLED_UP = "2025550123"
@@ -42,7 +42,7 @@ class Load(NamedTuple):
 
     @property
     def calls(self) -> int:
-        """How many calls are sent if nothing holds them up; at least one."""
+        """How many calls are sent if nothing delays them; at least one."""
         return max(1, round(self.rate * self.seconds))
 
     @property
@@ -52,7 +52,7 @@ class Load(NamedTuple):
 
 
 class Offer(NamedTuple):
-    """A number to which the rate card in force has a price, and what a call to it costs."""
+    """A number that the rate card in force prices, and what a call to it costs."""
 
     leg_type: LegType
     number: str
@@ -85,7 +85,7 @@ def _offer(card: RateCard, leg_type: LegType, prefix: str, at: datetime) -> Offe
 
 
 class Workload:
-    """The events of one run, whose names are those of no other."""
+    """The events of one run, whose ids no other run uses."""
 
     def __init__(self, run: str, load: Load, offer: Offer, at: datetime) -> None:
         self._run = run
@@ -98,11 +98,11 @@ class Workload:
 
     @property
     def bought_micros(self) -> int:
-        """What each organization buys: enough, even if it had all calls, and no round sum."""
+        """What each organization buys: enough for all calls, and not a round sum."""
         return self._load.calls * self._offer.charge_micros + self._offer.charge_micros
 
     def organization_of(self, number: int) -> str:
-        """Return whose call this is: every so many is of the first, the others take turns."""
+        """Return whose call this is: the first one has its share, the others take turns."""
         if self._is_hot(number) or len(self.organizations) == 1:
             return self.organizations[0]
         others = self.organizations[1:] if self._load.hot else self.organizations
@@ -121,7 +121,7 @@ class Workload:
         }
 
     def set_up(self) -> Iterator[Event]:
-        """Yield what gives each organization a licensed user and credit."""
+        """Yield the events that give each organization a licensed user and credit."""
         since = format_instant(self._at - SINCE)
         for name in self.organizations:
             who = {"organizationId": name}

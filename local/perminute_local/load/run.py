@@ -1,4 +1,4 @@
-"""One load: set up, send at a pace, wait until all is charged, and check it to the cent."""
+"""One load: set up, send at a rate, wait until all is charged, and check it to the cent."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ if TYPE_CHECKING:
     from perminute_local.sending import EventSender, Outcome
 
 FOLLOWED_A_SECOND = 5
-"""Calls of which is measured how soon they are charged."""
+"""Calls a second of which the time until they are charged is measured."""
 SET_UP_WITHIN_SECONDS = 120
 STANDSTILL_SECONDS = 90
-"""A message that went back to its queue comes again within a minute."""
+"""How long nothing may move before a load ends: a message is delivered again within a minute."""
 POLL_SECONDS = 1.0
 
 
 class Sent(NamedTuple):
-    """What the bus took."""
+    """The calls that the bus accepted."""
 
     calls: int
-    refused: tuple[str, ...]  # why it did not take others
+    refused: tuple[str, ...]  # why it refused others
     seconds: float
 
 
 class Result(NamedTuple):
-    """What became of a load."""
+    """The result of a load."""
 
     load: Load
     run: str
@@ -54,7 +54,7 @@ class Result(NamedTuple):
 
     @property
     def is_right(self) -> bool:
-        """Whether all that was sent was charged, once, and nothing else."""
+        """Whether everything that was sent was charged once, and nothing else."""
         return not (
             self.sent.refused
             or self.missing
@@ -64,7 +64,7 @@ class Result(NamedTuple):
         )
 
     def after(self, percent: int) -> float | None:
-        """Return within how many seconds so many percent of the calls were charged."""
+        """Return the seconds within which a percentage of the calls was charged."""
         return percentile(self.latencies, percent)
 
 
@@ -129,7 +129,7 @@ def _differing(target: Target, expected: Mapping[str, int]) -> list[str]:
 
 
 class Sending:
-    """Sends calls at a pace, ten in a request, each when it is due and none before."""
+    """Sends calls at a rate, ten in a request, and none before it is due."""
 
     def __init__(self, sender: EventSender, workload: Workload, watch: Watch) -> None:
         self._sender, self._workload, self._watch = sender, workload, watch

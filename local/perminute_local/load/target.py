@@ -1,4 +1,4 @@
-"""The deployed stack that a load is sent to, and what is read of it before and afterwards."""
+"""The deployed stack to which a load is sent, and what is read from it before and after."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class Target:
         return S3RateCards(lambda: boto3.client("s3"), self._bucket, report=remark).current()
 
     def charged(self) -> Charged:
-        """Return what knows which calls have been charged."""
+        """Return a function that says which calls have been charged."""
         return charged_in(boto3.client("dynamodb"), self._tables.usage)
 
     def depth(self) -> int:
@@ -108,15 +108,15 @@ class Target:
         return sum(depth_of(self._sqs, url) for url in self._dead)
 
     def balances(self, organizations: Sequence[str]) -> Mapping[str, int]:
-        """Return what is left of the credit of each, in micro-units."""
+        """Return the balance of each organization, in micro-units."""
         return {name: self._store.account(name).balance_micros for name in organizations}
 
     def books(self, organizations: Sequence[str]) -> list[BooksReport]:
-        """Reconcile their books."""
+        """Reconcile the books of these organizations."""
         return list(reconcile(self._tables, organizations))
 
     def handed_back(self, since: datetime) -> int:
-        """Return how many messages were delivered again, since their calls were contended for."""
+        """Return how many messages were delivered again because their accounts were contended."""
         pages = boto3.client("logs").get_paginator("filter_log_events")
         found = pages.paginate(
             logGroupName=self._names[CALLS_LOG],

@@ -1,4 +1,4 @@
-"""What is watched while a load runs: how soon calls are charged, and how many wait."""
+"""Measures while a load runs: how soon calls are charged, and how many wait."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 AT_ONCE = 100
 """Items that DynamoDB returns in one request."""
 LOOK_SECONDS = 0.1
-"""How often the calls that are followed are looked for: so exact is what is said of how soon."""
+"""How often followed calls are looked for, and so how exact their times are."""
 DEPTH_SECONDS = 1.0
 WAITING: Sequence[Any] = (
     "ApproximateNumberOfMessages",
@@ -28,7 +28,7 @@ WAITING: Sequence[Any] = (
 
 
 class Followed(NamedTuple):
-    """A call that is looked for from when it was sent."""
+    """A call that is looked for since it was sent."""
 
     organization_id: str
     call_id: str
@@ -43,7 +43,7 @@ class Charged(Protocol):
 
 
 def charged_in(client: DynamoDBClient, usage_table: str) -> Charged:
-    """Return what looks for usage records, consistently."""
+    """Return a function that looks for usage records, with consistent reads."""
 
     def charged(calls: Sequence[Followed]) -> set[str]:
         answer = client.batch_get_item(
@@ -62,13 +62,13 @@ def charged_in(client: DynamoDBClient, usage_table: str) -> Charged:
 
 
 def depth_of(client: SQSClient, queue_url: str) -> int:
-    """Return how many messages are in a queue, roughly: those that are being processed, too."""
+    """Return roughly how many messages are in a queue, with those that are being processed."""
     answer = client.get_queue_attributes(QueueUrl=queue_url, AttributeNames=WAITING)
     return sum(int(answer["Attributes"][name]) for name in WAITING)
 
 
 class Watch(threading.Thread):
-    """Looks for the calls that are followed, and at the queue, until it is ended."""
+    """Looks for followed calls and at the queue until it is ended."""
 
     def __init__(
         self,
@@ -89,12 +89,12 @@ class Watch(threading.Thread):
         self._ended = False
 
     def follow(self, call: Followed) -> None:
-        """Look for a call from now on."""
+        """Follow a call from now on."""
         with self._lock:
             self._followed[call.call_id] = call
 
     def missing(self) -> int:
-        """Return how many calls have been followed and not found."""
+        """Return how many followed calls were not found yet."""
         return len(self._followed)
 
     def end(self) -> None:
@@ -103,7 +103,7 @@ class Watch(threading.Thread):
         self.join()
 
     def run(self) -> None:
-        """Look, again and again. What fails ends it, and is kept."""
+        """Look repeatedly until it is ended. An error ends it, and is stored."""
         next_depth = self._clock()
         try:
             while not self._ended:
@@ -117,7 +117,7 @@ class Watch(threading.Thread):
             self.failure = error
 
     def look(self) -> None:
-        """Look for all calls that are followed, once."""
+        """Look once for all followed calls."""
         with self._lock:
             waiting = list(self._followed.values())
         for start in range(0, len(waiting), AT_ONCE):
@@ -130,7 +130,7 @@ class Watch(threading.Thread):
 
 
 def handed_back(messages: Sequence[str]) -> int:
-    """Add up the messages that went back to their queue, by a function's own log lines."""
+    """Add up the messages that were delivered again, by the log lines of a function."""
     return sum(int(_line(one).get("failed", 0)) for one in messages)
 
 
@@ -143,6 +143,6 @@ def _line(text: str) -> Mapping[str, Any]:
 
 
 def percentile(values: Sequence[float], percent: int) -> float | None:
-    """Return the value that so many percent of them do not exceed; None of none."""
+    """Return the value that a percentage of the values does not exceed; None without values."""
     ordered = sorted(values)
     return ordered[-(-len(ordered) * percent // 100) - 1] if ordered else None

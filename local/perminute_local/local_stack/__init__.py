@@ -1,4 +1,4 @@
-"""A stack on this machine that lasts until `perminute down`: all that is deployed, without AWS."""
+"""A stack on this machine that runs until `perminute down`: the deployed system without AWS."""
 
 LOCAL = "local"
-"""Its name, as of `--stack`. A stack of an AWS account that is called so goes by its ARN."""
+"""Its name for `--stack`. A stack of an AWS account with this name must be named by its ARN."""

@@ -1,4 +1,4 @@
-"""`perminute up` and `perminute down`: begin and end the stack of this machine."""
+"""`perminute up` and `perminute down`: start and stop the stack of this machine."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ POLL_SECONDS = 0.1
 
 
 def up(folder: Path | None, *, as_json: bool) -> int:
-    """Begin the stack, unless it is up already, with the rate card and directory of a folder."""
+    """Start the stack, unless it is up already, with the rate card and directory of a folder."""
     place = place_of_user()
     if place.holder() is not None:
         return _tell_already(place, as_json=as_json)
@@ -54,14 +54,14 @@ def up(folder: Path | None, *, as_json: bool) -> int:
     _begin(place, order)
     served = place.served()
     if served is None:
-        msg = f"the stack is up, and gone again; see {place.log}"
+        msg = f"the stack was up, and has stopped again; see {place.log}"
         raise NotUp(msg)
     _tell(served, as_json=as_json)
     return 0
 
 
 def down(*, as_json: bool) -> int:
-    """End the stack, and remove what it has left."""
+    """Stop the stack, and remove what it has left."""
     place = place_of_user()
     process = place.holder()
     if process is not None:
@@ -126,7 +126,7 @@ def _is_built() -> bool:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    # Folders too: of a deleted file nothing else is left.
+    # Folders too: they alone show that a file was deleted.
     for path in (folder, *folder.rglob("*")):
         if "__pycache__" not in path.parts and "egg-info" not in str(path):
             yield path
@@ -167,7 +167,7 @@ def _wait_until_up(place: Place, process: subprocess.Popen[bytes]) -> None:
 
 
 def _end(place: Place, process: int) -> None:
-    """End the process that holds the lock: it is the one that serves, and no other."""
+    """End the process that holds the lock, which is the one that serves the stack."""
     for how, seconds in ((signal.SIGTERM, DOWN_WITHIN_SECONDS), (signal.SIGKILL, 5)):
         with suppress(ProcessLookupError):
             os.kill(process, how)
@@ -227,7 +227,7 @@ def _lines(served: Served) -> Iterator[str]:
 
 
 def _program() -> str:
-    """Return how this program is called: after `make up` alone it is on no path."""
+    """Return how to call this program: after `make up` alone it is not on the PATH."""
     ours = str(Path(sys.prefix) / "bin" / PROGRAM)
     return PROGRAM if shutil.which(PROGRAM) == ours else _shown(ours)
 

@@ -1,6 +1,6 @@
-"""What makes the functions of a lasting stack run: queues, streams and schedules, read for Lambda.
+"""Runs the functions of a lasting stack by its queues, streams and schedules, in place of Lambda.
 
-The emulator's own readers are not used (docs/adr/0012). Each of these runs in threads of its own
+The emulator's own pollers are not used (docs/adr/0012). Each of ours runs in threads of its own
 until the process ends; what fails is logged and tried again.
 """
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from perminute_local.replay.streams import TableStream
 
 LONG_POLL_SECONDS = 3
-"""The emulator ends when nobody waits for an answer any more."""
+"""Short enough that the emulator, which ends only when no request is open, ends soon."""
 WINDOW_SECONDS = 1.0
 """How long a batch is collected (`MaximumBatchingWindowInSeconds`)."""
 AT_ONCE = 2
@@ -70,7 +70,7 @@ class DailyRuns:
         self._since = since
 
     def run_until(self, now: datetime) -> None:
-        """Run what has fallen due, once, however long nobody looked."""
+        """Run what has fallen due, once, however long ago the last look was."""
         due = [(one.next_after(self._since), one) for one in self._scheduled]
         self._since = now
         for at, one in sorted(due, key=lambda run: run[0]):
@@ -80,7 +80,7 @@ class DailyRuns:
 
 
 def drive(deployment: Deployment) -> None:
-    """Begin to read everything."""
+    """Start all of these threads."""
     stack = deployment.stack
     functions = deployed_functions(stack, deployment.names)
     wiring = wire(stack, lambda function: functions[function.name], as_deployed=True)

@@ -1,7 +1,7 @@
-"""Where the stack of this machine is kept, and whether it is up.
+"""Where the files of the stack of this machine are, and whether it is up.
 
-The process that serves it holds a lock on a file. The system releases the lock when that process
-ends, however it ends, so no other process that has got its number is ever taken for it.
+The process that serves it holds a lock on a file. The operating system releases the lock when that
+process ends, however it ends; so a later process with the same id is never taken for it.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Place:
     """A folder of the user, for one stack."""
 
     def __init__(self, root: Path) -> None:
-        # Never deleted: who waits for a lock on a deleted file waits for another one.
+        # Never deleted: a process that waits for a lock on a deleted file waits for another one.
         self.lock_file = root / f"{LOCAL}.lock"
         self.folder = root / LOCAL
         self.log = self.folder / "log"
@@ -74,21 +74,21 @@ class Place:
                 try:
                     fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
                 except BlockingIOError:
-                    # Empty for the moment between the lock and its holder's number.
+                    # Empty between taking the lock and writing the process id of the holder.
                     return int(file.read() or 0)
         except FileNotFoundError:
             pass
         return None
 
     def served(self) -> Served | None:
-        """Return what is up, or was when its process ended; None, nothing was complete."""
+        """Return what is up, or was when its process ended; None if it was never complete."""
         try:
             return Served(**json.loads(self._served_file.read_text(encoding="utf-8")))
         except FileNotFoundError:
             return None
 
     def serve(self, served: Served) -> None:
-        """Say that it is up."""
+        """Record that the stack is up."""
         new = self._served_file.with_suffix(".new")
         new.write_text(json.dumps(served.document()), encoding="utf-8")
         new.replace(self._served_file)
@@ -98,7 +98,7 @@ class Place:
         self.folder.mkdir(parents=True, mode=0o700)
 
     def remove(self) -> bool:
-        """Remove what a stack has left; return whether there was anything."""
+        """Remove what a stack has left; return whether anything was left."""
         if not self.folder.exists():
             return False
         shutil.rmtree(self.folder)
@@ -106,7 +106,7 @@ class Place:
 
 
 def _locked(file: int) -> bool:
-    # Whoever only looks whether it is held has it for a moment.
+    # A process that only checks whether it is held holds it for a moment.
     for _ in range(LOCK_ATTEMPTS):
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -141,9 +141,9 @@ NO_FILE = os.devnull
 
 
 def only_local(endpoint: str) -> dict[str, str | None]:
-    """Return the variables by which this process reaches this AWS, and by no setting another one.
+    """Return the environment by which this process reaches this AWS, and no other one.
 
-    Of the user's own settings none is left: no profile, key, region, endpoint of one service.
+    It contains none of the user's own settings: no profile, key, region, or endpoint of a service.
     """
     others = dict.fromkeys(name for name in os.environ if name.startswith("AWS_"))
     no_files = {"AWS_CONFIG_FILE": NO_FILE, "AWS_SHARED_CREDENTIALS_FILE": NO_FILE}

@@ -1,7 +1,7 @@
-"""The process that serves the stack of this machine, which `perminute up` begins.
+"""The process that serves the stack of this machine; `perminute up` starts it.
 
-It runs the emulator, deploys what was built on it, publishes a rate card and a directory, and makes
-functions run in place of Lambda, until it is told to end. The emulator ends with it.
+It runs the emulator, deploys the built template on it, publishes a rate card and a directory, and
+runs functions in place of Lambda until it gets the signal to end. The emulator ends with it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 CHECK_SECONDS = 1.0
 PARAMETERS = {"DropBucket": "true"}
-"""What costs something elsewhere, and is to be tried here."""
+"""Parameters that cost something on AWS, and can be tried here."""
 COUNTED = {
     "AWS::Lambda::Function": "functions",
     "AWS::SQS::Queue": "queues",
@@ -52,7 +52,7 @@ COUNTED = {
 
 
 class Order(NamedTuple):
-    """What to serve: a built template, a rate card and a directory, if there is one."""
+    """What to serve: a built template, a rate card, and a directory if there is one."""
 
     template: str
     rates: str
@@ -60,7 +60,7 @@ class Order(NamedTuple):
 
 
 def serve(place: Place, order: Order, announce: Callable[[str], None]) -> NoReturn:
-    """Make the stack, say so, and keep it until this process is told to end."""
+    """Create the stack, record that it is up, and serve it until this process gets a signal."""
     port = free_port()
     ours = client_environment(f"http://127.0.0.1:{port}")
     launcher = (lasting_emulator.__file__,)
@@ -99,9 +99,9 @@ def _stay(place: Place, endpoint: str) -> NoReturn:
     port = urlsplit(endpoint).port
     while True:
         if place.served() is None:
-            # Nobody would find it any more, nor end it.
+            # No command could find or stop it any more.
             sys.exit("the folder of this stack has been removed")
-        # An error if there is no answer: then the emulator has ended.
+        # Raises an error if there is no answer, which means that the emulator has ended.
         socket.create_connection(("127.0.0.1", port), timeout=60).close()
         time.sleep(CHECK_SECONDS)
 

@@ -1,8 +1,8 @@
-"""Files of call records are dropped into the bucket of a stack, and S3 reports each.
+"""Drops files of call records into the bucket of a stack, where S3 reports each.
 
-The emulator sends the event over its bus, by the template's rule to the template's queue: soon, but
-not before it has answered. Other than that of S3, the event names no version of the object, which
-is read by its etag then.
+The emulator sends the event over its bus, by the template's rule, to the template's queue: soon,
+but maybe after it has answered. Unlike S3's event, this one names no version of the object, which
+is then read by its etag.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def drop(arrival: Arrival, bucket: str, client: S3Client) -> None:
 
 
 def wait_for(messages: int, queue_url: str, client: SQSClient) -> None:
-    """Wait until so many messages are in a queue. Raises `StackError` if they do not come."""
+    """Wait until a queue has this many messages. Raises `StackError` if they do not arrive."""
     deadline = time.monotonic() + REPORTED_WITHIN_SECONDS
     while _waiting(queue_url, client) < messages:
         if time.monotonic() > deadline:

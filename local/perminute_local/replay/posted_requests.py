@@ -1,8 +1,8 @@
-"""What telephone systems post to the webhooks of a stack (docs/webhooks.md).
+"""The requests that telephone systems post to the webhooks of a stack (docs/webhooks.md).
 
-Callbacks of Twilio are in their file as they were posted, one a line: method, URL, headers, body.
-One that was posted elsewhere comes to our webhook as Twilio would post it there: signed for that
-address, if it was signed for its own. FreeSWITCH signs nothing, and shows a key.
+A file of Twilio's callbacks has each as it was posted, one a line: method, URL, headers, body. One
+that was posted to another address is posted to our webhook as Twilio would do it: signed for our
+address if its own signature is right. FreeSWITCH signs nothing, and sends a key.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 WEBHOOK_URL = "https://bridge.example.com"
-"""The address of a replay's webhooks, which callbacks are signed for; nothing is sent there."""
+"""The address of a replay's webhooks, for which callbacks are signed; nothing is sent there."""
 CALLBACK, CDR = "/webhooks/twilio/callback", "/webhooks/freeswitch/cdr"
 KEY = "shown by what a replay posts"
 
@@ -57,12 +57,12 @@ class PostedRequest(NamedTuple):
 
 
 def is_request(line: bytes) -> bool:
-    """Return whether a line of callbacks says anything that can be posted."""
+    """Return whether a line of callbacks is a request that can be posted."""
     return _read(line) is not None
 
 
 def account_of(line: bytes) -> str:
-    """Return the account that a callback names, by whose token it is to be signed."""
+    """Return the account that a callback names; its token signs the request."""
     request = _read(line) or {}
     return dict(query_pairs(_form_of(request))).get("AccountSid", "")
 
@@ -82,7 +82,7 @@ def request_of(arrival: Arrival) -> PostedRequest:
 
 
 def refusals(place: str, status: int, answer: str) -> Iterator[Rejected]:
-    """Yield that a webhook did not take what came from this place, if it did not."""
+    """Yield a refusal if a webhook did not accept the request from this place."""
     if status == HTTPStatus.NO_CONTENT:
         return
     # As `perminute calls convert` names it. A key is always the right one.

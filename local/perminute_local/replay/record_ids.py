@@ -1,4 +1,4 @@
-"""Which record a dead letter is about, by its file and place in the folder of the replay.
+"""Finds the record of a dead letter, by its file and place in the folder of the replay.
 
 Functions name a record by its object in the bucket, and a call by its event. The id of the event is
 made of its calls, so that the records of the folder say which of them became the call.
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 def record_ids(
     wanted: Collection[str], arrivals: Iterable[Arrival], directory: bytes, bucket: str
 ) -> dict[str, str]:
-    """Return the records of the folder by those of these ids that name one.
+    """Return the places of records in the folder, by those of these ids that name one.
 
-    Not known are calls of a file that was divided: where, only the function knows.
+    Calls of a file that was divided are not found: only the function knows where it divides.
     """
     found: dict[str, str] = {}
     folders: dict[str, str] = {}

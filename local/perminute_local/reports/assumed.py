@@ -1,4 +1,4 @@
-"""What `perminute what-if` assumes, read from files as the report takes it."""
+"""The assumptions of `perminute what-if`, read from files into parameters of the report."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LICENSES = Columns(("user", "license"))
 
 
 def card_parameter(path: Path) -> str:
-    """Return a rate card as the report takes it. Raises `FaultyCard` and `WrongFile`."""
+    """Return a rate card as a parameter of the report. Raises `FaultyCard` and `WrongFile`."""
     compiled = compile_rate_card(load_rate_card(path).rates)
     sent = b64encode(gzip.compress(compiled, mtime=0)).decode()
     if len(sent) > MAX_CARD:
@@ -35,7 +35,7 @@ def card_parameter(path: Path) -> str:
 
 
 def license_parameters(path: Path) -> list[str]:
-    """Return the licenses of a file as the report takes them. Raises `WrongFile`."""
+    """Return the licenses of a file as a parameter of the report. Raises `WrongFile`."""
     faults: list[Fault] = []
     rows = list(read_rows(path.read_bytes(), _LICENSES, faults))
     found = [

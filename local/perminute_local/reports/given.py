@@ -1,4 +1,4 @@
-"""Reports of figures that a file states, without a stack: `perminute forecast --input FILE`.
+"""Reports computed from figures in a file, without a stack: `perminute forecast --input FILE`.
 
 `license-advice` has its own figures (`given_advice`).
 
@@ -70,7 +70,7 @@ class _GivenRecharge(Message, frozen=True, kw_only=True):
 
 
 class GivenForecast(Message, frozen=True, kw_only=True):
-    """What a forecast rests on."""
+    """What a forecast is computed from."""
 
     first_day: _Day
     as_of: _DayOrInstant
@@ -85,7 +85,7 @@ class GivenForecast(Message, frozen=True, kw_only=True):
 
 
 class GivenFigures:
-    """Answers a question by the figures of a file, in the place of a stack."""
+    """Answers a question from the figures of a file instead of a stack."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

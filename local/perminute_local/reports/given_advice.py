@@ -1,4 +1,4 @@
-"""License advice by figures that a file states: `perminute license-advice --input FILE`."""
+"""License advice from figures in a file: `perminute license-advice --input FILE`."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class _GivenUser(Message, frozen=True, kw_only=True):
     holds: Holding = Holding.NONE
     pay_per_minute_available: bool = True
     contracted: bool = False
-    # Until then it is contracted: whether that is over depends on when the file is read.
+    # Any date counts as contracted: whether it is past would depend on when the file is read.
     contracted_until: str | None = None
 
 
@@ -61,7 +61,7 @@ class _GivenMonth(Message, frozen=True, kw_only=True):
 
 
 class GivenAdvice(Message, frozen=True, kw_only=True):
-    """What license advice rests on."""
+    """What license advice is based on."""
 
     price_micros: _Micros
     users: dict[str, Any]  # `_GivenUser`s by their ids
@@ -80,7 +80,7 @@ def advised(given: GivenAdvice, question: Question) -> Answer:
     for name in ("months", "contractedUntil"):
         if name in stated:
             option = {"months": "--months", "contractedUntil": "--contracted-until"}[name]
-            msg = f"{option}: is of recorded calls; --input FILE states months and users"
+            msg = f"{option}: applies to recorded calls only; --input FILE states months and users"
             raise WrongCall(msg)
     return _answer(
         replace(

@@ -39,7 +39,7 @@ _REMARKS = {
 
 
 def tables(question: Question, answer: Answer) -> Iterator[RenderableType]:
-    """Yield what to change, what that saves in a month, and what else is to be known."""
+    """Yield what to change, what that saves in a month, and the remarks."""
     heading = f"{question.organization_id}: license advice"
     if answer.get("status", "ok") != "ok":
         yield plain(heading, style="bold")

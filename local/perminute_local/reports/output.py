@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 @contextmanager
 def writing_to(path: Path | None) -> Iterator[None]:
-    """Write to a file what goes to standard output; None: leave it as it is.
+    """Write to a file what goes to standard output; with None, leave it as it is.
 
-    The file is written anew as a whole: what fails before its end leaves the one that was there.
+    The file is replaced as a whole: after a failure, the file that was there before is unchanged.
     Raises `WrongFile`.
     """
     if path is None:

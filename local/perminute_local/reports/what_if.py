@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def tables(question: Question, answer: Answer) -> Iterator[RenderableType]:
-    """Yield what would differ by organizer and by country, and what of it is not charged."""
+    """Yield what would differ by organizer and by country, and how many calls are not charged."""
     heading = f"{question.organization_id}: {answer['month']}, if it were so"
     currency = answer["currency"] or ""
     total = {

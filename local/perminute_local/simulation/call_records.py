@@ -31,12 +31,12 @@ RECORDS = "RecordsQueue"
 _FUNCTION = "ReceiveWebhooksFunction"
 _TAKEN, _FORBIDDEN = 204, 403
 _SOON, _MOST_DOUBLINGS = timedelta(minutes=1), 10
-"""When a record is posted again, and how often that doubles: then it takes most of a day."""
+"""When a record is first posted again, and how often that time doubles: for most of a day."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallRecordSenders:
-    """Those who write call records, and whoever publishes the directory."""
+    """The systems that write call records, and the operator who publishes the directory."""
 
     bus: MessageBus
     records: SimulatedRecords

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from perminute_local.simulation.scheduler import Scheduler
 
 _SENT_AGAIN = 3
-"""Masked calls of an organization that are delivered again each time that all has settled."""
+"""Masked calls of an organization that are delivered again whenever everything has settled."""
 
 
 @dataclass
@@ -98,7 +98,7 @@ def _leaves_no_number(stored: Snapshot, now: datetime) -> Iterator[str]:
 @invariant
 def _is_a_duplicate(before: Snapshot, after: Snapshot) -> Iterator[str]:
     """A masked call that is delivered again changes nothing."""
-    # Whatever comes may bring an account up to date: then credit expires.
+    # Any message may bring an account up to date, and so expire credit.
     if _charges(before) != _charges(after):
         changed = [one for one, usage in before.usages.items() if after.usages[one] != usage]
         yield f"the charges, or the calls {changed}, have changed"

@@ -1,6 +1,6 @@
-"""What call records are read from and by: the bucket, the directory and the secret, in memory.
+"""The bucket, the directory and the secret of call records, in memory, and what reads records.
 
-Instances of functions read and keep the directory by the code that runs in AWS.
+Instances of functions read and cache the directory by the code that runs in AWS.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class SimulatedSecret:
 
 
 class SimulatedRecords:
-    """What all instances share: the dropped objects, the directory and the secret."""
+    """The dropped objects, the directory and the secret, which all instances share."""
 
     def __init__(self, directory: bytes, recorder: WriteRecorder) -> None:
         """Publish the first directory."""

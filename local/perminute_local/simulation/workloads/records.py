@@ -1,4 +1,4 @@
-"""Organizations whose calls come as call records of three systems, some of them damaged."""
+"""Organizations whose calls arrive as call records of three systems, some of them damaged."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ _ITEMS_PER_RECORDS = 11
 _MOST_RECORDS = 7
 _NUMBER, _CALLER = "+14255550199", "+493090182001"
 _LATE_NUMBERS = ("+14255550121", "+14255550122", "+14255550123")
-"""Numbers that calls come to before the directory has them."""
+"""Numbers to which calls are made before the directory has them."""
 _TENANT = "shared-tenant"
 _MOVES = (3 * DAY, 10 * DAY, 40 * DAY, 200 * DAY)
-"""Since the beginning, when the tenant goes over to the other organization."""
+"""When, after the beginning, the tenant moves to the other organization."""
 _WHO, _WHEN = ("organization_id", "leg_type", "organizer_id"), ("effective_from", "effective_to")
 _ZONE = ZoneInfo("Europe/Berlin")
 _KEYS = {
@@ -95,7 +95,7 @@ _Written = tuple[str, CallRecord]
 
 @dataclass
 class Records(Workload):
-    """Drops files and posts channels; the directory gets to know numbers late."""
+    """Drops files and posts channels; some numbers are added to the directory late."""
 
     name: ClassVar[str] = "records"
     prefix: ClassVar[str] = "k"
@@ -137,7 +137,7 @@ class Records(Workload):
             case 0:
                 user, record = f"{USER}:guessed", facts.no_call
             case 1:
-                # What has parsed it as a form has made spaces of its plus signs.
+                # A server that parsed it as a form has made spaces of its plus signs.
                 encoded = base64.b64encode(document.encode()).decode()
                 document = f"cdr={encoded.replace('+', ' ')}"
             case 2:
@@ -150,7 +150,7 @@ class Records(Workload):
         for _ in range(1 + (rng.randrange(4) == 0)):
             self.add(posted)
         if kind > 2 and rng.randrange(4) == 0:  # noqa: PLR2004 - it is as it should be
-            # What FreeSWITCH could not post lies in a file, and may have been taken all the same.
+            # FreeSWITCH writes what it could not post to a file; it may have been accepted anyway.
             self._add_object("freeswitch", document, [record], rng)
 
     def _drop(self, rng: Random) -> None:
