@@ -293,7 +293,7 @@ def report_rendered(rendered: Sequence[RenderedStatement]) -> None:
 
 
 def report_masked(masked: Sequence[MaskedNumbers]) -> None:
-    """Report of how many calls the phone numbers were masked."""
+    """Report how many calls had their phone numbers masked."""
     failed = {one.organization_id: one.failed for one in masked}
     failures = log_failures("numbers not masked", failed)
     calls = sum(one.masked for one in masked)

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from perminute.sources.stated_call import SourceOptions
 
 LARGE_BYTES = 10 * 1024 * 1024
-"""Files of together fewer bytes are read in a second or two, and no progress is shown."""
+"""Progress is shown if files have more bytes; fewer are read in a second or two."""
 
 _RECORDS_PER_STEP = 1_000
 
@@ -66,7 +66,7 @@ def convert_records(
     except FaultyDirectory as error:
         raise FaultyDirectoryFile(directory, error.faults) from error
     for path in paths:
-        # A file that cannot be read is told before anything is written.
+        # A file that cannot be read is reported before anything is written.
         path.open("rb").close()
     report, files = _Report(source), _Files(paths)
     with files.progress() as show:
@@ -104,7 +104,7 @@ class _Files:
 
     @contextmanager
     def progress(self) -> Iterator[Callable[[Iterable[Outcome]], Iterable[Outcome]]]:
-        """Show on a terminal how much of large files was read, while these outcomes are taken."""
+        """Yield these outcomes, and show on a terminal how much of large files was read."""
         size = sum(path.stat().st_size for path in self._paths)
         screen = Console(stderr=True)
         # Events that are shown there themselves say enough.

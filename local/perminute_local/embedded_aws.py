@@ -173,7 +173,7 @@ def embedded_aws(
 
 @contextmanager
 def environment(**variables: str | None) -> Iterator[None]:
-    """Set environment variables for as long as the context lasts; None: there is none."""
+    """Set environment variables within the context; None removes one."""
     before = {name: os.environ.get(name) for name in variables}
     _set(variables)
     try:

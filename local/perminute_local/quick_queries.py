@@ -163,7 +163,7 @@ def _shown(items: object, table: Any, handle: Handle, data: dict[str, Any]) -> A
 
 
 def install() -> None:
-    """Replace what grows."""
+    """Replace the slow parts of the emulator."""
     dynamodb = vars(importlib.import_module("ministack.services.dynamodb"))
     tables, tokens = dynamodb["_tables"], lru_cache(dynamodb["_tokenize"])
     dynamodb["_evaluate_condition"] = quick(dynamodb["_evaluate_condition"])

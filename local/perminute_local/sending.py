@@ -124,7 +124,7 @@ def sender_to(stack_name: str) -> EventSender:
 
 
 def name_of(event: Event) -> str:
-    """Return what tells an event from others for people: what it is, of whom, and its identity."""
+    """Return what distinguishes an event for people: its type, its organization, its identity."""
     detail = event["detail"]
     fields = ("userId", "license", "purchaseId", "adjustmentId", "callId", "changeId")
     return " ".join([event["detail-type"], *(f"{f} {detail[f]}" for f in fields if f in detail)])

@@ -65,7 +65,7 @@ _SPECIAL = {
 _ORDINARY = ("fixed_line", "mobile", "voip")
 
 _MOST_DIGITS = 7
-"""Of a national number: ranges that only more digits tell apart are single numbers."""
+"""Digits of a national number: ranges that differ only in later digits are single numbers."""
 
 _NEARLY_ALL = 8
 """Of ten next digits. Plans leave out 0 and 1 where these would be read as trunk or service codes,

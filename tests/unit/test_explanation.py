@@ -88,7 +88,7 @@ def recorded(usage: Usage, rated_by: RatingContext) -> RatingContext:
 def test_a_call_that_credit_pays_is_explained_from_its_licenses_to_the_lot() -> None:
     call = phone_call(ended_at=ENDED - timedelta(seconds=10))
     explanation, said = explained(call, context(PER_MINUTE))
-    long_ago = InForce(value=True, since=LONG_AGO, told_at=LONG_AGO, event_id="e")
+    long_ago = InForce(value=True, since=LONG_AGO, issued_at=LONG_AGO, event_id="e")
     assert explanation.licenses == (
         LicenseInForce("MCOMEETACPEA", License.PAY_PER_MINUTE, long_ago),
         LicenseInForce("MCOPSTNC", License.COMMUNICATIONS_CREDITS, long_ago),

@@ -124,7 +124,10 @@ def test_what_is_wrong_is_told_with_its_place(
     ("words", "message"),
     [
         (["--months", "2"], "--months: applies to recorded calls only"),
-        (["--contracted-until", "2027-01-01"], "--contracted-until: applies to recorded calls only"),
+        (
+            ["--contracted-until", "2027-01-01"],
+            "--contracted-until: applies to recorded calls only",
+        ),
         (["--price", "-1"], "--price: '-1' is below 0"),
         (["--price", "4,50"], "--price: must be a decimal string"),
     ],

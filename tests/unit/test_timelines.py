@@ -73,5 +73,5 @@ def test_of_two_facts_for_one_instant_the_one_that_holds_is_in_force() -> None:
     taken = fact("license:X", value=False, since=ANSWERED, event_id="2")
     given = fact("license:X", value=True, since=ANSWERED, event_id="3")
     assert Timeline([given, taken]).in_force("license:X", LATER) == InForce(
-        value=False, since=ANSWERED, told_at=ANSWERED, event_id="2"
+        value=False, since=ANSWERED, issued_at=ANSWERED, event_id="2"
     )

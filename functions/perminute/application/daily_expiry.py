@@ -1,4 +1,4 @@
-"""The daily expiry of an account: due changes, calls that nobody has ended, digests, forecasts."""
+"""The daily expiry of an account: due changes, calls without an end, digests, forecasts."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ class AccountExpiry(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ExpireAccount:
-    """The use case, made of four others."""
+    """The use case, which consists of four others."""
 
     expire_credit: ExpireCredit
     charge_reported: ChargeReported
@@ -154,7 +154,7 @@ class ExpireAccount:
     notify_forecasts: NotifyForecasts
 
     def __call__(self, work: RunOrganization, deadline: Deadline) -> AccountExpiry:
-        """Do all four parts: if one fails, the others are done all the same."""
+        """Do all four parts, even if one of them fails."""
         organization_id, at = work.organization_id, work.at
         return AccountExpiry(
             organization_id,

@@ -97,7 +97,7 @@ class DailyRun(Generic[R]):
     # Doing the work twice must be harmless, and each time must get further and store how far.
     organizations: ListOrganizations
     work: Callable[[RunOrganization, Deadline], R]
-    # What is left of the work, if it does not store itself how far it has come.
+    # The rest of the work, for a run that does not store its own progress.
     rest_of: Callable[[RunOrganization, R], RunOrganization] = _same_work
 
     def __call__(

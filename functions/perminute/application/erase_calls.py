@@ -75,7 +75,7 @@ class EraseCalls:
         at: datetime,
         show: Callable[[int], None] = lambda _: None,
     ) -> Erased:
-        """Erase a user, or all (None); `show` is told how many calls are done.
+        """Erase a user, or all (None); `show` is called with how many calls are done.
 
         Raises `Refused`, `NotFound` and `Unavailable`.
         """

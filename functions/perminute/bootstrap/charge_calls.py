@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def charge_calls(aws: AwsResources, content_keys: ContentKeys | None = None) -> ChargeCalls:
     """Return the use case over one connection to AWS.
 
-    Who is not told of calls by events compares none, and needs no keys.
+    A function that gets no calls by events compares none, and needs no keys.
     """
     return ChargeCalls(
         credit=aws.credit,

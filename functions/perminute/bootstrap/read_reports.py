@@ -46,6 +46,6 @@ def _renderer(aws: AwsResources) -> LambdaStatementRenderer | None:
     function = aws.environment.get("STATEMENTS_FUNCTION")
     if not function:
         return None
-    # It is asked once, and for nearly as long as the caller waits.
+    # One attempt, which may take nearly as long as the caller waits.
     patient = Config(read_timeout=_RENDERING_SECONDS, retries={"total_max_attempts": 1})
     return LambdaStatementRenderer(lambda: aws.client("lambda", patient), function)

@@ -122,8 +122,8 @@ def _entitlement(explanation: Explanation) -> Iterator[str]:
 def _license(held: LicenseInForce, usage: Usage) -> str:
     product, brings, in_force = held
     since = f"since {_minute(in_force.since)}"
-    if in_force.told_at > usage.call.ended_at:
-        since += f", known only since {_minute(in_force.told_at)}, by {in_force.event_id}"
+    if in_force.issued_at > usage.call.ended_at:
+        since += f", known only since {_minute(in_force.issued_at)}, by {in_force.event_id}"
     return f"{product} ({LICENSE_NAMES[brings]}, {since})"
 
 

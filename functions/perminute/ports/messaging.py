@@ -146,7 +146,9 @@ class RunOrganization(NamedTuple):
     at: datetime
     organization_id: str
     days_until: datetime | None = None
-    after: str | None = None  # from where the work goes on, if the run does not store that itself
+    after: str | None = (
+        None  # where the work continues, for a run that does not store its own progress
+    )
 
 
 class WorkQueue(Protocol):

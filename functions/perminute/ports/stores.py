@@ -97,7 +97,7 @@ class ListedCall(NamedTuple):
     def lists(self, usage: Usage) -> bool:
         """Whether this is what is listed of a call as it is recorded now, and not out of date."""
         listed = ListedCall.of(usage.call)
-        # A call is erased from its record first, and from lists afterwards.
+        # An organizer is erased from the record first, and from lists afterwards.
         return self == listed or (
             usage.is_erased and self._replace(organizer_id=listed.organizer_id) == listed
         )

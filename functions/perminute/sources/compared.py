@@ -32,7 +32,7 @@ class ReadRecords(NamedTuple):
     calls: list[TheirCall]
     problems: list[RecordProblem]
     skipped: Counter[str]  # by reason
-    # Where each of the skipped is that cannot be read, and why: it may have been a call.
+    # The place and reason of each skipped record that cannot be read: it may have been a call.
     damaged: list[tuple[str, str]]
 
     @property

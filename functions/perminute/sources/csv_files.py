@@ -94,7 +94,7 @@ class CsvRows:
         if not cells:
             return None
         if any("\0" in cell for cell in cells):
-            # Of UTF-16 every second byte, so that no word in it is what it looks like.
+            # UTF-16 has this byte in most characters, so no word would be recognized.
             return "contains NUL characters; is it UTF-16? save it as UTF-8"
         if len(cells) not in self.widths:
             return f"has {len(cells)} cells, which is not the number of columns"

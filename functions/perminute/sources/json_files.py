@@ -114,7 +114,7 @@ def _records(at: str, document: Any, list_name: str) -> Iterator[Record]:  # noq
 def _record(at: str, content: object) -> Record:
     if isinstance(content, dict):
         return Record(at, content)
-    # By itself a text would be taken for that of a document which is damaged.
+    # A text alone would be taken for that of a damaged document.
     whole = [content] if isinstance(content, str) else content
     return Record(at, whole, damaged("must be a JSON object"))
 
@@ -178,7 +178,7 @@ def _decoded(line: bytes) -> Any:  # noqa: ANN401 - whatever JSON can say
 
 
 def _why(error: Exception, lines: int = 0, characters: int = 0) -> str:
-    """Return what is wrong, and where: in a text of which so much is cut off at the beginning."""
+    """Return what is wrong, and where, in a text without so many lines and characters before."""
     if isinstance(error, RecursionError):
         return "is nested too deeply"
     if not isinstance(error, json.JSONDecodeError):

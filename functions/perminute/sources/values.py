@@ -179,7 +179,7 @@ def bounded(at: datetime, name: str) -> datetime:
 
 
 def _whole(value: object) -> int | None:
-    """Return a number that is written in digits alone, as nearly all are, faster than `_decimal`.
+    """Return a number that consists of digits, as nearly all do, faster than `_decimal`.
 
     None: it may be a number all the same.
     """

@@ -43,7 +43,7 @@ _TENANTS = {
 _LISTS = {"graph-pstn": "value", "twilio-call": "calls", "zoom-telephone": "telephony_usage"}
 """What pages call the list of their records."""
 _IDS = {"zoom-telephone": "kq3+Zz/8aBcDeFgHiJkLmA=="}
-"""What tells the records of a source apart whose calls have no id."""
+"""Fields that distinguish the records of sources whose calls have no id."""
 
 
 def main() -> None:
@@ -166,7 +166,7 @@ def _peak_of_reading(megabytes: int) -> int:
 
 
 class _Repeated(io.RawIOBase):
-    """A file with one row again and again, which is nowhere as a whole."""
+    """A file that repeats one row, and is never in memory as a whole."""
 
     def __init__(self, header: str, row: str, size: int) -> None:
         super().__init__()

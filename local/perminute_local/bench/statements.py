@@ -69,7 +69,7 @@ def _seconds(calls_per_list: int) -> tuple[UsageList, float, float]:
 
 
 def lists_of(calls: int, calls_per_list: int) -> Iterator[UsageList]:
-    """Yield the lists of a month with so many calls, which are spread over it."""
+    """Yield the lists of a month with this many calls, which are spread over it."""
     balance_micros = calls * CHARGE_MICROS
     apart = (NOVEMBER.end - NOVEMBER.start) / calls
     for number, first in enumerate(range(0, calls, calls_per_list), 1):

@@ -39,7 +39,7 @@ def run_console(
     be replayed, or the port is taken. Without the library of charts the page has tables.
     """
     for ending in (signal.SIGTERM, signal.SIGHUP):
-        # As Ctrl-C: the emulator would else be left behind.
+        # Like Ctrl-C: otherwise the emulator would keep running.
         signal.signal(ending, signal.default_int_handler)
     files = page_files(_library())
     with (
@@ -70,7 +70,7 @@ def _library() -> Path | None:
 
 
 def run_write(stack_name: str, folder: Path, *, as_json: bool) -> int:
-    """Write the page that a stack serves, and say how it gets there; returns the exit code."""
+    """Write the page that a stack serves, and the command to upload it; returns the exit code."""
     bucket = write_page(stack_name, folder)
     if as_json:
         write_json({"folder": str(folder), "bucket": bucket})

@@ -1,4 +1,4 @@
-"""Dollars for a million calls of which another system's records tell, until they are queued.
+"""Dollars for a million calls that come as records of another system, until they are queued.
 
 To charge them is what `Calls Ended` of many organizations costs (`perminute_local.cost.calls`).
 """

@@ -204,7 +204,7 @@ def deploy(
     chosen = {**chosen_for(stage), **WITHOUT_CODEDEPLOY, **asked_for}
     overrides = " ".join(f"{name}={value}" for name, value in chosen.items())
     try:
-        # Nobody is asked whether they agree: nothing of this AWS costs or lasts.
+        # No confirmation is asked for: nothing on the emulator costs or lasts.
         options = ("--region", REGION, "--no-confirm-changeset", "--parameter-overrides", overrides)
         name = ("--stack-name", stack_name)
         run_sam("deploy", "--template-file", str(template_file), *config, *name, *options)

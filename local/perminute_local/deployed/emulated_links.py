@@ -340,7 +340,7 @@ class PostedRequests:
     def post(self, request: PostedRequest) -> tuple[int, str]:
         """Send a request, again while it is answered 503; return status and body of the answer."""
         url = f"{self._endpoint}{request.path}{'?' if request.query else ''}{request.query}"
-        # What says where it goes, and how long it is, belongs to this connection.
+        # The host and the length are headers of this connection.
         headers = {**request.headers, "host": self._host}
         headers.pop("content-length", None)
         sent = AWSRequest(method="POST", url=url, data=request.body, headers=headers)

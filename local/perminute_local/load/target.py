@@ -82,7 +82,7 @@ class Target:
 
     @cached_property
     def sender(self) -> EventSender:
-        """What puts events on the bus, from several threads."""
+        """A sender to the bus, which several threads may use."""
         config = Config(max_pool_connections=SENDERS)
         return EventSender(boto3.client("events", config=config), self._bus)
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 MAX_TOLD = 100
-"""Of so many skipped records each is told, at most: a file may be in a wrong folder."""
+"""The most skipped records that are listed: a file may be in a wrong folder."""
 _NO_REQUEST = (
     f"{SkipReason.NOT_A_CALL_RECORD}: is no request: must be a JSON object with its method, url, "
     "headers and body"
@@ -78,14 +78,14 @@ class Arrival(NamedTuple):
 
 
 class Skips:
-    """How many records are no calls by design, and what is to be said of some of them."""
+    """How many records are skipped by design, and lines about some of them."""
 
     def __init__(self) -> None:
         self.counts = Counter[SkipReason]()
         self.told: list[str] = []
 
     def add(self, at: str, skip: Skip) -> None:
-        """Count a record; tell of it if its reason does not say all."""
+        """Count a record; list it if it has a message in addition to its reason."""
         self.counts[skip.reason] += 1
         if skip.message and len(self.told) < MAX_TOLD:
             self.told.append(f"{at}: {skip.reason}: {skip.message}")

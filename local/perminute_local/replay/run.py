@@ -51,7 +51,7 @@ class BooksNotRead(Exception):  # noqa: N818 - it names what is the matter
 
 
 class RecordsPlan(NamedTuple):
-    """What records are read by: the directory, and the secret by which webhooks are verified."""
+    """What reading records needs: the directory, and the secret that verifies webhooks."""
 
     directory: bytes
     secret: str

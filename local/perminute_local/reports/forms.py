@@ -1,4 +1,4 @@
-"""Where commands get reports, and in which form; imported by the command line, so nothing slow."""
+"""Where commands get reports, and in which form. The command line imports it: nothing slow."""
 
 from __future__ import annotations
 

@@ -183,7 +183,7 @@ class RatesCorrected(NamedTuple):
 
 
 class NumbersMasked(NamedTuple):
-    """The phone numbers of an organization's calls that are masked, and later ones with them."""
+    """From now on the phone numbers of an organization's calls are masked."""
 
     organization_id: str
 
@@ -205,7 +205,7 @@ class CallRecord(NamedTuple):
     kept: str = ""
     """The reason for which it is kept. A call is kept only until the directory has its number."""
     skipped: str = ""
-    """The reason for which it is skipped. One that is neither is turned away before it is read."""
+    """The reason for which it is skipped. A record with neither is refused before it is read."""
 
 
 class ObjectDropped(NamedTuple):

@@ -148,7 +148,7 @@ def usage_item(usage: Usage) -> Item:
 
 
 def record_text(usage: Usage) -> str:
-    """Write what a usage item stores as JSON text: equal if what is recorded there is."""
+    """Return a usage item as JSON text; two texts are equal if the same is recorded."""
     call, price = usage.call, usage.price
     increments = price.initial_increment_seconds, price.increment_seconds
     record = _Record(

@@ -94,7 +94,7 @@ class DynamoDBLicensingStore:
         counted, the account has changed meanwhile.
         """
         organization_id, table = account.organization_id, self._tables.licensing
-        # A copy is there twice until the user is erased.
+        # Until the erasure of a user is complete, both the timeline and its copy exist.
         only = {"FilterExpression": f"attribute_not_exists({COPY})"}
         items = table.items_of(organization_id, USERS, **only)
         with readable(f"the licenses of {organization_id}"):

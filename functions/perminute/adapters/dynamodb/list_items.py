@@ -285,7 +285,7 @@ def organizers_in(item: Item) -> Sequence[str]:
 
 
 def with_organizers(item: Item, names: Mapping[str, str]) -> Item:
-    """Write a list or revision with other names of organizers, and else as it is."""
+    """Return a list or revision in which only the names of organizers are replaced."""
     calls = _calls_of(item)
     renamed = [names.get(organizer, organizer) for organizer in calls.organizers]
     return {**item, "calls": _written(calls._replace(organizers=renamed))}

@@ -67,7 +67,7 @@ class TimelineItem(NamedTuple):
     """Before this instant facts are left out, and none is taken any more. Text that sorts as time
     does, for a condition compares it."""
     is_copy: bool = False
-    """Of a user who is being erased, under his pseudonym: his licenses count only once."""
+    """The copy, under the pseudonym, of a user who is being erased: licenses count only once."""
 
     @property
     def stated(self) -> frozenset[Fact]:
@@ -230,7 +230,7 @@ def _as_read(first: TimelineItem) -> tuple[str, dict[str, int]]:
 
 
 def copy_timeline(table: Table, first: TimelineItem, subject: str) -> Iterator[Operation]:
-    """Yield what writes a timeline under another subject as well; its first item comes last."""
+    """Yield the writes that copy a timeline to another subject; its first item comes last."""
     organization_id = first.organization_id
     keys = {
         number: subject_key(organization_id, further_subject(first.subject, number))
@@ -249,7 +249,7 @@ def copy_timeline(table: Table, first: TimelineItem, subject: str) -> Iterator[O
 def move_timeline(
     request: WriteRequest, table: Table, first: TimelineItem, copied: TimelineItem
 ) -> None:
-    """Have a copy stand for the timeline that was copied, unless either has changed."""
+    """Replace a timeline by its copy, unless either has changed."""
     condition, values = _as_read(first)
     request.deletes.append(table.delete(timeline_item(first), condition, **values))
     moved = copied._replace(is_copy=False)

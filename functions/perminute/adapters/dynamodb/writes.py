@@ -93,12 +93,12 @@ def put_alone(connection: Connection, operation: Operation) -> bool:
 
 
 def update_alone(connection: Connection, operation: Operation) -> bool:
-    """Change one item under its condition as `put_alone` puts one."""
+    """Change one item under its condition, as `put_alone` puts one."""
     return _alone(connection, "update_item", operation)
 
 
 def delete_alone(connection: Connection, operation: Operation) -> bool:
-    """Delete one item under its condition as `put_alone` puts one."""
+    """Delete one item under its condition, as `put_alone` puts one."""
     return _alone(connection, "delete_item", operation)
 
 

@@ -68,7 +68,7 @@ class CallRecords(Records):
         return list(of(organization_id, self.usages).values())
 
     def replace_content(self, before: Usage, after: Usage) -> bool:
-        """Write the content of a call anew, unless it has changed, and leave what it cost."""
+        """Replace the content of a call, unless it has changed, and keep what it cost."""
         key = before.call.organization_id, before.call.call_id
         known = self.usages[key]
         if known != before:

@@ -38,7 +38,7 @@ class CsvDocument(ReportDocument, frozen=True, kw_only=True):
 
 
 class LinkDocument(ReportDocument, frozen=True, kw_only=True):
-    """Where a report is that was stored: over HTTP answered by 303, in an invocation as it is."""
+    """The link to a report that was stored: over HTTP a 303, in an invocation this document."""
 
     location: Annotated[str, about("An address that contains its own permission: keep it secret.")]
     expires_at: Annotated[Instant, about("Until when it works.")]

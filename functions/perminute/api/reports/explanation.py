@@ -136,7 +136,7 @@ def _entitlement(explanation: Explanation) -> EntitlementDocument:
 def _since(in_force: InForce) -> dict[str, str]:
     return {
         "since": format_instant(in_force.since),
-        "told": format_instant(in_force.told_at),
+        "told": format_instant(in_force.issued_at),
         "event_id": in_force.event_id,
     }
 

@@ -61,7 +61,7 @@ def response_of(document: ReportDocument, headers: Mapping[str, str]) -> Respons
     """Write a report for a caller who sent these headers. Raises `Refused` if it is too large."""
     as_of = encode(document.as_of)
     if isinstance(document, LinkDocument):
-        # Each address is another one, and expires.
+        # Every link is a new one, and expires.
         answered = {"cache-control": "no-store", "perminute-as-of": as_of.decode()}
         # A script cannot read where a browser is sent (fetch.spec.whatwg.org, "opaque-redirect
         # filtered response"), so it asks for the address itself.

@@ -204,7 +204,7 @@ def _rendered(reader: ReportReader, target: ReportTarget, query: StatementQuery)
 def statement_document(
     as_of: AsOf, currency: str | None, statement: Statement, *, with_details: bool
 ) -> StatementDocument:
-    """Write a statement; details are its entries, and its usage by day, which it then must have."""
+    """Return a statement; with details, its entries and its usage by day, which it must have."""
     by_type = statement.sums.by_type
     by_leg_type, by_country, by_organizer = (
         [usage_row(row, (key,), currency) for row in statement.broken_down[key]]

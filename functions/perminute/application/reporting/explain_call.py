@@ -164,7 +164,7 @@ def _check_unchanged(reader: ReportReader, account: Account, usage: Usage) -> No
 def _card(reader: ReportReader, usage: Usage) -> RateCard | None:
     """Read the card that priced a call; None if it is gone: then its row in the record suffices."""
     if usage.content_digest is not None:
-        # By the digits that are left the whole card may say that the price is uncertain.
+        # By the digits that are left, the whole card may find the price uncertain.
         return None
     try:
         return reader.rate_cards.version(usage.price.rate_card_version)

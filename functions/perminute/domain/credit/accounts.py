@@ -29,10 +29,10 @@ _NOTHING_ASKED = RechargeState()
 
 
 class ForecastState(NamedTuple):
-    """Since when there is something to forecast by, and what admins were notified of."""
+    """Since when calls count for forecasts, and which of them admins were notified of."""
 
     since: date | None = None  # the day of the first charge; None after weeks without any
-    # These have been true since.
+    # Whether the last forecast found this; admins were notified when it became true.
     runs_out: bool = False  # the credit runs out within days
     over_budget: Month | None = None  # this month costs more than its budget
 
@@ -186,7 +186,7 @@ class Account(NamedTuple):
 
     @property
     def forecast_from(self) -> datetime | None:
-        """When the daily run begins to forecast; None if there is nothing to forecast by."""
+        """When the daily run begins to forecast; None without calls to forecast from."""
         # From then on each day: a forecast changes as time passes.
         return None if self.forecast.since is None else end_of(self.forecast.since)
 

@@ -45,7 +45,7 @@ class CreditSettings(NamedTuple):
     max_grant_seconds: int = MAX_GRANT_SECONDS
     failure_handling: FailureHandling = FailureHandling.CLOSED
     late_usage_hours: int = LATE_USAGE_HOURS
-    # What a month may cost before admins are notified; it refuses no call.
+    # What a month may be expected to cost before admins are notified; no call is refused for it.
     monthly_budget_micros: int | None = None
 
     @property

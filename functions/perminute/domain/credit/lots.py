@@ -312,8 +312,8 @@ class LotChanges:
         if unpaid_micros and self.further is not None:
             if self._had_further:
                 raise FurtherLotsNeeded(unpaid_micros)
-            # Refunds of this transaction put more lots back than the account item has room for, and
-            # nothing of them is stored yet: no other transaction could move them up.
+            # Refunds of this transaction return more lots than the account item has room for.
+            # They are not stored yet, so no other transaction could move them into it.
             self.move_up(unpaid_micros)
             return self.draw(amount_micros, expired)
         if not expired:

@@ -35,7 +35,7 @@ MAX_CORRELATION_ID = 64
 Those of EventBridge, Lambda and API Gateway have 36 at most."""
 
 ERASED_CONTENT = '{"erased": true}'
-"""What remains of an event whose content was erased: that it was processed."""
+"""Stands for the content of an event that was erased: only that it was processed remains."""
 
 
 class IdentityKind(StrEnum):

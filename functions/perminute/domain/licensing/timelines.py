@@ -76,7 +76,7 @@ class InForce(NamedTuple):
     value: FactValue
     since: datetime  # it has held without a break, however often it was repeated
     # When this was first stated, and the id or `changeId` of the event that stated it.
-    told_at: datetime
+    issued_at: datetime
     event_id: str
 
 
@@ -141,9 +141,9 @@ class Timeline:
             unbroken.append(last)
         if not unbroken:
             return None
-        told = min(unbroken, key=lambda fact: fact.issued_at)
+        first = min(unbroken, key=lambda fact: fact.issued_at)
         since = unbroken[0].effective_at
-        return InForce(told.value, since, told.issued_at, told.event_id)
+        return InForce(first.value, since, first.issued_at, first.event_id)
 
     def changes_of(self, attribute: str) -> Iterator[tuple[datetime, FactValue]]:
         """Yield each instant for which an attribute is stated, and its value, in order."""

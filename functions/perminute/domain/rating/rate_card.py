@@ -269,7 +269,7 @@ def _is_read(_: str, text: str) -> tuple[Rate, ...]:
 
 
 class _PrefixIndex:
-    _HEAD = 5  # "+" and four digits: enough to tell the prefix lengths of most countries apart
+    _HEAD = 5  # "+" and four digits: enough to distinguish the prefix lengths of most countries
 
     def __init__(
         self, rates: Rates, read: Callable[[str, str], tuple[Rate, ...]] = _is_read

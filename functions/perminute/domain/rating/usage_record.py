@@ -148,7 +148,7 @@ class Usage(NamedTuple):
     notified_again: tuple[NotifiedAgain, ...] = ()
     # Of the call as it was reported, once its number is masked (call_content.py).
     content_digest: str | None = None
-    is_erased: bool = False  # then its organizer and meeting stand for those that were erased
+    is_erased: bool = False  # then organizer and meeting are pseudonyms
 
     @property
     def stated_price(self) -> Price:

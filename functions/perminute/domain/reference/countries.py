@@ -63,7 +63,7 @@ _USER_ASSIGNED = re.compile(r"AA|Q[M-Z]|X[A-Z]|ZZ", re.ASCII)
 _COUNTRY_MEANT = {"AC": "SH", "EL": "GR", "TA": "SH", "UK": "GB"}
 
 
-# ISO 4217: how many decimals an amount has as people write it, where it is not two.
+# ISO 4217: the number of decimals of a currency's amounts, if it is not two.
 _DECIMALS = {
     **dict.fromkeys(
         "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split(), 0
@@ -74,7 +74,7 @@ _DECIMALS = {
 
 
 def decimals_of(currency: str | None) -> int:
-    """Return how many decimals amounts of a currency are written with; two, if it is unknown."""
+    """Return the number of decimals of a currency's amounts; two if it is unknown."""
     return _DECIMALS.get(currency or "", 2)
 
 

@@ -114,7 +114,7 @@ def group_usage(usages: Iterable[ListedUsage], group_by: Sequence[GroupKey]) -> 
 
 
 def regroup(rows: Iterable[UsageRow], *places: int) -> list[UsageRow]:
-    """Sum rows by those of their attributes that are at some places."""
+    """Sum rows by the attributes of their key at these places."""
     groups: defaultdict[tuple[KeyValue, ...], UsageSums] = defaultdict(UsageSums)
     for row in rows:
         groups[tuple([row.values[place] for place in places])].add_all([row.sums])

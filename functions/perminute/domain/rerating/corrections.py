@@ -302,7 +302,7 @@ def _corrected(
     return after._replace(
         authorized_at=before.authorized_at,
         notified_again=before.notified_again,
-        # A `Call Ended` brings the number again.
+        # A `Call Ended` states the number again.
         content_digest=None if ended else before.content_digest,
         is_erased=before.is_erased,
         flags=flags,

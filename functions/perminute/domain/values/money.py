@@ -49,7 +49,7 @@ def round_half_up(numerator: int, denominator: int) -> int:
 
 
 def format_rounded(micros: int, decimals: int) -> str:
-    """Write an amount with so many decimals, 0 to 6, for people; a half goes away from zero."""
+    """Write an amount for people with 0 to 6 decimals; a half is rounded away from zero."""
     step = 10 ** (DECIMALS - decimals)
     steps = round_half_up(abs(micros), step)
     whole, fraction = divmod(steps, 10**decimals)
