@@ -54,7 +54,7 @@ class LicensingEvent:
 
     @property
     def names(self) -> dict[str, str]:
-        """The ids by which it is found in the log."""
+        """The ids by which the event is found in logs."""
         return names_in_log(self.event_id, self.processed_event)
 
 

@@ -121,7 +121,7 @@ class CompareRecords:
         at: datetime,
         deadline: Deadline = NEVER,
     ) -> list[RecordsCompared]:
-        """Compare all organizations of the records; the failure of one stops no other."""
+        """Compare all organizations of the records; if one fails, the others are still compared."""
         others = numbers_of_others(directory, records.source)
         found = []
         for organization_id, theirs in records.by_organization().items():

@@ -87,7 +87,7 @@ class GraphLicenses(Struct, rename="camel", omit_defaults=True):
         return now
 
     def take(self, said: GraphUser, at: datetime) -> KnownUser:
-        """Take what a page says of a user, and return what was known of the user before."""
+        """Store what a page says of a user, and return what was known of the user before."""
         stated = self.users.get(said.id, NOT_A_USER)
         if said.id in self.changed:
             before = self.changed[said.id].user

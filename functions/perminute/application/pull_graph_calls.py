@@ -103,9 +103,9 @@ class PullGraphCalls:
     def __call__(
         self, at: datetime, deadline: Deadline = NEVER, records: OperatorRecords | None = None
     ) -> list[TenantPull]:
-        """Pull the calls of the days until `at` of each tenant; one's failure stops no other.
+        """Pull each tenant's calls of the days until `at`; a failure of one stops no other.
 
-        To `records`, what was read is added, to be compared with what was charged.
+        What was read is added to `records`, to be compared with what was charged.
         Raises `Unavailable` if the tenants or the directory cannot be read.
         """
         graphs, directory = self.tenants.current(), self.directories.current()

@@ -74,7 +74,7 @@ class TenantLicenses:
 
     @property
     def why_not_done(self) -> str:
-        """Why an operator must look at it, if so: what the next run goes on with is no failure."""
+        """Why an operator must act, or empty; work that the next run continues is no failure."""
         if self.refused is not None:
             users, holders = self.refused
             return f"an answer that takes the licenses of {users} of {holders} users is refused"

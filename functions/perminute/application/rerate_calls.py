@@ -63,7 +63,7 @@ class RerateCalls:
     def __call__(
         self, rerating_requests: Sequence[ReratingRequest], deadline: Deadline = NEVER
     ) -> list[Result[ReratingProgress]]:
-        """Do a piece of what waits of each organization: its re-ratings, then its pools."""
+        """Process a part of what waits for each organization: re-ratings first, then pools."""
         # One organization's failure does not fail others, and a slow one does not delay them: each
         # has its share of the time that is left, and what it does not need is for the others. Else
         # those after it would fail for want of time, and their messages would end in the

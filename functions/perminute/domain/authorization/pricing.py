@@ -119,7 +119,7 @@ class CallPrice(NamedTuple):
 
 
 def is_free(rating: Rating) -> bool:
-    """Whether a call is included or free by a rating."""
+    """Whether a rating says that nobody pays for a call: it is included or free."""
     return isinstance(rating.cover, Free) or rating.cover.beyond_pool is Cover.INCLUDED
 
 

@@ -77,7 +77,7 @@ class Account(NamedTuple):
     def available_micros(
         self, at: datetime, *, lasting_until: datetime | None = None, further: Lots = ()
     ) -> int:
-        """Return the credit that no call has reserved; negative if more than all is reserved.
+        """Return the credit that no call has reserved, in micro-units; it may be negative.
 
         Lots that expire by `lasting_until` do not count: the call is charged later. `further` are
         the further lots if `further_expire_by`, else they are not needed.
@@ -142,7 +142,7 @@ class Account(NamedTuple):
 
     @property
     def auto_recharge(self) -> AutoRecharge | None:
-        """How to recharge; None if not, or not yet."""
+        """The auto-recharge settings in force; None if there are none, or before the first entry."""
         # Not before the first entry (our decision): when settings arrive, the first purchase is
         # usually under way, and would be bought twice.
         return self.settings.auto_recharge if self.settings and self.entries else None

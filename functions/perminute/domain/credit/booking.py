@@ -180,7 +180,7 @@ def fail_recharge(
     at: datetime,
     heard_at: datetime | None = None,
 ) -> Transaction:
-    """Record and notify that a recharge failed; the third failure in a row stops auto-recharge.
+    """Record and notify that a recharge failed; three in a row stop it (docs/domain.md §5.3).
 
     A recharge that is not open was never requested: nothing else changes. The caller must not pass
     a failure that is known, or that of a recharge that was paid.

@@ -96,7 +96,7 @@ class Holds(NamedTuple):
 
     @property
     def used(self) -> tuple[Hold, ...]:
-        """What calls have used and was not charged yet."""
+        """The holds of what calls have used and were not charged for yet."""
         return tuple(hold for hold in self.by_instant if hold.used)
 
     @property

@@ -52,7 +52,7 @@ class Lot(NamedTuple):
 
     @property
     def due_at(self) -> datetime:
-        """When it is to be warned of, and after that when it expires."""
+        """When admins must be warned of its expiry, and after that when it expires."""
         return self.expires_at if self.warned else self.expires_at - WARNING_AHEAD
 
     @property
@@ -175,7 +175,10 @@ def total_micros(lots: Iterable[Lot]) -> int:
 
 
 def draw(lots: Lots, amount_micros: int) -> tuple[Lots, tuple[LotShare, ...], int]:
-    """Take a positive amount; return the lots with something left, the shares, what is unpaid."""
+    """Take a positive amount, oldest lot first (docs/domain.md §5.1).
+
+    Returns the lots that have credit left, what each paid, and what is unpaid, in micro-units.
+    """
     shares: list[LotShare] = []
     for place, lot in enumerate(lots):
         micros = min(amount_micros, lot.remaining_micros)
@@ -306,7 +309,10 @@ class LotChanges:
             short_micros -= lot.remaining_micros
 
     def draw(self, amount_micros: int, expired: Sequence[Lot] = ()) -> Drawn:
-        """Take a positive amount from the lots in their order; these `expired` ones pay as well."""
+        """Take a positive amount from the lots in their order; these `expired` ones pay as well.
+
+        Raises `FurtherLotsNeeded` if further lots must be read first.
+        """
         lots = in_order((*self.first, *expired)) if expired else self.first
         left, shares, unpaid_micros = draw(lots, amount_micros)
         if unpaid_micros and self.further is not None:
@@ -330,7 +336,7 @@ class LotChanges:
     def paying_late(
         self, ended_at: datetime, reported_at: datetime, late_usage: timedelta
     ) -> Sequence[Lot]:
-        """Return the expired lots that may pay a call."""
+        """Return the expired lots that may pay a late call (docs/domain.md §5.4)."""
         if not self._expired:
             return ()
         found = [

@@ -79,9 +79,9 @@ class RechargeState(NamedTuple):
     def next_step(
         self, auto: AutoRecharge | None, balance_micros: int, *, organization_id: str, now: datetime
     ) -> tuple[RechargeState, RechargeRequest | Disabled | None]:
-        """Return the state after it, and a request if one is due, or the limit that prevents it.
+        """Return the next state, and a due request or the limit in its way (docs/domain.md §5.3).
 
-        Each time a limit is reached it is returned once.
+        Each time that a limit is reached it is returned once.
         """
         if auto is None:
             return self, None

@@ -263,7 +263,7 @@ class TransactionBuilder:
         self.notify(expired, cause=lot.lot_id, at=at)
 
     def warn(self, lot: Lot) -> None:
-        """Notify, once, that a lot is going to expire."""
+        """Notify once that a lot will expire."""
         self.lots.put(lot._replace(warned=True))
         expiring = CreditExpiring(
             purchase_id=lot.purchase_id,

@@ -132,7 +132,7 @@ class SpendChange(NamedTuple):
 def spend_changes(
     corrected: Iterable[tuple[Usage, Usage]], licensing: Licensing, settings: CreditSettings | None
 ) -> tuple[SpendChange, ...]:
-    """Sum what corrected calls change in each counter, those of days included."""
+    """Sum, in micro-units, what corrected calls change in each counter, also those of days."""
     # Each call comes before and after. The licensing must contain the organizers of both.
     micros: Counter[tuple[SpendKey, date]] = Counter()
     moved: set[tuple[SpendKey, date]] = set()

@@ -78,7 +78,7 @@ class CountedCalls:
         return CallGroup.of(self.first.notification)
 
     def with_call(self, body: CallNotification, at: datetime) -> CountedCalls:
-        """Count one more call, and its cost if it is in the same currency."""
+        """Count one more call, and add its retail cost if it is in the same currency."""
         cost_micros, currency = self.retail_cost_micros, self.currency or body.currency
         if body.retail_cost_micros is not None and body.currency == currency:
             cost_micros = (cost_micros or 0) + body.retail_cost_micros

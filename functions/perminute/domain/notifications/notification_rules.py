@@ -87,7 +87,7 @@ def cause_of(body: CallNotification, usage: Usage) -> str:
 def notify_again(
     builder: TransactionBuilder, usage: Usage, bodies: Iterable[CallNotification]
 ) -> Usage:
-    """Notify of a recorded call, on the day of this decision; return its new record."""
+    """Notify of a recorded call, on the day of the decision; return the call's new record."""
     version = builder.account.version
     cause = f"{usage.call.call_id}/{version}"
     again = {notified.reason: notified for notified in usage.notified_again}

@@ -246,7 +246,7 @@ class MinutePool(NamedTuple):
         return self.unsettled is not None and self.unsettled.position < position
 
     def threshold_reached(self, minutes: int, used_before: int = 0) -> int:
-        """Return the highest threshold that is reached if the pool has so many minutes."""
+        """Return the highest threshold that is reached, in percent (docs/domain.md §4.3)."""
         # `used_before` were used in another system: they count, as admins saw them there.
         used = self.used + used_before
         if minutes == 0:
@@ -358,7 +358,7 @@ class MinutePools:
 
     @property
     def touched(self) -> tuple[MinutePool, ...]:
-        """The pools that are to be written."""
+        """The pools that have changed and must be written."""
         return tuple(self._pools[month] for month in sorted(self._touched))
 
 

@@ -210,7 +210,7 @@ def settle_at_once(
     licensing: Licensing,
     now: datetime,
 ) -> Settlement:
-    """Give all calls from the place on at which a pool is unsettled the minutes that are theirs."""
+    """Assign minutes again from where a pool is unsettled on (docs/domain.md §4.2)."""
     # `charged` are the calls that have made it so, as they would be charged; those that drew before
     # that place have what is theirs. `recorded` are all others from there on.
     new = [

@@ -32,7 +32,7 @@ class PricedStep(NamedTuple):
 
     @property
     def amount_micros(self) -> int:
-        """What they cost, rounded half up: the charge is rounded once, after adding them up."""
+        """What its seconds cost, rounded half up; a charge is rounded only after adding all."""
         return round_half_up(self.sixtieths, SECONDS_PER_MINUTE)
 
 
@@ -60,7 +60,7 @@ class Derivation(NamedTuple):
 def derive(
     rating: Rating, context: RatingContext, pool_minutes: int, reserved_minutes: int
 ) -> Derivation:
-    """Return the usage of a call that drew so many pool minutes, with the steps to it."""
+    """Return the usage of a call that drew `pool_minutes`, with each step of its computation."""
     call, licensing = rating.call, context.licensing
     is_free = isinstance(rating.cover, Free)
     usage = rating.usage(pool_minutes, reserved_minutes)

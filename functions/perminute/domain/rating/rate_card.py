@@ -81,7 +81,7 @@ class Rate:
         )
 
     def billed_seconds(self, seconds: int) -> int:
-        """Round connected time up to whole blocks."""
+        """Round connected time up to whole blocks, in seconds (docs/domain.md §2.2)."""
         # The first block is the initial increment. Every further block has the increment of the
         # step in which it starts, and is billed in full once started: the floor of the negative
         # difference is the ceiling of what is left.
@@ -102,7 +102,7 @@ class Rate:
         return billed
 
     def charge_micros(self, billed_seconds: int, from_second: int = 0) -> int:
-        """Price whole blocks, each billed second at the rate of that second."""
+        """Return the charge of whole blocks, rounded once (docs/domain.md §2.3)."""
         # Seconds before `from_second` are paid otherwise. The connection fee falls due with the
         # first second that is charged, so an unanswered call costs nothing.
         if billed_seconds <= from_second:
@@ -124,7 +124,7 @@ class Rate:
         ]
 
     def quote(self, seconds: int) -> Quote:
-        """Price so many seconds of connected time, in the currency of this row."""
+        """Price seconds of connected time, in the currency of this row."""
         billed_seconds = self.billed_seconds(seconds)
         # `Quote(…)` passes through a function in Python, which takes a sixth of a look-up.
         return _NEW(Quote, (self, billed_seconds, self.charge_micros(billed_seconds)))

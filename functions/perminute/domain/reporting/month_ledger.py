@@ -154,7 +154,7 @@ class MonthLedger:
 
 
 def unequal(what: str, micros: int, other: str, other_micros: int) -> Iterator[str]:
-    """Yield a sentence unless two amounts are equal."""
+    """Yield a sentence if two amounts, in micro-units, are not equal."""
     if micros != other_micros:
         yield f"{what} {format_micros(micros)}, but {other} {format_micros(other_micros)}"
 

@@ -57,7 +57,7 @@ class Overview(NamedTuple):
 def overview(
     account: Account, pool: MinutePool, licensing: Licensing, at: datetime, further: Lots = ()
 ) -> Overview:
-    """Say how things stand, whether all that has expired by then is booked or not.
+    """Return balance, lots and pool at an instant, even if expiries up to it are not booked yet.
 
     `further` are all further lots of the account.
     """

@@ -23,7 +23,7 @@ class Period(NamedTuple):
 
     @property
     def is_empty(self) -> bool:
-        """Whether no instant lies in it."""
+        """Whether it contains no instant."""
         return self.since >= self.until
 
     def includes(self, at: datetime) -> bool:
