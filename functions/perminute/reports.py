@@ -279,13 +279,13 @@ def report_rendered(rendered: Sequence[RenderedStatement]) -> None:
     """Report the statements of a batch of organizations that were written into files."""
     if not rendered:
         return
-    failed = {one.organization_id: one.failed for one in rendered}
+    failed = {statement.organization_id: statement.failed for statement in rendered}
     failures = log_failures("statement not written", failed)
-    written = sum(one.files > 0 for one in rendered)
+    written = sum(statement.files > 0 for statement in rendered)
     logger.info(
         "statements written",
         statements=written,
-        months=sorted({str(one.month) for one in rendered}),
+        months=sorted({str(statement.month) for statement in rendered}),
         withoutMovements=len(rendered) - failures - written,
         failed=failures,
     )
@@ -294,10 +294,10 @@ def report_rendered(rendered: Sequence[RenderedStatement]) -> None:
 
 def report_masked(masked: Sequence[MaskedNumbers]) -> None:
     """Report how many calls had their phone numbers masked."""
-    failed = {one.organization_id: one.failed for one in masked}
+    failed = {done.organization_id: done.failed for done in masked}
     failures = log_failures("numbers not masked", failed)
-    calls = sum(one.masked for one in masked)
-    of, changed = len(masked), sum(one.changed for one in masked)
+    calls = sum(done.masked for done in masked)
+    of, changed = len(masked), sum(done.changed for done in masked)
     logger.info("numbers masked", organizations=of, calls=calls, changed=changed, failed=failures)
     count("NumbersMasked", calls)
 
@@ -322,23 +322,23 @@ def report_pull_failed(reason: str, tenant: str = "all") -> None:
 
 def report_compared(compared: Sequence[RecordsCompared]) -> None:
     """Report in how much an operator's records differ from what was charged."""
-    for one in compared:
-        if one.notified:
+    for comparison in compared:
+        if comparison.notified:
             logger.warning(
                 "records differ",
-                organizationId=one.organization_id,
-                differences=one.differences,
-                days=one.notified,
+                organizationId=comparison.organization_id,
+                differences=comparison.differences,
+                days=comparison.notified,
             )
-    failed = {one.organization_id: one.failure for one in compared}
+    failed = {comparison.organization_id: comparison.failure for comparison in compared}
     failures = log_failures("records not compared", failed)
     logger.info(
         "records compared",
         organizations=len(compared),
-        equal=sum(one.equal for one in compared),
+        equal=sum(comparison.equal for comparison in compared),
         failed=failures,
     )
-    count("RecordsDiffering", sum(one.differences for one in compared))
+    count("RecordsDiffering", sum(comparison.differences for comparison in compared))
 
 
 def _report_charged_by_reports(done: Sequence[AccountExpiry]) -> None:
@@ -371,7 +371,7 @@ def _report_forecasts(done: Sequence[AccountExpiry]) -> None:
     left_out = [account.organization_id for account in done if account.forecast.left_out]
     logger.info(
         "forecasts made",
-        notified=Counter(one for account in done for one in account.forecast.notified),
+        notified=Counter(kind for account in done for kind in account.forecast.notified),
         failed=log_failures("forecast not made", failed),
     )
     for organization_id in left_out:

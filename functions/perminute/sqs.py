@@ -121,7 +121,9 @@ class BatchResults(Generic[R]):
 
     def response(self) -> BatchResponse:
         """Return which messages are to be delivered again."""
-        return {"batchItemFailures": [{"itemIdentifier": one} for one in self.failed_ids]}
+        return {
+            "batchItemFailures": [{"itemIdentifier": failed_id} for failed_id in self.failed_ids]
+        }
 
     def counts(self) -> dict[str, int]:
         """Count events by result, for the log line of the batch."""

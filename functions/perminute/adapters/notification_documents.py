@@ -110,12 +110,12 @@ def _plain(name: str, value: object) -> object:
         return {name: format_micros(micros) for name, micros in value._asdict().items()}
     if name == _KINDS and isinstance(value, tuple):
         return {
-            one.kind.value: {
-                "calls": one.calls,
-                "seconds": one.seconds,
-                "cost": format_micros(one.cost_micros),
+            kind_sum.kind.value: {
+                "calls": kind_sum.calls,
+                "seconds": kind_sum.seconds,
+                "cost": format_micros(kind_sum.cost_micros),
             }
-            for one in value
+            for kind_sum in value
         }
     if isinstance(value, tuple):
         return list(value)

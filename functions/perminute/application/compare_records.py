@@ -225,7 +225,7 @@ class CompareRecords:
         sent = notification(
             body, organization_id=key.organization_id, at=at, cause=f"{source}/{day}"
         )
-        content = json.dumps({one.kind.value: one.calls for one in body.kinds})
+        content = json.dumps({of_kind.kind.value: of_kind.calls for of_kind in body.kinds})
         transaction = Transaction(
             before=account,
             after=account._replace(version=account.version + 1),
@@ -237,7 +237,11 @@ class CompareRecords:
 
 def raise_failed(compared: Sequence[RecordsCompared]) -> None:
     """Raise `Unavailable` if an organization could not be compared: the run has failed."""
-    failed = [f"{one.organization_id}: {one.failure}" for one in compared if one.failure]
+    failed = [
+        f"{comparison.organization_id}: {comparison.failure}"
+        for comparison in compared
+        if comparison.failure
+    ]
     if failed:
         msg = f"records of {len(failed)} organizations were not compared: {'; '.join(failed)}"
         raise Unavailable(msg)

@@ -60,7 +60,11 @@ class MaskNumbers:
         pages = self.content.pages(work.organization_id, answered_before=before, after=work.after)
         try:
             for page in pages:
-                due = [one for one in page.usages if one.call.ended_at < before and has_number(one)]
+                due = [
+                    usage
+                    for usage in page.usages
+                    if usage.call.ended_at < before and has_number(usage)
+                ]
                 for start in range(0, len(due), CALLS_AT_ONCE):
                     done = self._mask(due[start : start + CALLS_AT_ONCE], done)
                     if deadline.passed:

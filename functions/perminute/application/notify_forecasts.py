@@ -70,7 +70,7 @@ class NotifyForecasts:
         except Unavailable as error:
             return ForecastDone(failed=error)
         sent = transaction.notifications if transaction is not None else ()
-        return ForecastDone(tuple(one.type for one in sent))
+        return ForecastDone(tuple(notification.type for notification in sent))
 
     def _notify(
         self, organization_id: str, spent: Spent, at: datetime, deadline: Deadline

@@ -203,7 +203,9 @@ class _Pull:
             self.directory.tenants.find(self.done.tenant, source=GRAPH_PSTN.name, at=end_of(day))
             for day in self._days()
         )
-        of_tenant = {one.organization_id for one in tenants if one and one.organization_id}
+        of_tenant = {
+            tenant.organization_id for tenant in tenants if tenant and tenant.organization_id
+        }
         organizations = of_tenant | self.organizations
         records.organizations |= organizations
         if self.done.failure is not None:

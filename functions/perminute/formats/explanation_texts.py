@@ -292,7 +292,9 @@ def _doubts(explanation: Explanation) -> Iterator[str]:
     if Pending.SETTLING in explanation.pending:
         yield "Its minute pool is still being settled: this may change."
     if explanation.is_faulty:
-        fields = _listed(sorted({field_name(one.field) for one in explanation.differences}))
+        fields = _listed(
+            sorted({field_name(difference.field) for difference in explanation.differences})
+        )
         yield f"Rated again from what is recorded, it differs from its record: {fields}."
 
 

@@ -126,8 +126,10 @@ def _variant(body: NotificationBody) -> tuple[object, dict[str, object]]:  # noq
             return None, {"day": f"{body.expires_at:%Y-%m-%d}"}
         case kinds.RecordsDiffer():
             return None, {
-                "differences": _counted(sum(one.calls for one in body.kinds), "difference"),
-                "listed": "; ".join(f"{one.calls} {_DIFFERENT[one.kind]}" for one in body.kinds),
+                "differences": _counted(sum(of_kind.calls for of_kind in body.kinds), "difference"),
+                "listed": "; ".join(
+                    f"{of_kind.calls} {_DIFFERENT[of_kind.kind]}" for of_kind in body.kinds
+                ),
                 "more": _more(body),
             }
         case kinds.RunOutForecast(runs_out=runs_out):
@@ -161,8 +163,8 @@ def _counted(count: int, what: str) -> str:
 
 def _more(body: kinds.RecordsDiffer) -> str:
     # Both signs may be in it: the sums say what is to be expected on the operator's bill.
-    seconds = sum(one.seconds for one in body.kinds)
-    micros = sum(one.cost_micros for one in body.kinds)
+    seconds = sum(of_kind.seconds for of_kind in body.kinds)
+    micros = sum(of_kind.cost_micros for of_kind in body.kinds)
     said = [f"{abs(seconds)} seconds {'more' if seconds > 0 else 'fewer'}"] if seconds else []
     if micros:
         said.append(f"{_money(abs(micros), body)} {'more' if micros > 0 else 'less'}")

@@ -244,7 +244,7 @@ class _Eraser:
         if not self._is_named(documents):
             return
         # What was not published yet is published from the stream, which has no more than a day.
-        if max(parse_instant(str(one["at"])) for one in documents) >= self._before:
+        if max(parse_instant(str(document["at"])) for document in documents) >= self._before:
             self.found["recent"] += 1
         else:
             self._delete("notifications", item)
@@ -302,8 +302,8 @@ def _names_any(value: object, users: Collection[str]) -> bool:
         case str():
             return value in users
         case dict():
-            return any(_names_any(one, users) for one in value.values())
+            return any(_names_any(part, users) for part in value.values())
         case list():
-            return any(_names_any(one, users) for one in value)
+            return any(_names_any(part, users) for part in value)
         case _:
             return False

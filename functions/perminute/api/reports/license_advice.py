@@ -131,13 +131,13 @@ def advice_fields(
         "subscribers": advice.subscribers,
         "recommendations": tuple(
             RecommendationDocument(
-                user=one.user_id,
-                before=one.before,
-                after=one.after,
-                saves=mean(one.saves_micros),
-                months_agreeing=one.months_agreeing,
+                user=recommendation.user_id,
+                before=recommendation.before,
+                after=recommendation.after,
+                saves=mean(recommendation.saves_micros),
+                months_agreeing=recommendation.months_agreeing,
             )
-            for one in advice.recommendations
+            for recommendation in advice.recommendations
         ),
         "pool": tuple(
             AdvisedPoolDocument(month=name, minutes=pool.minutes, wanted=pool.wanted)

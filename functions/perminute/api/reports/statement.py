@@ -218,7 +218,7 @@ def statement_document(
         currency=currency,
         opening=format_micros(statement.opening_micros),
         closing=format_micros(statement.closing_micros),
-        sums=SumsDocument(**{str(one): format_micros(by_type[one]) for one in EntryType}),
+        sums=SumsDocument(**{str(type_): format_micros(by_type[type_]) for type_ in EntryType}),
         usage=usage_row(UsageRow((), statement.usage), (), currency),
         by_leg_type=by_leg_type,
         by_country=by_country,

@@ -161,17 +161,17 @@ def answer(reader: ReportReader, target: ReportTarget, query: WhatIfQuery) -> Wh
     change = Change(query.rate_card, query.pool, _other_licenses(query.licenses))
     account, found = read_what_if(reader, target.organization_id, month, change, target.deadline)
     calls = found.calls
-    recorded = [one.recorded for one in calls]
-    otherwise = [one.otherwise for one in calls]
+    recorded = [call.recorded for call in calls]
+    otherwise = [call.otherwise for call in calls]
     total = ComparedSums()
-    for one in calls:
-        total.add(one)
+    for call in calls:
+        total.add(call)
     return WhatIfDocument(
         as_of=target.as_of(account.version),
         month=str(month),
         currency=account.currency,
         calls=len(calls),
-        changed_calls=sum(one.recorded != one.otherwise for one in calls),
+        changed_calls=sum(call.recorded != call.otherwise for call in calls),
         recorded=_total(recorded, total.recorded_micros),
         what_if=_total(otherwise, total.otherwise_micros),
         difference=format_micros(total.otherwise_micros - total.recorded_micros),
@@ -197,7 +197,9 @@ def _other_licenses(assumed: Iterable[AssumedLicense]) -> Mapping[str, OtherLice
 def _other(licenses: set[License | None]) -> OtherLicenses:
     conferencing = licenses - {License.COMMUNICATIONS_CREDITS}
     return OtherLicenses(
-        frozenset(one for one in conferencing if one is not None) if conferencing else None,
+        frozenset(license_ for license_ in conferencing if license_ is not None)
+        if conferencing
+        else None,
         holds_credits=License.COMMUNICATIONS_CREDITS in licenses,
     )
 

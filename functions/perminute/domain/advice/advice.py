@@ -141,7 +141,7 @@ def _confidence(
         return None
     if months == 1:
         return AdviceConfidence.LOW
-    agree = all(one.months_agreeing == months for one in recommendations)
+    agree = all(recommendation.months_agreeing == months for recommendation in recommendations)
     return (
         AdviceConfidence.HIGH if agree and months >= CONFIDENT_MONTHS else AdviceConfidence.MEDIUM
     )

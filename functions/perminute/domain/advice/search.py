@@ -78,7 +78,7 @@ def _best(costs: PlanCosts, sets: Iterable[Chosen]) -> _Ranked:
 
 def _by_price(costs: PlanCosts) -> Iterator[Chosen]:
     of_each, months, basis = costs.of_each(), len(costs.basis.months), costs.basis
-    paid = [one.pool_micros // one.pool_minutes for one in of_each if one.pool_minutes]
+    paid = [user.pool_micros // user.pool_minutes for user in of_each if user.pool_minutes]
     for number in range(PRICES):
         minute_micros = max(paid, default=0) * number // (PRICES - 1)
         brought_micros = basis.minutes_per_license * minute_micros * months
@@ -90,7 +90,7 @@ def _by_price(costs: PlanCosts) -> Iterator[Chosen]:
 
 
 def _by_cost(costs: PlanCosts) -> Iterator[Chosen]:
-    micros = [one.toll_micros + one.pool_micros for one in costs.of_each()]
+    micros = [user.toll_micros + user.pool_micros for user in costs.of_each()]
     dearest_first = sorted(range(len(micros)), key=micros.__getitem__, reverse=True)
     chosen, step = NOBODY, 1 + len(dearest_first) // MAX_RANKED
     yield chosen

@@ -98,13 +98,15 @@ def what_if(
     """
     ordered = sorted(calls, key=lambda one: (one.usage.ended_at, one.usage.call_id))
     licensing = changed_licensing(context.licensing, month, change)
-    before = [rate_call(one.call, context._replace(rate_card=one.row)) for one in ordered]
+    before = [
+        rate_call(recorded.call, context._replace(rate_card=recorded.row)) for recorded in ordered
+    ]
     other = context._replace(licensing=licensing)
     after = [
-        rate_call(one.call, other._replace(rate_card=change.rate_card or one.row))
-        for one in ordered
+        rate_call(recorded.call, other._replace(rate_card=change.rate_card or recorded.row))
+        for recorded in ordered
     ]
-    minutes = [one.usage.pool_minutes for one in ordered]
+    minutes = [recorded.usage.pool_minutes for recorded in ordered]
     if list(_claims(before, context.licensing)) != list(_claims(after, licensing)):
         minutes = list(_drawn(after, month, licensing))
     compared = [
@@ -117,7 +119,7 @@ def what_if(
         compared,
         PoolUse(
             context.licensing.pool_minutes(end),
-            used_before + sum(one.recorded.pool_minutes for one in compared),
+            used_before + sum(call.recorded.pool_minutes for call in compared),
         ),
         PoolUse(licensing.pool_minutes(end), licensing.pool_minutes_used(end) + sum(minutes)),
     )
@@ -233,8 +235,8 @@ def summed_by(
 ) -> list[tuple[str | None, ComparedSums]]:
     """Sum calls by a key, in the order of the keys; None is the last one."""
     groups: defaultdict[str | None, ComparedSums] = defaultdict(ComparedSums)
-    for one in calls:
-        groups[key(one)].add(one)
+    for call in calls:
+        groups[key(call)].add(call)
     return sorted(groups.items(), key=lambda group: (group[0] is None, group[0] or ""))
 
 

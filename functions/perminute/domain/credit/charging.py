@@ -92,7 +92,7 @@ def charge(  # noqa: PLR0913 - the parts of a charge
     corrected: tuple[SpendChange, ...] = ()
     if settlement is not None:
         replaced, corrected = settlement.correct(builder, spend_counters)
-        total_micros += sum(one.change_micros for one in settlement.corrected)
+        total_micros += sum(correction.change_micros for correction in settlement.corrected)
     _count_spending(builder, usages, pools, spend_counters)
     builder.set(days=spend_counters.days(builder.now))
     for usage in usages:
@@ -259,8 +259,10 @@ def _drawn(
     now: datetime,
 ) -> tuple[Usage, ...]:
     """Make the records, each with what the pool gives it, in the order of the pool."""
-    authorized_at = {one.call.call_id: one.call.rated_at for one in reservations if one.held}
-    left = {one.call.call_id: one for one in reservations if one.reserves_minutes}
+    authorized_at = {
+        ended.call.call_id: ended.call.rated_at for ended in reservations if ended.held
+    }
+    left = {ended.call.call_id: ended for ended in reservations if ended.reserves_minutes}
     drawn: dict[str, tuple[int, int]] = {}
     drawing = [rating for rating in ratings if rating.draws_on_pool]
     for rating in sorted(drawing, key=lambda rating: DrawPosition.of(rating.call)):

@@ -187,7 +187,7 @@ class Transaction(NamedTuple):
     def _listed_again(self) -> Iterator[CallsOfDay]:
         others = [replaced for replaced in self.replaced if replaced.is_other_call]
         for is_moved in (True, False):
-            moved = (one for one in others if one.revised.is_moved is is_moved)
+            moved = (other for other in others if other.revised.is_moved is is_moved)
             for usages in _by_day(replaced.after for replaced in moved).values():
                 posting = self._posting(self._correction)
                 yield CallsOfDay(usages, posting, is_again=True, is_for_reports=is_moved)

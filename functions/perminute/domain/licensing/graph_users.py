@@ -206,7 +206,7 @@ def not_a_country(code: str) -> str | None:
 def unknown_skus(users: Iterable[GraphUser]) -> frozenset[str]:
     """Return the unknown products of users, except of those whose plans were sent."""
     by_product = (user for user in users if user.assigned_plans is None)
-    sku_ids = (one.sku_id for user in by_product for one in user.assigned_licenses or ())
+    sku_ids = (license_.sku_id for user in by_product for license_ in user.assigned_licenses or ())
     return frozenset(sku_id for sku_id in sku_ids if product_with_guid(sku_id) is None)
 
 

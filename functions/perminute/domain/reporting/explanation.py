@@ -149,12 +149,16 @@ class Explanation(NamedTuple):
     def policy(self) -> Setting | None:
         """The policy that decided whether the call was allowed; None if the default did."""
         # The organizer's own comes first, and before that of the organization.
-        return next((one for one in self.settings if one.attribute == self.policy_name), None)
+        return next(
+            (setting for setting in self.settings if setting.attribute == self.policy_name), None
+        )
 
     @property
     def country(self) -> str | None:
         """The organizer's country when the call was answered, if it was known."""
-        found = (one.in_force.value for one in self.settings if one.attribute == COUNTRY)
+        found = (
+            setting.in_force.value for setting in self.settings if setting.attribute == COUNTRY
+        )
         return next(map(str, found), None)
 
 

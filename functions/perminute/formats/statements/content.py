@@ -88,7 +88,9 @@ def content_of(organization_id: str, answer: Answer) -> Content:
         chart_label=f"Cost of calls by day, {money.name}",
         sections=list(_sections(money, answer)),
         remarks=list(_remarks(money, answer)),
-        warnings=[f"Does not agree: {one_line(one)}" for one in answer["differences"]],
+        warnings=[
+            f"Does not agree: {one_line(difference)}" for difference in answer["differences"]
+        ],
     )
 
 
@@ -107,7 +109,7 @@ class _Money:
     ) -> Column:
         """Write amounts with as many decimals as the longest of them, so that they align."""
         values = list(amounts)
-        micros = [0 if one is None else read_micros(one) for one in values]
+        micros = [0 if amount is None else read_micros(amount) for amount in values]
         decimals = max([self.decimals, *map(_decimals_in, micros)])
         cells = [
             NOTHING if value is None else _signed(format_rounded(one, decimals))
@@ -118,7 +120,7 @@ class _Money:
     def both(self, header: str, amounts: Sequence[str]) -> Iterator[Column]:
         """Write amounts rounded, and exactly beside them if one of them was rounded."""
         yield Column(header, list(map(self.rounded, amounts)), is_number=True)
-        if any(_decimals_in(read_micros(one)) > self.decimals for one in amounts):
+        if any(_decimals_in(read_micros(amount)) > self.decimals for amount in amounts):
             yield self.exact("exactly", amounts, is_faint=True)
 
 

@@ -29,7 +29,9 @@ def statement_html(content: Content, chart: str | None) -> str:
         organization=escape(content.organization),
         title=escape(content.title),
         lines=_paragraphs(content.lines),
-        warnings="\n".join(f'<p role="alert">{escape(one)}</p>' for one in content.warnings),
+        warnings="\n".join(
+            f'<p role="alert">{escape(warning)}</p>' for warning in content.warnings
+        ),
         figures="\n".join(_figures(content)),
         chart="" if chart is None else _chart(content.chart_label, chart),
         sections="\n".join(map(_section, content.sections)),
@@ -51,7 +53,9 @@ def _chart(label: str, svg: str) -> str:
 
 def _section(section: Section) -> str:
     columns = section.columns
-    rows = [_row("td", row, columns) for row in zip(*(one.cells for one in columns), strict=True)]
+    rows = [
+        _row("td", row, columns) for row in zip(*(shown.cells for shown in columns), strict=True)
+    ]
     header = _row("th", [column.header for column in columns], columns)
     foot = f"<tfoot>{rows.pop()}</tfoot>" if section.has_total else ""
     body = "\n".join(rows)
