@@ -75,9 +75,9 @@ class ReadOnlyCreditStore(DynamoDBCreditStore):
     def commit(self, transaction: Transaction) -> None:
         """Write nothing, but answer as if: an identity that is recorded is found."""
         keys = [
-            one.key
-            for one in transaction.processed_events
-            if one.key.kind is not IdentityKind.EVENT
+            processed_event.key
+            for processed_event in transaction.processed_events
+            if processed_event.key.kind is not IdentityKind.EVENT
         ]
         recorded = {key: found for key in keys if (found := self.processed_event(key)) is not None}
         if recorded:
@@ -153,8 +153,8 @@ def _rows(
     for name, had_micros, left_micros in _changed_lots(lots, entries):
         yield named(name, None if had_micros is None else money(had_micros), money(left_micros))
     for transaction in transactions:
-        for one in transaction.notifications:
-            yield named("notification", None, _announced(one.body, after.currency))
+        for notification in transaction.notifications:
+            yield named("notification", None, _announced(notification.body, after.currency))
 
 
 def _changed_lots(
@@ -256,8 +256,8 @@ def foresee_licensing(
             subject,
             _named(fact.attribute),
             *(
-                _shown_value(fact.attribute, one.value_at(fact.attribute, fact.effective_at))
-                for one in (known, after)
+                _shown_value(fact.attribute, timeline.value_at(fact.attribute, fact.effective_at))
+                for timeline in (known, after)
             ),
         )
         for fact in change.facts
@@ -273,7 +273,7 @@ def _warnings(subject: str, fact: Fact, after: Timeline, now: datetime) -> Itera
     name, since = _named(fact.attribute), format_instant(fact.effective_at)
     if after.value_at(fact.attribute, fact.effective_at) != fact.value:
         yield f"{subject}: {name} stays as it is, by another statement about {since}"
-    later = [one for one in after.changes_of(fact.attribute) if one[0] > fact.effective_at]
+    later = [change for change in after.changes_of(fact.attribute) if change[0] > fact.effective_at]
     if later:
         at, value = later[0]
         until = format_instant(at)

@@ -131,7 +131,9 @@ class DeployedStack(NamedTuple):
         Raises `WrongCall` for an impossible value, `RefusedByStack`, and `Unavailable`.
         """
         read = [self._read(draft, now) for draft in drafts]
-        changes = [one.content.change for one in read if isinstance(one.content, LicensingEvent)]
+        changes = [
+            event.content.change for event in read if isinstance(event.content, LicensingEvent)
+        ]
         users = [change.user_id for change in changes if change.user_id is not None]
         licensing = Licensing()
         if changes:
@@ -210,7 +212,7 @@ def run_drafts(drafts: Sequence[Draft], options: SendOptions, *, now: datetime) 
     else:
         _report(results)
     _remark_on(results, options.stack, options.again)
-    return 1 if any(isinstance(one.outcome, NotSent) for one in results) else 0
+    return 1 if any(isinstance(result.outcome, NotSent) for result in results) else 0
 
 
 def _write(drafts: Sequence[Draft], now: datetime, *, as_json: bool) -> int:
@@ -229,16 +231,18 @@ def _write(drafts: Sequence[Draft], now: datetime, *, as_json: bool) -> int:
 
 def _send(planned: Sequence[Planned], stack: str, *, yes: bool) -> list[_Result]:
     send = sender_to(stack)
-    new = [one for one in planned if not one.foreseen.recorded]
+    new = [plan for plan in planned if not plan.foreseen.recorded]
     outcomes: list[Outcome] = []
     if new:
-        rows = [row for one in new for row in one.foreseen.rows]
-        warnings = [text for one in new for text in one.foreseen.warnings]
-        show(f"{_title([one.event for one in new])}, on {stack}:", rows, warnings)
+        rows = [row for plan in new for row in plan.foreseen.rows]
+        warnings = [text for plan in new for text in plan.foreseen.warnings]
+        show(f"{_title([plan.event for plan in new])}, on {stack}:", rows, warnings)
         agreed = confirmed(f"Send to {stack}?", yes=yes)
-        outcomes = send([one.event for one in new]) if agreed else [_DECLINED] * len(new)
+        outcomes = send([plan.event for plan in new]) if agreed else [_DECLINED] * len(new)
     next_outcome = iter(outcomes)
-    return [_Result(one, None if one.foreseen.recorded else next(next_outcome)) for one in planned]
+    return [
+        _Result(plan, None if plan.foreseen.recorded else next(next_outcome)) for plan in planned
+    ]
 
 
 def _title(events: Sequence[Event]) -> str:
@@ -261,21 +265,21 @@ def _report(results: Sequence[_Result]) -> None:
 
 
 def _remark_on(results: Sequence[_Result], stack: str, again: str) -> None:
-    if any(isinstance(one.outcome, Sent) for one in results):
+    if any(isinstance(result.outcome, Sent) for result in results):
         remark(
             "in force within seconds; what the stack refuses all the same waits with its reason: "
             f"perminute dlq list --stack {stack}"
         )
-    if any(one.outcome is not None and one.outcome is not _DECLINED for one in results):
+    if any(result.outcome is not None and result.outcome is not _DECLINED for result in results):
         remark(f"the same command with {again} counts as one with this, however often it is run")
 
 
 def _document(results: Sequence[_Result]) -> dict[str, Any]:
-    foreseen = [one.planned.foreseen for one in results]
+    foreseen = [result.planned.foreseen for result in results]
     return {
-        "events": [_event_document(one) for one in results],
-        "changes": [row._asdict() for one in foreseen for row in one.rows],
-        "warnings": [text for one in foreseen for text in one.warnings],
+        "events": [_event_document(result) for result in results],
+        "changes": [row._asdict() for foresight in foreseen for row in foresight.rows],
+        "warnings": [text for foresight in foreseen for text in foresight.warnings],
     }
 
 

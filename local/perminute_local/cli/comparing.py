@@ -30,7 +30,7 @@ _RECORDS = (
     "examples/call-records/teams-csv/PSTN.calls.2026-11-05.csv"
 )
 # What records of a source do not say is said to each command that reads them.
-_OF_RECORDS = [one for one in convert.params if one.name != "as_json"]
+_OF_RECORDS = [param for param in convert.params if param.name != "as_json"]
 
 
 def _options(

@@ -127,7 +127,7 @@ FILTERS = (
     click.option(
         "--leg-type",
         "legType",
-        type=Choice([one.value for one in PHONE_LEG_TYPES]),
+        type=Choice([leg_type.value for leg_type in PHONE_LEG_TYPES]),
         help="only calls that were joined in this way",
     ),
     click.option(
@@ -137,7 +137,7 @@ FILTERS = (
     ),
     click.option(
         "--outcome",
-        type=Choice([one.value for one in Outcome if one is not Outcome.FREE]),
+        type=Choice([outcome.value for outcome in Outcome if outcome is not Outcome.FREE]),
         help="only calls with this outcome",
     ),
 )

@@ -119,7 +119,9 @@ def explain(*, call: str) -> Parameters:
     FROM(help="or from this date or time on, UTC"),
     TO(help="before this date or time, UTC"),
     click.option(
-        "--type", type=Choice([one.value for one in EntryType]), help="only entries of this type"
+        "--type",
+        type=Choice([entry_type.value for entry_type in EntryType]),
+        help="only entries of this type",
     ),
     *PAGES,
     CSV,

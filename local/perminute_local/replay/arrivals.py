@@ -113,9 +113,9 @@ class Arrivals(NamedTuple):
 def arrivals_of(sources: Sequence[RecordSource], directory: Directory) -> Arrivals:
     """Read all records once. A file without any time arrives with the last one that has one."""
     read = Arrivals([], Skips(), [], {})
-    found = [one for source in sources for one in _arrivals(source, directory, read)]
-    last = max((one.at for one in found if one.at is not None), default=None)
-    found = [one._replace(at=one.at or last) for one in found]
+    found = [arrival for source in sources for arrival in _arrivals(source, directory, read)]
+    last = max((arrival.at for arrival in found if arrival.at is not None), default=None)
+    found = [arrival._replace(at=arrival.at or last) for arrival in found]
     # Without any time they remain in the order of the folder.
     return read._replace(in_order=found if last is None else sorted(found, key=_time))
 

@@ -158,7 +158,9 @@ class LambdaFunction(ABC):
         if failed is None:
             return list(records)
         numbers = [record["dynamodb"]["SequenceNumber"] for record in records]
-        first = min((numbers.index(one) for one in failed if one in numbers), default=len(numbers))
+        first = min(
+            (numbers.index(number) for number in failed if number in numbers), default=len(numbers)
+        )
         return list(records[first:])
 
 
@@ -304,8 +306,8 @@ class Clock:
     def run_all(self) -> Iterator[Failure]:
         """Run each function once more, as of now; the day that is not over has its digests sent."""
         if self.now is not None:
-            for one in self.scheduled:
-                yield from self._run(one, self.now, is_last=True)
+            for schedule in self.scheduled:
+                yield from self._run(schedule, self.now, is_last=True)
 
     def _run(self, one: Scheduled, at: datetime, *, is_last: bool = False) -> Iterator[Failure]:
         yield from one.run(at, is_last=is_last)

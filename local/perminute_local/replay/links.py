@@ -288,7 +288,7 @@ class InProcess:
     def deliver(self, batch: Sequence[Delivery], batch_size: int | None) -> list[Rejected]:
         queues = self._queues_for(batch[0])
         if not queues:
-            return [Rejected(one.event_id, unknown_source(one.source)) for one in batch]
+            return [Rejected(event.event_id, unknown_source(event.source)) for event in batch]
         names = {delivery.body: delivery.event_id for delivery in batch}
         rejected: list[Rejected] = []
         for queue in queues:
@@ -311,7 +311,7 @@ class InProcess:
                 names[body] = self._places[event_id_of(body)] = delivery.event_id
                 messages.append(SQSMessage(body, sent_at=delivery.at))
         rejected += self._deliver(messages, names, RECORDS_QUEUE, batch_size)
-        sent_at = max((one.at for one in batch if one.at is not None), default=None)
+        sent_at = max((event.at for event in batch if event.at is not None), default=None)
         # A large file is divided first.
         for queue in (RECORDS_QUEUE, CALLS_QUEUE):
             rejected += self._work_off_queue(queue, batch_size, sent_at)
@@ -344,7 +344,7 @@ class InProcess:
             yield from self._deliver(messages, known_as, queue, batch_size)
 
     def _drained(self, queue: str) -> list[str]:
-        return [one["Body"] for one in drain(self.stack.queues[queue].url, self._sqs)]
+        return [message["Body"] for message in drain(self.stack.queues[queue].url, self._sqs)]
 
     def _work_off(self, name: str, at: datetime) -> Iterator[Failure]:
         for rejected in self.deliver_sent({name}) or ():

@@ -237,7 +237,7 @@ def _shares(first: Delivery, delivery: Delivery) -> bool:
 def _disturb(
     window: Sequence[Delivery], chance: random.Random, disturbance: Disturbance
 ) -> list[Delivery]:
-    again = [one for one in window if chance.random() < disturbance.duplicate]
+    again = [arrival for arrival in window if chance.random() < disturbance.duplicate]
     disturbed = [*window, *again]
     if disturbance.shuffle:
         chance.shuffle(disturbed)

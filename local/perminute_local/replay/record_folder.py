@@ -107,8 +107,8 @@ def record_sources(folder: Path) -> tuple[list[RecordSource], list[WrongFile]]:
     errors: list[WrongFile] = []
     sources = [
         source
-        for one in _entries(folder / RECORDS)
-        if (source := _unless_faulty(_read_source, one, errors)) is not None and source.files
+        for entry in _entries(folder / RECORDS)
+        if (source := _unless_faulty(_read_source, entry, errors)) is not None and source.files
     ]
     # A folder without records may have a directory, which is to be sound as well.
     if sources or (folder / DIRECTORY).exists():
@@ -194,4 +194,4 @@ def _files(folder: Path, options: _Options) -> Iterator[Path]:
 def _entries(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
-    return sorted(one for one in folder.iterdir() if not one.name.startswith("."))
+    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))

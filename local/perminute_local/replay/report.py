@@ -178,11 +178,14 @@ def _of_organization(
 
 
 def _summary(results: Results, calls: Sequence[CallFigures]) -> Text:
-    charged = sum(one.by_type[None].charged for one in calls)
-    rerated, flagged = sum(one.rerated for one in calls), sum(one.flagged for one in calls)
+    charged = sum(call.by_type[None].charged for call in calls)
+    rerated, flagged = sum(call.rerated for call in calls), sum(call.flagged for call in calls)
     books = "The books agree"
     if results.differences:
-        found = "; ".join(f"{one.organization_id}: {one.message}" for one in results.differences)
+        found = "; ".join(
+            f"{difference.organization_id}: {difference.message}"
+            for difference in results.differences
+        )
         books = f"THE BOOKS DIFFER: {one_line(found)}"
     elif results.unread:
         books = "THE BOOKS COULD NOT BE READ"
@@ -282,9 +285,12 @@ def _notifications(notifications: Sequence[Document]) -> Table:
     table.add_column("when", no_wrap=True)
     table.add_column("subject", overflow="fold")
     single = Counter((n["organizationId"], n["type"]) for n in notifications if "callId" in n)
-    for one in notifications:
-        if "callId" not in one:
-            table.add_row(f"{one['at'][:10]} {one['at'][11:16]}", plain(one["subject"]))
+    for notification in notifications:
+        if "callId" not in notification:
+            table.add_row(
+                f"{notification['at'][:10]} {notification['at'][11:16]}",
+                plain(notification["subject"]),
+            )
     for (organization_id, kind), count in sorted(single.items()):
         table.add_row("", plain(f"{organization_id}: {kind}, {count} in all"))
     return table

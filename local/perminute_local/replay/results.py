@@ -117,7 +117,7 @@ class Results:
             "ledger": self._ledger(),
             "notifications": self.notifications,
             "responses": [response.answer for response in self.responses],
-            "differences": [difference_document(one) for one in self.differences],
+            "differences": [difference_document(difference) for difference in self.differences],
             "unread": [books.organization_id for books in self.unread],
             "rejected": [
                 {"eventId": event_id, "reason": reason} for event_id, reason in self.rejected
@@ -171,12 +171,15 @@ def collect(
             if call.answered_at is not None:
                 called.add(month_of(call))
     dead_letters = list(_dead_letters(stack))
-    ids = own_ids({one.event_id for one in dead_letters}) if dead_letters else {}
-    rejected += (one._replace(event_id=ids.get(one.event_id, one.event_id)) for one in dead_letters)
+    ids = own_ids({dead_letter.event_id for dead_letter in dead_letters}) if dead_letters else {}
+    rejected += (
+        dead_letter._replace(event_id=ids.get(dead_letter.event_id, dead_letter.event_id))
+        for dead_letter in dead_letters
+    )
     for organization_id in months.keys() - accounts:
         accounts[organization_id] = Account(organization_id=organization_id)
     return Results(
-        further={name: [lots[one] for one in sorted(lots)] for name, lots in further.items()},
+        further={name: [lots[lot] for lot in sorted(lots)] for name, lots in further.items()},
         pools=_pools(schema, months),
         accounts=[account for _, account in sorted(accounts.items())],
         usages=usages,

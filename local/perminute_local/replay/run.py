@@ -153,7 +153,7 @@ class System:
         rejected += self._pump()
         rejected += self._pass_until(latest)
         rejected += map(_failed_run, links.clock.run_all())
-        rejected += links.deliver_sent({one.name for one in links.clock.scheduled}) or ()
+        rejected += links.deliver_sent({schedule.name for schedule in links.clock.scheduled}) or ()
         rejected += self._pump()
         tables = table_names(links.stack)
         with _reading():
@@ -164,7 +164,7 @@ class System:
             rejected=sorted(results.rejected),
             responses=[responses[place] for place in plan.requests],
             notifications=self._listener.heard(),
-            differences=[one for checked in books for one in checked.differences],
+            differences=[difference for checked in books for difference in checked.differences],
             unread=[checked for checked in books if checked.unavailable is not None],
         )
 
@@ -177,7 +177,9 @@ class System:
             found[name] = places.get(name) or places.get(event_id, event_id) + mark + number
         if plan.records is None:
             return found
-        arrivals = (one.arrival for one in plan.deliveries if one.arrival is not None)
+        arrivals = (
+            delivery.arrival for delivery in plan.deliveries if delivery.arrival is not None
+        )
         bucket = self._links.stack.records_bucket
         return found | record_ids(wanted, arrivals, plan.records.directory, bucket)
 

@@ -36,7 +36,7 @@ COLUMNS = {
     "endedAt": instant("ended (UTC)"),
     "callId": text("call"),
     "organizerId": text("organizer"),
-    "legType": Column("type", lambda values: [_SHORT.get(one, str(one)) for one in values]),
+    "legType": Column("type", lambda values: [_SHORT.get(value, str(value)) for value in values]),
     "number": text("number"),
     "billedSeconds": minutes("min:s"),
     "charge": money("charged"),

@@ -60,7 +60,7 @@ def replayed_reports(folder: Path) -> Iterator[FolderReports]:
                 raise WrongFile(msg)
             for line in remarks(results):
                 remark(f"perminute: {line}")
-            yield FolderReports(links, [one.organization_id for one in results.accounts])
+            yield FolderReports(links, [account.organization_id for account in results.accounts])
     except BooksNotRead as error:
         msg = f"{folder}: {error}"
         raise WrongFile(msg) from error

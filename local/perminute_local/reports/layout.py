@@ -49,12 +49,12 @@ def text(header: str, *, folds: bool = False) -> Column:
 
 def leg_type(header: str) -> Column:
     """Return a column of kinds of calls."""
-    return Column(header, lambda values: [LEG_NAMES.get(one, _text(one)) for one in values])
+    return Column(header, lambda values: [LEG_NAMES.get(value, _text(value)) for value in values])
 
 
 def count(header: str) -> Column:
     """Return a column of whole numbers."""
-    return Column(header, lambda values: [f"{one:,}" for one in values], "right")
+    return Column(header, lambda values: [f"{value:,}" for value in values], "right")
 
 
 def minutes(header: str) -> Column:
@@ -74,9 +74,9 @@ def instant(header: str) -> Column:
 
 def amounts(values: Sequence[str | None]) -> list[str]:
     """Write amounts below each other, with thousands separators; an empty text stays empty."""
-    decimals = [len(one.partition(".")[2]) for one in values if one is not None]
+    decimals = [len(value.partition(".")[2]) for value in values if value is not None]
     most = max(FEWEST_DECIMALS, *decimals, 0)
-    return [NOTHING if one is None else _amount(one, most) for one in values]
+    return [NOTHING if value is None else _amount(value, most) for value in values]
 
 
 def amount(value: str | None) -> str:

@@ -42,7 +42,8 @@ COLUMNS = {
 def tables(question: Question, answer: Answer) -> Iterator[RenderableType]:
     """Yield a line for each entry, and the sum of those that are shown."""
     entries = [
-        {**one, "count": len(one["calls"]), "paid": _lots(one["lots"])} for one in answer["entries"]
+        {**entry, "count": len(entry["calls"]), "paid": _lots(entry["lots"])}
+        for entry in answer["entries"]
     ]
     heading = f"{question.organization_id}: ledger {period(question.parameters)}, the last first"
     header = f"amount {answer['currency'] or ''}".strip()
@@ -54,11 +55,11 @@ def tables(question: Question, answer: Answer) -> Iterator[RenderableType]:
 
 
 def _total(entries: Sequence[Row]) -> Row:
-    moved = format_micros(sum(read_micros(one["amount"]) for one in entries))
-    calls = sum(one["count"] for one in entries)
+    moved = format_micros(sum(read_micros(entry["amount"]) for entry in entries))
+    calls = sum(entry["count"] for entry in entries)
     total = dict.fromkeys(COLUMNS, "")
     return {**total, "entryId": "total", "amount": moved, "count": calls}
 
 
 def _lots(lots: list[dict[str, str]]) -> str:
-    return ", ".join(f"{one['purchaseId']} {one['amount']}" for one in lots)
+    return ", ".join(f"{lot['purchaseId']} {lot['amount']}" for lot in lots)

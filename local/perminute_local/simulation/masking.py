@@ -105,5 +105,5 @@ def _is_a_duplicate(before: Snapshot, after: Snapshot) -> Iterator[str]:
 
 
 def _charges(stored: Snapshot) -> tuple[object, ...]:
-    booked = [one for one in stored.statement.entries if one.type is not EntryType.EXPIRY]
+    booked = [entry for entry in stored.statement.entries if entry.type is not EntryType.EXPIRY]
     return stored.usages, booked, stored.statement.charges_micros, stored.statement.pool_minutes

@@ -307,6 +307,10 @@ class WriteRecorder:
 def documents_of(announcements: Sequence[Announcement]) -> list[Mapping[str, Any]]:
     """Return announcements as they are recorded when they are published."""
     return [
-        {"id": one.id, "type": one.notification.type, "document": json.dumps(document_of(one))}
-        for one in announcements
+        {
+            "id": announcement.id,
+            "type": announcement.notification.type,
+            "document": json.dumps(document_of(announcement)),
+        }
+        for announcement in announcements
     ]

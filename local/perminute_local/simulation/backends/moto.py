@@ -174,10 +174,10 @@ class Moto:
         users = {user for user, _ in facts if user is not None}
         return Snapshot(
             statement=credit.statement(organization_id),
-            usages={one.call.call_id: one for one in calls if isinstance(one, Usage)},
+            usages={call.call.call_id: call for call in calls if isinstance(call, Usage)},
             posted=Posted.read(DynamoDBPostings(self._schema), organization_id),
             expired=credit.expired_lots(organization_id, since=_EPOCH),
-            reservations=[one for one in calls if isinstance(one, Reservation)],
+            reservations=[call for call in calls if isinstance(call, Reservation)],
             licensing=store.licensing(organization_id, users)._replace(seats=store.seats(account)),
             facts=facts,
             spend_counters=[

@@ -255,11 +255,15 @@ class Twins:
             case AnnouncedNotifications():
                 announcements: Sequence[Announcement] = args[0]
                 refused = {one.event_id for one in cast("Sequence[Rejection]", result)}
-                taken = [one for one in announcements if one.id not in refused]
+                taken = [
+                    announcement for announcement in announcements if announcement.id not in refused
+                ]
                 self._recorder.publish(documents_of(taken))
             case InMemoryReratingQueue():
                 at: Mapping[str, datetime] = args[0] if name == "send_later" else {}
-                self._recorder.rerating_requests += ((one, at.get(one)) for one in args[0])
+                self._recorder.rerating_requests += (
+                    (organization_id, at.get(organization_id)) for organization_id in args[0]
+                )
             case ScheduledRedeliveries():
                 self._recorder.redeliveries.schedule(args[0])
             case StoredRejections():
@@ -273,7 +277,7 @@ class Twins:
                 self._recorder.queued += (QueuedWork(queue, body) for body in bodies)
             case SentWork():
                 queue = _name_of(adapter, self._shared.work)
-                self._recorder.queued += (QueuedWork(queue, work_body(one)) for one in args[0])
+                self._recorder.queued += (QueuedWork(queue, work_body(work)) for work in args[0])
             case _:
                 pass
         return result
@@ -340,7 +344,7 @@ class Twins:
         queue = _name_of(adapter, self._shared.refused)
         recorder = self._recorder
         refused = recorder.records.refused if queue == RECORDS_KEPT else recorder.refused
-        refused += (Refusal(queue, one.reason, one.body) for one in rejections)
+        refused += (Refusal(queue, rejection.reason, rejection.body) for rejection in rejections)
 
 
 def _name_of(adapter: object, by_name: Mapping[str, object]) -> str:

@@ -236,7 +236,9 @@ class Answered(NamedTuple):
 def _failure_handling(answered: Answered) -> Iterator[str]:
     """Answers carry the failureHandling in force."""
     settings = [account.settings for account in answered.accounts]
-    handling = {one.failure_handling if one else FailureHandling.CLOSED for one in settings}
+    handling = {
+        setting.failure_handling if setting else FailureHandling.CLOSED for setting in settings
+    }
     stated = answered.answer["failureHandling"]
     if stated not in handling:
         yield f"an answer to {answered.call_id} says {stated}"
@@ -246,7 +248,9 @@ def _failure_handling(answered: Answered) -> Iterator[str]:
 def _longest_grant(answered: Answered) -> Iterator[str]:
     """No grant is longer than maxGrantSeconds and a block."""
     settings = [account.settings for account in answered.accounts]
-    longest = max(one.max_grant_seconds if one else MAX_GRANT_SECONDS for one in settings)
+    longest = max(
+        setting.max_grant_seconds if setting else MAX_GRANT_SECONDS for setting in settings
+    )
     granted = answered.answer["grantedSeconds"]
     if granted > longest + _BLOCK:
         yield f"{answered.call_id} is granted {granted} s, and {longest} s are allowed"

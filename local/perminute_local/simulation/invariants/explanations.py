@@ -84,7 +84,9 @@ def _reader(stored: Snapshot, cards: Mapping[str, RateCard]) -> object:
             account=lambda _: stored.account, usage_lists=usage_lists, revisions=revisions
         ),
         credit=SimpleNamespace(entry=lambda _, entry_id: entries.get(entry_id)),
-        calls=SimpleNamespace(usages=lambda _, call_ids: [stored.usages[one] for one in call_ids]),
+        calls=SimpleNamespace(
+            usages=lambda _, call_ids: [stored.usages[call_id] for call_id in call_ids]
+        ),
         licensing=SimpleNamespace(for_account=lambda *_: stored.licensing),
         rate_cards=SimpleNamespace(version=cards.__getitem__),
         reratings=SimpleNamespace(waiting=lambda _: ()),

@@ -94,7 +94,7 @@ def _in_order(stored: Snapshot) -> Iterator[str]:
     """What is posted is in the order of its versions."""
     postings = {one.posting for one in stored.posted.lists}
     postings |= {one.posting for one in stored.posted.revisions}
-    by_version = sorted((one.version, one.posted_at) for one in postings)
+    by_version = sorted((posting.version, posting.posted_at) for posting in postings)
     for (version, at), (later, later_at) in pairwise(by_version):
         if later_at < at or (version == later and later_at != at):
             yield f"version {version} was posted at {at}, and {later} at {later_at}"

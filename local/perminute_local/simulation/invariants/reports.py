@@ -191,12 +191,16 @@ def _shown(known: Known, is_in: IsIn) -> set[ListedUsage]:
 
 def _explanation(report: Report, posted: Posted) -> Compared:
     answer, call_id = report.answer, report.parameters["callId"]
-    movements = [one for one in report.known(posted).movements if one.after.call.call_id == call_id]
+    movements = [
+        movement
+        for movement in report.known(posted).movements
+        if movement.after.call.call_id == call_id
+    ]
     usage, charge = movements[-1].after, answer["charge"]
     yield "the outcome", usage.outcome.value, answer["entitlement"]["outcome"]
     yield "the end", format_instant(usage.call.ended_at), answer["input"]["endedAt"]
     yield "the charge", usage.charge_micros, read_micros(charge["amount"])
-    moved = [one.micros_in(lambda _: True) for one in movements]
+    moved = [movement.micros_in(lambda _: True) for movement in movements]
     yield "what moved", moved, [-read_micros(one["amount"]) for one in answer["movements"]]
     if not answer["pending"]:
         yield "what does not agree", [], answer["differences"]

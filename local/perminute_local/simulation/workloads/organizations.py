@@ -372,7 +372,11 @@ class Organizations(Workload):
         It is right where calls are authorized: one that is ahead would end lots before their time,
         on which calls have counted.
         """
-        authorizes = any(one.authorizes for one in self.all if one.name == organization_id)
+        authorizes = any(
+            organization.authorizes
+            for organization in self.all
+            if organization.name == organization_id
+        )
         if authorizes or not self.fault_rates.happens(Fault.CLOCK, self.rng):
             return AT_ONCE
         return self.rng.choice(_SKEWS) * SECOND
