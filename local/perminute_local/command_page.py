@@ -88,7 +88,7 @@ def _section(context: click.Context) -> Iterator[str]:
         return
     yield f"```\n{' '.join([context.command_path, *_usage(context)])}\n```\n"
     yield "| | |\n|---|---|"
-    yield from (_row(one, context) for one in command.params)
+    yield from (_row(param, context) for param in command.params)
     yield ""
     if command.epilog:
         yield "```console"
@@ -97,11 +97,11 @@ def _section(context: click.Context) -> Iterator[str]:
 
 
 def _usage(context: click.Context) -> Iterator[str]:
-    for one in context.command.params:
-        if isinstance(one, click.Argument):
-            yield one.make_metavar(context)
-        elif isinstance(one, click.Option) and one.required:
-            yield _option(one, context)
+    for param in context.command.params:
+        if isinstance(param, click.Argument):
+            yield param.make_metavar(context)
+        elif isinstance(param, click.Option) and param.required:
+            yield _option(param, context)
     yield "[OPTIONS]"
 
 

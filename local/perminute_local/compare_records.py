@@ -76,7 +76,7 @@ def compare(request: Request, *, as_json: bool, csv: Path | None) -> int:
     source, directory = SOURCES[request.source], _directory(request.directory)
     read = read_records(source, _opened(request.files), directory, request.options)
     if request.organization:
-        of_one = [one for one in read.calls if one.organization_id == request.organization]
+        of_one = [call for call in read.calls if call.organization_id == request.organization]
         read = read._replace(calls=of_one)
     theirs = read.calls
     if request.calls is not None:
@@ -138,14 +138,14 @@ def _of_stack(
     if read.calls:
         for organization_id in sorted(_organizations(request, directory, read)):
             found |= stack.of_days(organization_id, read.calls)
-    missing = [one for one in read.calls if (one.organization_id, one.call_id) not in found]
+    missing = [call for call in read.calls if (call.organization_id, call.call_id) not in found]
     # That nobody answered a call is no question of money, and there may be very many of them.
-    to_look_up = [one for one in missing if one.is_answered]
+    to_look_up = [record for record in missing if record.is_answered]
     with _progress("looking up calls", len(to_look_up)) as advance:
         looked_up = list(stack.look_up(to_look_up, advance))
     ours = _of_source([*found.values(), *looked_up], directory, source)
-    unanswered = {id(one) for one in missing if not one.is_answered}
-    theirs = [one for one in read.calls if id(one) not in unanswered]
+    unanswered = {id(record) for record in missing if not record.is_answered}
+    theirs = [call for call in read.calls if id(call) not in unanswered]
     return theirs, ours._replace(unanswered=len(unanswered))
 
 
@@ -234,7 +234,8 @@ def _document(
             for at, problem, _ in read.problems
         ],
         "differences": [
-            dict(zip(CSV_COLUMNS, _row(one), strict=True)) for one in comparison.differences
+            dict(zip(CSV_COLUMNS, _row(difference), strict=True))
+            for difference in comparison.differences
         ],
     }
 

@@ -191,9 +191,10 @@ def _lines(waiting: dict[str, list[Letter]]) -> Iterator[str]:
     # A body is not shown: it may contain phone numbers.
     for queue, letters in waiting.items():
         yield f"{queue}: {len(letters) or 'nothing'}"
-        for one in letters:
-            why = one.reason or "was given up: see the log of its function"
-            yield f"  {one.message_id}  {one.sent_at:%Y-%m-%d %H:%M}  {one.event_id}  {why}"
+        for letter in letters:
+            why = letter.reason or "was given up: see the log of its function"
+            at = f"{letter.sent_at:%Y-%m-%d %H:%M}"
+            yield f"  {letter.message_id}  {at}  {letter.event_id}  {why}"
 
 
 def _done(moved: Sequence[str], asked_for: Sequence[str], what: str, *, as_json: bool) -> int:

@@ -110,7 +110,7 @@ def output(stack_name: str, name: str) -> str:
 def outputs(stack_name: str) -> dict[str, str]:
     """Return all outputs of a stack."""
     (stack,) = boto3.client("cloudformation").describe_stacks(StackName=stack_name)["Stacks"]
-    return {one["OutputKey"]: one["OutputValue"] for one in stack.get("Outputs", [])}
+    return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
 
 
 def parameter(stack_name: str, name: str, default: str) -> str:
@@ -121,7 +121,10 @@ def parameter(stack_name: str, name: str, default: str) -> str:
 def parameters(stack_name: str) -> dict[str, str]:
     """Return all values with which a stack was deployed."""
     (stack,) = boto3.client("cloudformation").describe_stacks(StackName=stack_name)["Stacks"]
-    return {one["ParameterKey"]: one["ParameterValue"] for one in stack.get("Parameters", [])}
+    return {
+        parameter["ParameterKey"]: parameter["ParameterValue"]
+        for parameter in stack.get("Parameters", [])
+    }
 
 
 class Resource(NamedTuple):
@@ -136,7 +139,9 @@ def resources_of(stack_name: str) -> list[Resource]:
     """List what a deployed stack is made of."""
     pages = boto3.client("cloudformation").get_paginator("list_stack_resources")
     return [
-        Resource(one["ResourceType"], one["LogicalResourceId"], one["PhysicalResourceId"])
+        Resource(
+            resource["ResourceType"], resource["LogicalResourceId"], resource["PhysicalResourceId"]
+        )
         for page in pages.paginate(StackName=stack_name)
-        for one in page["StackResourceSummaries"]
+        for resource in page["StackResourceSummaries"]
     ]

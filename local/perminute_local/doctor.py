@@ -83,14 +83,17 @@ def allows(policy: Mapping[str, Any], service: str, action: str) -> bool:
     any condition is passed over, for it may be about others.
     """
     matching = [
-        one
-        for one in _as_list(policy["Statement"])
-        if _names_service(one.get("Principal"), service) and _names_action(one, action)
+        statement
+        for statement in _as_list(policy["Statement"])
+        if _names_service(statement.get("Principal"), service) and _names_action(statement, action)
     ]
-    denied = any(one["Effect"] == "Deny" and not one.get("Condition") for one in matching)
+    denied = any(
+        statement["Effect"] == "Deny" and not statement.get("Condition") for statement in matching
+    )
     return not denied and any(
-        one["Effect"] == "Allow" and _keys_of(one.get("Condition", {})) <= _OF_THE_SOURCE
-        for one in matching
+        statement["Effect"] == "Allow"
+        and _keys_of(statement.get("Condition", {})) <= _OF_THE_SOURCE
+        for statement in matching
     )
 
 
@@ -152,7 +155,11 @@ class _CheckedStack:
         )
 
     def _of_type(self, kind: str) -> dict[str, str]:
-        return {one.logical_id: one.name for one in self._resources if one.kind == kind}
+        return {
+            resource.logical_id: resource.name
+            for resource in self._resources
+            if resource.kind == kind
+        }
 
     def _tables(self) -> Iterator[Finding]:
         client = boto3.client("dynamodb")
@@ -248,11 +255,19 @@ class _CheckedStack:
     def _subscriptions(self) -> Iterator[Finding]:
         topic = self._outputs["NotificationTopicArn"]
         pages = boto3.client("sns").get_paginator("list_subscriptions_by_topic")
-        found = [one for page in pages.paginate(TopicArn=topic) for one in page["Subscriptions"]]
-        pending = [one for one in found if one["SubscriptionArn"] == "PendingConfirmation"]
+        found = [
+            subscription
+            for page in pages.paginate(TopicArn=topic)
+            for subscription in page["Subscriptions"]
+        ]
+        pending = [
+            subscription
+            for subscription in found
+            if subscription["SubscriptionArn"] == "PendingConfirmation"
+        ]
         what, page = "notifications", "see docs/notifications.md"
-        for one in pending:
-            yield fail(what, f"a subscription by {one['Protocol']} has not been confirmed")
+        for subscription in pending:
+            yield fail(what, f"a subscription by {subscription['Protocol']} has not been confirmed")
         if not found:
             yield warn(what, f"nobody subscribes to NotificationTopicArn; {page}")
         elif not pending:

@@ -113,12 +113,12 @@ def run_graph(  # noqa: PLR0913 - what the command has options for
             )
             for user in users
         ]
-        events = [event for one in compared for event in one.events]
+        events = [event for comparison in compared for event in comparison.events]
         not_sent: list[str] = []
         if send and stack_name:
             outcomes = sender_to(stack_name)(events)
             not_sent = list(lines_of_not_sent(events, outcomes))
-    problems = [*(problem for one in compared for problem in one.problems), *not_sent]
+    problems = [*(problem for comparison in compared for problem in comparison.problems), *not_sent]
     if as_json:
         document = {"events": events, "problems": problems, "nextPages": next_pages(content)}
         write_json({"users": len(users), "sent": send and not not_sent, **document})

@@ -57,7 +57,9 @@ class _Outcome(NamedTuple):
             "version": self.pointer.version,
             "key": self.pointer.csv.key,
             "rates": self.rates,
-            "warnings": [{"line": one.line, "message": one.message} for one in self.warnings],
+            "warnings": [
+                {"line": warning.line, "message": warning.message} for warning in self.warnings
+            ],
             "inForce": self.in_force.version,
             "difference": None if self.difference is None else _document(self.difference),
         }
@@ -156,7 +158,11 @@ def _remark_difference(changed: Difference, in_force: InForce) -> None:
     if not counts:
         remark("  no rate differs")
     for (leg_type, country), of_offer in counts.items():
-        parts = [f"{of_offer[one]} {_WORDS.get(one, one)}" for one in Change if of_offer[one]]
+        parts = [
+            f"{of_offer[change]} {_WORDS.get(change, change)}"
+            for change in Change
+            if of_offer[change]
+        ]
         remark(f"  {leg_type} {country or 'without country'}: {', '.join(parts)}")
     gone = [f"{rate.leg_type} {rate.prefix}" for rate in changed.gone]
     if gone:
@@ -177,15 +183,15 @@ def _document(changed: Difference) -> dict[str, Any]:
         ],
         "prefixes": changed.prefixes,
         "gone": {
-            "legTypes": [one.leg_type for one in changed.offers_gone if one.country is None],
+            "legTypes": [offer.leg_type for offer in changed.offers_gone if offer.country is None],
             "countries": [
-                {"legType": one.leg_type, "country": one.country}
-                for one in changed.offers_gone
-                if one.country is not None
+                {"legType": offer.leg_type, "country": offer.country}
+                for offer in changed.offers_gone
+                if offer.country is not None
             ],
             "prefixes": [
-                {"legType": one.leg_type, "prefix": one.prefix, "country": one.country}
-                for one in changed.gone
+                {"legType": rate.leg_type, "prefix": rate.prefix, "country": rate.country}
+                for rate in changed.gone
             ],
         },
     }

@@ -106,7 +106,9 @@ def paged_scan(scan: Handle, tables: Mapping[str, Any]) -> Handle:
         if start is not None:
             first = data["ExclusiveStartKey"][table["pk_name"]]["S"]
         partitions = table["items"]
-        for organization in sorted(one for one in partitions if first is None or one >= first):
+        for organization in sorted(
+            partition for partition in partitions if first is None or partition >= first
+        ):
             keys = keys_of(partitions[organization])
             begin = bisect_right(keys, start) if start and organization == first else 0
             for key in keys[begin:]:

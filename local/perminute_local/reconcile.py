@@ -30,13 +30,13 @@ def run_reconcile(stack_name: str, organizations: Sequence[str], *, as_json: boo
     with calling_aws(f"the books of {stack_name} cannot be read"):
         reconciled = list(reconcile(deployed_tables(stack_name), organizations))
     _check_known(reconciled, organizations)
-    differences = [one for books in reconciled for one in books.differences]
+    differences = [difference for books in reconciled for difference in books.differences]
     if as_json:
         document = {
             "organizations": len(reconciled),
             "entries": sum(books.entries for books in reconciled),
             "unread": [books.organization_id for books in reconciled if books.unavailable],
-            "differences": [difference_document(one) for one in differences],
+            "differences": [difference_document(difference) for difference in differences],
         }
         write_json(document)
     else:
@@ -66,9 +66,9 @@ def _lines(books: BooksReport) -> Iterator[str]:
     counted = f"{books.organization_id}: {books.entries} ledger entries"
     if not (books.differences or books.unavailable):
         yield f"{counted}, no difference"
-    for one in books.differences:
-        entries = f" (entries {', '.join(one.entry_ids)})" if one.entry_ids else ""
-        yield f"{counted}: {one.message}{entries}"
+    for difference in books.differences:
+        entries = f" (entries {', '.join(difference.entry_ids)})" if difference.entry_ids else ""
+        yield f"{counted}: {difference.message}{entries}"
 
 
 MAX_NAMED = 20
@@ -84,8 +84,8 @@ class Status(NamedTuple):
     @property
     def last_run(self) -> datetime | None:
         """The last run for which some books were checked, or are being read."""
-        runs = [one.checked_at for one in self.checks.values()]
-        runs += [one.reading.at for one in self.checks.values() if one.reading]
+        runs = [check.checked_at for check in self.checks.values()]
+        runs += [check.reading.at for check in self.checks.values() if check.reading]
         return max(filter(None, runs), default=None)
 
     @property
@@ -111,8 +111,12 @@ class Status(NamedTuple):
     @property
     def whole_since(self) -> datetime | None:
         """Since when all books have been read whole once; None, some never were."""
-        known = [self.checks[one].whole_at for one in self.organizations if one in self.checks]
-        whole = [one for one in known if one is not None]
+        known = [
+            self.checks[organization].whole_at
+            for organization in self.organizations
+            if organization in self.checks
+        ]
+        whole = [check for check in known if check is not None]
         return min(whole, default=None) if len(whole) == len(self.organizations) else None
 
 
@@ -131,7 +135,7 @@ def _read_status(stack_name: str) -> Status:
     schema = Tables.bind(connect(), deployed_tables(stack_name))
     checks = DynamoDBBookChecks(schema.connection, output(stack_name, "BookChecksTableName"))
     organizations = set(DynamoDBCreditStore(schema).organizations())
-    return Status(organizations, {one.organization_id: one for one in checks.all()})
+    return Status(organizations, {check.organization_id: check for check in checks.all()})
 
 
 def _status_lines(status: Status) -> Iterator[str]:
@@ -148,14 +152,16 @@ def _status_lines(status: Status) -> Iterator[str]:
         yield "some books have never been read whole"
     else:
         yield f"all books have been read whole since {format_instant(status.whole_since)}"
-    for one in status.differing[:MAX_NAMED]:
-        agreed = f"agreed up to entry {one.checkpoint.entries}" if one.whole_at else "never agreed"
-        yield f"{one.organization_id}: {one.differences} differences, {agreed}"
-    for one in status.being_read[:MAX_NAMED]:
-        if one.reading is not None:
-            sums = one.reading.sums
+    for check in status.differing[:MAX_NAMED]:
+        agreed = (
+            f"agreed up to entry {check.checkpoint.entries}" if check.whole_at else "never agreed"
+        )
+        yield f"{check.organization_id}: {check.differences} differences, {agreed}"
+    for check in status.being_read[:MAX_NAMED]:
+        if check.reading is not None:
+            sums = check.reading.sums
             read = f"{sums.entries} of {sums.until} entries and {sums.calls} calls"
-            yield f"{one.organization_id}: being read, {read} so far"
+            yield f"{check.organization_id}: being read, {read} so far"
     for name in status.unchecked[:MAX_NAMED]:
         yield f"{name}: not checked"
     if len(status.unchecked) > MAX_NAMED:
@@ -170,22 +176,22 @@ def _status_document(status: Status) -> dict[str, Any]:
         "wholeSince": _instant(status.whole_since),
         "differing": [
             {
-                "organizationId": one.organization_id,
-                "differences": one.differences,
-                "agreedUpTo": one.checkpoint.entries,
+                "organizationId": check.organization_id,
+                "differences": check.differences,
+                "agreedUpTo": check.checkpoint.entries,
             }
-            for one in status.differing
+            for check in status.differing
         ],
         "beingRead": [
             {
-                "organizationId": one.organization_id,
-                "since": _instant(one.reading.at),
-                "entries": one.reading.sums.entries,
-                "ofEntries": one.reading.sums.until,
-                "calls": one.reading.sums.calls,
+                "organizationId": check.organization_id,
+                "since": _instant(check.reading.at),
+                "entries": check.reading.sums.entries,
+                "ofEntries": check.reading.sums.until,
+                "calls": check.reading.sums.calls,
             }
-            for one in status.being_read
-            if one.reading is not None
+            for check in status.being_read
+            if check.reading is not None
         ],
         "unchecked": status.unchecked,
     }

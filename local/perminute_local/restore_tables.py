@@ -49,10 +49,11 @@ def run_restore(stack_name: str, restored: Mapping[str, str], *, write: bool, as
             for kind, copy in restored.items()
         ]
     if as_json:
-        write_json({"written": write, "tables": [one._asdict() for one in done]})
+        write_json({"written": write, "tables": [table._asdict() for table in done]})
     else:
         write_lines(
-            f"{one.table:<10} {one.put:>9} to put {one.deleted:>9} to delete" for one in done
+            f"{table.table:<10} {table.put:>9} to put {table.deleted:>9} to delete"
+            for table in done
         )
     if not write:
         remark("nothing is written; the same command with --yes writes it")

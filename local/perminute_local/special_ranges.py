@@ -162,11 +162,11 @@ def _ordinary(code: int) -> States:
 
 def _numbers(code: int, region: str, fields: Iterable[str]) -> States:
     metadata = PhoneMetadata.metadata_for_region_or_calling_code(code, region)
-    descriptions: Iterator[PhoneNumberDesc | None] = (getattr(metadata, one) for one in fields)
+    descriptions: Iterator[PhoneNumberDesc | None] = (getattr(metadata, field) for field in fields)
     return _united(
-        numbers_like(one.national_number_pattern)
-        for one in descriptions
-        if one is not None and one.national_number_pattern
+        numbers_like(description.national_number_pattern)
+        for description in descriptions
+        if description is not None and description.national_number_pattern
     )
 
 

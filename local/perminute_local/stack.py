@@ -310,7 +310,7 @@ def _trigger(
                 stream_arn=outputs["".join(event["Stream"]["Fn::GetAtt"])],
                 batch_size=int(event["BatchSize"]),
                 attempts=1 + int(event["MaximumRetryAttempts"]),
-                patterns=tuple(json.loads(one["Pattern"]) for one in filters),
+                patterns=tuple(json.loads(criterion["Pattern"]) for criterion in filters),
             )
         case "ScheduleV2":
             return _schedule(event, attempts)

@@ -51,12 +51,12 @@ def main() -> None:
         "a transaction of one call takes at most 80 µs of CPU, without a store",
         [
             Row(
-                f"charging in memory, {one['calls']} at once, µs a call",
-                one["microsecondsPerCall"],
-                one["naiveMicrosecondsPerCall"],
-                "≤ 80" if one["calls"] == 1 else "",
+                f"charging in memory, {figure['calls']} at once, µs a call",
+                figure["microsecondsPerCall"],
+                figure["naiveMicrosecondsPerCall"],
+                "≤ 80" if figure["calls"] == 1 else "",
             )
-            for one in figures
+            for figure in figures
         ],
         ours=figures,
         naive=DESCRIPTION,

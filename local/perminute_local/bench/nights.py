@@ -282,7 +282,7 @@ def _night(
         began = clock()
         worked = run(work, Deadline.in_milliseconds(1_000 * limit, clock))
         taken.append(clock() - began)
-        checked += sum(not one.goes_on and not one.differences for one in worked.reports)
+        checked += sum(not report.goes_on and not report.differences for report in worked.reports)
     at_once = 5
     return {
         "organizationsChecked": checked,

@@ -45,12 +45,12 @@ def main() -> None:
         "at least 2,000 calls a second end to end, and flat; set-up aside",
         [
             Row(
-                f"replay of {one['calls']:,} calls of {one['organizations']}, calls/s",
-                one["callsPerSecond"],
+                f"replay of {figure['calls']:,} calls of {figure['organizations']}, calls/s",
+                figure["callsPerSecond"],
                 naive["callsPerSecond"],
                 "≥ 2,000",
             )
-            for one in figures
+            for figure in figures
         ],
         replays=figures,
         naive="one call a batch, hence one transaction a call",

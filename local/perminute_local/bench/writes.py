@@ -85,12 +85,12 @@ def main() -> None:
         FORMULA,
         [
             Row(
-                f"write units a call, {one['calls']} at once",
-                one["writeUnitsPerCall"],
+                f"write units a call, {figure['calls']} at once",
+                figure["writeUnitsPerCall"],
                 naive["writeUnitsPerCall"],
-                f"{one['byFormula']:g} by the formula",
+                f"{figure['byFormula']:g} by the formula",
             )
-            for one in figures
+            for figure in figures
         ],
         batches=figures,
         naive=DESCRIPTION,
@@ -124,8 +124,8 @@ def _measure_naive(connection: Connection, schema: Tables) -> dict[str, float]:
     charge = charge_one_by_one(charging, client, IDEMPOTENCY_TABLE, CONTEXT)
     meter = Meter()
     with meter.over(client, connection.client):
-        for one in _calls(organization, NAIVE_CALLS, "call"):
-            charge(one)
+        for call in _calls(organization, NAIVE_CALLS, "call"):
+            charge(call)
     return _figures(meter, NAIVE_CALLS)
 
 

@@ -54,7 +54,7 @@ def idle_costs(template: Template, parameters: Parameters) -> list[Cost]:
 def _alarms(template: Template) -> Cost:
     found = [alarm["Properties"] for _, alarm in resources(template, "AWS::CloudWatch::Alarm")]
     metrics = sum(
-        sum("MetricStat" in one for one in alarm["Metrics"]) if "Metrics" in alarm else 1
+        sum("MetricStat" in metric for metric in alarm["Metrics"]) if "Metrics" in alarm else 1
         for alarm in found
     )
     dollars = metrics * price("cloudwatch", "alarm_month")

@@ -38,7 +38,7 @@ def read_units(operation: str, request: dict[str, Any], answer: dict[str, Any]) 
             units = _units(size_of(answer.get("Item", {})), READ_UNIT_BYTES)
             return units * _consistency(request)
         case "TransactGetItems":
-            sizes = (size_of(one.get("Item", {})) for one in answer["Responses"])
+            sizes = (size_of(response.get("Item", {})) for response in answer["Responses"])
             return Decimal(TRANSACTIONAL * sum(_units(size, READ_UNIT_BYTES) for size in sizes))
         case "BatchGetItem":
             # Of each table as many as were asked for: one that is not there is billed as well.

@@ -143,7 +143,7 @@ def adapt(template: Template, deployed: list[Resource]) -> None:
     - Tables can be restored: the emulator's CloudFormation passes over that they shall.
     - Loopback has no TLS, which the bucket's policy asks for.
     """
-    names = {one.logical_id: one.name for one in deployed}
+    names = {resource.logical_id: resource.name for resource in deployed}
     for name, function in resources(template, "AWS::Serverless::Function"):
         _run_by_bootstrap(names[name])
         _adapt_role(names[function["Properties"]["Role"]["Fn::GetAtt"][0]])
@@ -230,7 +230,7 @@ def _what_failed(stack_name: str) -> Iterator[str]:
 
 def deployed(template: Template, stack_name: str) -> Deployment:
     """Describe a stack that has been deployed from this template."""
-    names = {one.logical_id: one.name for one in resources_of(stack_name)}
+    names = {resource.logical_id: resource.name for resource in resources_of(stack_name)}
     return Deployment(stack_of(template, dict(_outputs(template, names))), names)
 
 

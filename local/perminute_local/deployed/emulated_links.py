@@ -118,8 +118,8 @@ class QueueMapping:
         """
         messages = self._receive(batch_size or self._batch_size)
         if messages:
-            failed = self._function.failed_of([self._record(one) for one in messages])
-            self._delete([one for one in messages if one["MessageId"] not in failed])
+            failed = self._function.failed_of([self._record(message) for message in messages])
+            self._delete([message for message in messages if message["MessageId"] not in failed])
         return len(messages)
 
     def hidden(self) -> int:
@@ -263,7 +263,7 @@ class Deployed:
         while True:
             while self._poll(batch_size):
                 pass
-            hidden = [one.hidden_seconds() for one in self.mappings if one.hidden()]
+            hidden = [mapping.hidden_seconds() for mapping in self.mappings if mapping.hidden()]
             if not hidden:
                 return
             self._time.let_pass(timedelta(seconds=max(hidden) + 1))

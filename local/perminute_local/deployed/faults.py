@@ -53,7 +53,7 @@ def lost_answers(probability: float) -> list[Rule]:
     return [
         _on("dynamodb", "TransactWriteItems", probability, response=cut),
         _on("sns", "PublishBatch", probability, response=cut),
-        *(_on("sqs", one, probability, response=cut) for one in _SENDING),
+        *(_on("sqs", operation, probability, response=cut) for operation in _SENDING),
     ]
 
 
@@ -63,7 +63,7 @@ def outages(probability: float) -> list[Rule]:
     return [
         _on("sns", "PublishBatch", probability, error={"code": "InternalError", "status": 500}),
         _on("sns", "PublishBatch", probability, error={"code": "Throttled", "status": 429}),
-        *(_on("sqs", one, probability, error=unavailable) for one in _SENDING),
+        *(_on("sqs", operation, probability, error=unavailable) for operation in _SENDING),
         _on("s3", "GetObject", probability, error={"code": "SlowDown", "status": 503}),
         _on("dynamodb", "TransactGetItems", probability, reset=True),
         _on("dynamodb", "BatchGetItem", probability, reset=True),

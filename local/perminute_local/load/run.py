@@ -98,9 +98,9 @@ def run_load(target: Target, load: Load, announce: Callable[[str], None]) -> Res
         dead_letters=target.dead_letters() - dead_before,
         wrong_balances=tuple(wrong),
         differences=tuple(
-            f"{one.organization_id}: {message}"
-            for one in books
-            for message in [*(each.message for each in one.differences), one.unavailable]
+            f"{book.organization_id}: {message}"
+            for book in books
+            for message in [*(each.message for each in book.differences), book.unavailable]
             if message is not None
         ),
     )

@@ -72,11 +72,12 @@ class Target:
             output(stack_name, name) for name in ("EventBusName", "RateCardBucketName")
         )
         resources = resources_of(stack_name)
-        self._names = {one.logical_id: one.name for one in resources}
+        self._names = {resource.logical_id: resource.name for resource in resources}
         self._dead = [
-            one.name
-            for one in resources
-            if one.kind == "AWS::SQS::Queue" and one.logical_id.endswith((DEAD_LETTERS, UNKNOWN))
+            resource.name
+            for resource in resources
+            if resource.kind == "AWS::SQS::Queue"
+            and resource.logical_id.endswith((DEAD_LETTERS, UNKNOWN))
         ]
         self._sqs = boto3.client("sqs")
 

@@ -49,7 +49,7 @@ def charged_in(client: DynamoDBClient, usage_table: str) -> Charged:
         answer = client.batch_get_item(
             RequestItems={
                 usage_table: {
-                    "Keys": [call_key(one.organization_id, one.call_id) for one in calls],
+                    "Keys": [call_key(call.organization_id, call.call_id) for call in calls],
                     "ConsistentRead": True,
                     "ProjectionExpression": f"callId, {OUTCOME}",
                 }
@@ -123,7 +123,7 @@ class Watch(threading.Thread):
         for start in range(0, len(waiting), AT_ONCE):
             some = waiting[start : start + AT_ONCE]
             found, now = self._charged(some), self._clock()
-            self.latencies += [now - one.sent_at for one in some if one.call_id in found]
+            self.latencies += [now - call.sent_at for call in some if call.call_id in found]
             with self._lock:
                 for call_id in found:
                     del self._followed[call_id]
@@ -131,7 +131,7 @@ class Watch(threading.Thread):
 
 def handed_back(messages: Sequence[str]) -> int:
     """Add up the messages that were delivered again, by the log lines of a function."""
-    return sum(int(_line(one).get("failed", 0)) for one in messages)
+    return sum(int(_line(message).get("failed", 0)) for message in messages)
 
 
 def _line(text: str) -> Mapping[str, Any]:

@@ -122,7 +122,7 @@ def _is_built() -> bool:
         return False
     built = template.stat().st_mtime
     sources = (ROOT / "template.yaml", *_files(ROOT / "functions"), *_files(ROOT / "layers"))
-    return all(one.stat().st_mtime < built for one in sources)
+    return all(source.stat().st_mtime < built for source in sources)
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -71,7 +71,7 @@ class DailyRuns:
 
     def run_until(self, now: datetime) -> None:
         """Run what has fallen due, once, however long ago the last look was."""
-        due = [(one.next_after(self._since), one) for one in self._scheduled]
+        due = [(schedule.next_after(self._since), schedule) for schedule in self._scheduled]
         self._since = now
         for at, one in sorted(due, key=lambda run: run[0]):
             if at <= now:

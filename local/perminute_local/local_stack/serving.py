@@ -85,7 +85,7 @@ def _publish(deployment: Deployment, order: Order) -> None:
 
 
 def _served(endpoint: str, order: Order) -> Served:
-    kinds = Counter(COUNTED.get(one.kind) for one in resources_of(LOCAL))
+    kinds = Counter(COUNTED.get(resource.kind) for resource in resources_of(LOCAL))
     return Served(
         endpoint=endpoint,
         since=format_instant(datetime.now(UTC)),
