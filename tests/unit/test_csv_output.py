@@ -43,6 +43,10 @@ def test_a_table_is_rfc_4180_with_a_byte_order_mark() -> None:
         ("\r\n=1+1", "'=1+1"),
         ("adele\r\n=1+1", "adele  =1+1"),
         ("adele\u202egpj.exe", "adele\\u202egpj.exe"),
+        # Excel in Germany begins a cell after a semicolon.
+        ("adele;=1+1", "adele;'=1+1"),
+        ('adele; "" @SUM(A1);-2', "adele; \"\" '@SUM(A1);'-2"),
+        ("po-1 -2.5; po-2 -1", "po-1 -2.5; po-2 -1"),
         # Numbers and phone numbers compute nothing.
         ("-9.625", "-9.625"),
         ("+498001110550", "+498001110550"),

@@ -13,6 +13,9 @@ import re
 MAX_CHARACTERS = 25_000
 # What begins a formula, also as wide East Asian letters (OWASP: "CSV Injection").
 _FORMULA = re.compile(r"[=+\-@\uff1d\uff0b\uff0d\uff20]")
+# Where amounts have decimal commas, Excel takes a semicolon for the end of a cell, also one that is
+# in quotation marks if the row does not begin with them.
+_FORMULA_AFTER_END = re.compile(rf'(?<=;)(?P<between>[ "]*)(?={_FORMULA.pattern})')
 # A number, an amount, or a phone number, perhaps with a masked tail: computes nothing.
 _NUMBER = re.compile(r"[+-]?[0-9][0-9., ]*\*{0,4}")
 
@@ -30,6 +33,8 @@ def spreadsheet_text(text: str) -> str:
     # One that begins like a formula has an apostrophe before it. Numbers stay as they are.
     line = one_line(text).strip()
     is_formula = _FORMULA.match(line) is not None and _NUMBER.fullmatch(line) is None
+    if ";" in line:
+        line = _FORMULA_AFTER_END.sub(r"\g<between>'", line)
     return f"'{line}" if is_formula else line
 
 
