@@ -26,6 +26,7 @@ TENANT = "0f6f2b0e-5a67-4a3e-9d0c-0c8f5b7f9a10"
 KEY = f"teams-csv/tenant={TENANT}/PSTN.calls.2026-11-05.csv"
 EXPORT = FILES["teams-csv"][0]
 HEADER, ROW, *_ = EXPORT.splitlines(keepends=True)
+NONE = SourceOptions()
 NOBODY = directory("tenant,other,contoso,,,,")
 
 
@@ -131,6 +132,38 @@ def test_a_key_without_a_source_is_refused_and_the_next_message_is_not(desk: Des
 
 def test_a_folder_of_the_console_has_no_records(desk: Desk) -> None:
     assert desk.done(created("teams-csv/", b"")) == IngestedRecords(f"s3://{BUCKET}/teams-csv/")
+
+
+@pytest.mark.parametrize(
+    ("source", "of_another"),
+    [
+        ("graph-pstn", "zoom-telephone"),
+        ("zoom-telephone", "graph-pstn"),
+        ("chime-sma", "twilio-call"),
+        ("twilio-event-stream", "chime-sma"),
+        ("freeswitch-json", "twilio-event-stream"),
+    ],
+)
+def test_a_file_in_the_folder_of_another_source_is_kept(
+    desk: Desk, source: str, of_another: str
+) -> None:
+    body = desk.drop(f"{source}/file", FILES[of_another][0])
+    assert desk.done(body).kept.keys() == {"notACallRecord"}
+    (kept,) = desk.kept
+    assert (kept.event_id, kept.body) == (f"s3://{BUCKET}/{source}/file", body)
+    assert f"is one of {source};" in kept.reason
+
+
+def test_events_that_are_no_calls_are_usual_beside_calls_and_where_they_are_posted(
+    desk: Desk,
+) -> None:
+    event = b'{"type": "com.twilio.voice.conference.started"}'
+    assert desk.done(desk.drop("twilio-event-stream/file", event)).skipped == {"notACallRecord": 1}
+    posted = records_body("twilio-callback", "posted", b'{"body": "ConferenceSid=CF1"}', NONE)
+    assert desk.done(posted).skipped == {"notACallRecord": 1}
+    calls = desk.drop("twilio-callback/file", FILES["twilio-callback"][0])
+    assert desk.done(calls).skipped["notACallRecord"] == 1
+    assert {one.reason.partition(":")[0] for one in desk.kept} == {"invalidDuration"}
 
 
 def test_an_empty_file_is_kept_as_damaged(desk: Desk) -> None:

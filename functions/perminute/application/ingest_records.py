@@ -24,7 +24,7 @@ from perminute.sources.convert import convert
 from perminute.sources.divide import WINDOW_BYTES, ZIP, find_boundary, has_header, header_of
 from perminute.sources.json_files import MAX_LINE_BYTES
 from perminute.sources.object_keys import read_key
-from perminute.sources.outcomes import Leg, Problem, ProblemReason, Skip
+from perminute.sources.outcomes import Leg, Problem, ProblemReason, Skip, SkipReason
 from perminute.sources.registry import SOURCES
 from perminute.sources.stated_call import InputFile
 from perminute.sources.write_record import write_record
@@ -190,6 +190,7 @@ class _Reading:
     legs: list[Leg] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
     kept: Counter[str] = field(default_factory=Counter)
+    foreign: int = 0
     rejections: list[Rejection] = field(default_factory=list)
     rejected_bytes: int = 0
     not_kept_alone: Counter[str] = field(default_factory=Counter)
@@ -207,6 +208,7 @@ class _Reading:
                     self._queue_calls()
             case Skip(is_damaged=False):
                 self.skipped[result.reason] += 1
+                self.foreign += result.is_foreign
             case Skip() | Problem():
                 self.kept[result.reason] += 1
                 self._keep(outcome, result)
@@ -214,6 +216,7 @@ class _Reading:
     def finish(self) -> IngestedRecords:
         """Queue the last calls, and keep what cannot be charged. Raises `Unavailable`."""
         self._queue_calls()
+        self._keep_if_foreign()
         if self.not_kept_alone:
             # Together, as what brought them: processed again, it charges what it did not before.
             count = sum(self.not_kept_alone.values())
@@ -222,6 +225,20 @@ class _Reading:
             self.rejections.append(self._rejection(self.message.place, reason, self.message.body))
         self.use_case.rejections.store(self.rejections)
         return IngestedRecords(self.message.place, self.calls, self.skipped, self.kept)
+
+    def _keep_if_foreign(self) -> None:
+        # A file in the folder of another source would vanish record by record. What was posted
+        # came by the address of its source, where events of other kinds are usual.
+        is_sent = isinstance(self.message.content, SentRecords)
+        others = self.calls + self.kept.total() + self.skipped.total() - self.foreign
+        if is_sent or others or not self.foreign:
+            return
+        reason = (
+            f"{SkipReason.NOT_A_CALL_RECORD}: none of {self.foreign} records is one of "
+            f"{self.source}; if they are of another source, drop the file in its folder"
+        )
+        self.rejections.append(self._rejection(self.message.place, reason, self.message.body))
+        self.kept, self.skipped = self.skipped, self.kept
 
     def _unless_in_the_future(self, leg: Leg) -> Leg | Problem:
         if leg.ended_at <= self.message.now + MAX_CLOCK_AHEAD:

@@ -55,6 +55,8 @@ class Skip(NamedTuple):
     message: str = ""  # for the operator; empty if the reason says all
     # It cannot be read, so it may have been a call: what is deployed keeps it like a problem.
     is_damaged: bool = False
+    # It lacks what each record of the source has, so it may be one of another source.
+    is_foreign: bool = False
 
 
 class Problem(NamedTuple):
@@ -118,6 +120,11 @@ class Rejected(PerminuteError):  # noqa: N818 - an outcome of the business, not 
 def damaged(message: str) -> Skip:
     """Return what becomes of a record that cannot be read."""
     return Skip(SkipReason.NOT_A_CALL_RECORD, message, is_damaged=True)
+
+
+def foreign(message: str) -> Skip:
+    """Return what becomes of a record that lacks what each record of its source has."""
+    return Skip(SkipReason.NOT_A_CALL_RECORD, message, is_foreign=True)
 
 
 def skip(reason: SkipReason, message: str = "") -> Rejected:

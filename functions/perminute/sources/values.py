@@ -18,10 +18,9 @@ from perminute.parsing import NO_TEXT, is_text
 from perminute.sources.outcomes import (
     ProblemReason,
     Rejected,
-    SkipReason,
     damaged,
+    foreign,
     problem,
-    skip,
 )
 
 if TYPE_CHECKING:
@@ -68,7 +67,7 @@ def required(record: Mapping[str, Any], name: str) -> str:
     """Return an id without which a record is none of this source; raises `Rejected`."""
     value = identifier(record, name)
     if value is None:
-        raise skip(SkipReason.NOT_A_CALL_RECORD, f"{name}: is missing")
+        raise Rejected(foreign(f"{name}: is missing"))
     return value
 
 
@@ -76,7 +75,7 @@ def nested(record: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """Return an object in a record without which it is none of this source; raises `Rejected`."""
     value = record.get(name)
     if not isinstance(value, dict):
-        raise skip(SkipReason.NOT_A_CALL_RECORD, f"{name}: must be a JSON object")
+        raise Rejected(foreign(f"{name}: must be a JSON object"))
     return value
 
 
