@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -142,8 +143,9 @@ class _Stack:
         return self._urls[queue]
 
     def _receive(self, queue: str) -> Iterator[MessageTypeDef]:
-        # Each message is hidden from others for a while.
-        url = self._url(queue)
+        # Each message is hidden from others for a while. Of very many the first come again before
+        # the last: it ends when as many came again as are known, and no other between them.
+        url, seen, again = self._url(queue), set[str](), 0
         while messages := self._sqs.receive_message(
             QueueUrl=url,
             MaxNumberOfMessages=10,
@@ -152,15 +154,22 @@ class _Stack:
             MessageAttributeNames=["All"],
             MessageSystemAttributeNames=["SentTimestamp"],
         ).get("Messages"):
-            yield from messages
+            new = [message for message in messages if message["MessageId"] not in seen]
+            again = 0 if new else again + len(messages)
+            if again > len(seen):
+                return
+            seen.update(message["MessageId"] for message in new)
+            yield from new
 
     def _leave(self, queue: str, messages: Sequence[MessageTypeDef]) -> None:
         for message in messages:
-            self._sqs.change_message_visibility(
-                QueueUrl=self._url(queue),
-                ReceiptHandle=message["ReceiptHandle"],
-                VisibilityTimeout=0,
-            )
+            # What was hidden for long enough is visible by itself.
+            with suppress(self._sqs.exceptions.MessageNotInflight):
+                self._sqs.change_message_visibility(
+                    QueueUrl=self._url(queue),
+                    ReceiptHandle=message["ReceiptHandle"],
+                    VisibilityTimeout=0,
+                )
 
 
 def _letter(message: MessageTypeDef) -> Letter:

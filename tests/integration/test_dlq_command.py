@@ -81,6 +81,19 @@ def test_what_somebody_has_sent_moves_no_cursor_and_makes_no_line(
     }
 
 
+def test_messages_that_are_hidden_no_longer_are_shown_and_used_once(
+    moto_stack: Stack, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of so many that the first are there again before the last was read."""
+    monkeypatch.setattr(dead_letters, "HIDDEN_SECONDS", 0)
+    for number in range(7):
+        given_up(moto_stack, f"t-{number}")
+    letters = listed(capsys, "--queue", "CallsDeadLetters")["CallsDeadLetters"]
+    assert sorted(one["eventId"] for one in letters) == sorted(f"t-{n}" for n in range(7))
+    queue = [*OF_STACK, "--queue", "CallsDeadLetters", "--message", letters[0]["messageId"]]
+    assert main(["dlq", "discard", *queue]) == 0
+
+
 def test_nothing_waits(moto_stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
     assert moto_stack.queues
     assert main(["dlq", "list", *OF_STACK]) == 0
