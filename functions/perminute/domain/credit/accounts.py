@@ -142,7 +142,7 @@ class Account(NamedTuple):
 
     @property
     def auto_recharge(self) -> AutoRecharge | None:
-        """The auto-recharge settings in force; None if there are none, or before the first entry."""
+        """The auto-recharge settings in force; None without, or before the first entry."""
         # Not before the first entry (our decision): when settings arrive, the first purchase is
         # usually under way, and would be bought twice.
         return self.settings.auto_recharge if self.settings and self.entries else None
