@@ -30,8 +30,6 @@ RECORD_BYTES = 500
 """One record in a file."""
 CALL_BYTES = 480
 """One call in a message to `CallsQueue`."""
-WEBHOOK_BYTES = 4_000
-"""One request, as it is queued."""
 READ_MICROSECONDS = 100
 """CPU of a whole core to read a record and write its call (`make bench`)."""
 RECEIVE_MICROSECONDS = 1_500
