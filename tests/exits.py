@@ -45,9 +45,9 @@ from perminute.observability import logger, metrics
 from perminute.reports import report_ties
 from perminute.sqs import BatchResults, process_batch
 from perminute_local import cli, dead_letters, doctor, reconcile
-from perminute_local.correct_rates import _Of, _remarks, _table
 from perminute_local.dead_letters import Letter, _done
 from perminute_local.findings import Finding, Status
+from perminute_local.rates.correct_rates import _Of, _remarks, _table
 from perminute_local.replay.report import report
 from perminute_local.replay.results import Rejected, Response, Results
 from perminute_local.reports.kinds import REPORTS

@@ -11,7 +11,7 @@ from perminute.adapters.s3_directories import POINTER_KEY, DirectoryPointer
 from perminute.domain.errors import FaultyDirectory
 from perminute.formats.directory_csv import read_directory
 from perminute_local.deployment import calling_aws
-from perminute_local.publishing import Condition, PointerMoved, is_stored, put_in_force
+from perminute_local.rates.publishing import Condition, PointerMoved, is_stored, put_in_force
 from perminute_local.terminal import remark, write_json, write_line
 from perminute_local.wrong_call import FaultyDirectoryFile, WrongCall
 

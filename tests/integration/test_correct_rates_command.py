@@ -13,7 +13,7 @@ from stores import stores_on
 from wrong_rates import SUBSCRIBER, TO_BRITAIN, WrongRates
 
 from perminute_local.cli import main
-from perminute_local.publishing import PreparedCard, publish
+from perminute_local.rates.publishing import PreparedCard, publish
 from perminute_local.replay.run import table_names
 from perminute_local.stack import STACK_NAME
 

@@ -13,7 +13,7 @@ from perminute.domain.rating.calls import MAX_CALL_SECONDS, LegType
 from perminute.domain.rating.rate_card import NoQuote, Quote, Rate, RateCard, Step
 from perminute.domain.values.money import format_micros
 from perminute.formats.rate_card_csv import read_rate_card, write_rate_card
-from perminute_local.quotes import price_text
+from perminute_local.rates.quotes import price_text
 
 AT = datetime(2026, 11, 2, 9, tzinfo=UTC)
 

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, PhoneMetadata, PhoneNumberType
 
-from perminute_local.digit_patterns import COMPLETE, after_all, numbers_like
-from perminute_local.special_ranges import Kind, is_ordinary, special_ranges
+from perminute_local.rates.digit_patterns import COMPLETE, after_all, numbers_like
+from perminute_local.rates.special_ranges import Kind, is_ordinary, special_ranges
 
 ORDINARY = ("fixed_line", "mobile", "voip")
 SPECIAL = {

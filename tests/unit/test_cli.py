@@ -420,7 +420,7 @@ def test_an_interrupted_command_ends_without_a_traceback(
     def interrupt(_: Path) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("perminute_local.quotes.load_rate_card", interrupt)
+    monkeypatch.setattr("perminute_local.rates.quotes.load_rate_card", interrupt)
     assert main(quote(card, "+4930234567")) == 130
     assert capsys.readouterr().err == "perminute: interrupted\n"
 

@@ -18,7 +18,7 @@ START = """
 import sys
 from perminute_local.cli import main
 assert main(["--help"]) == 0
-slow = ("boto3", "botocore", "pynamodb", "rich", "cfnlint", "perminute_local.quotes")
+slow = ("boto3", "botocore", "pynamodb", "rich", "cfnlint", "perminute_local.rates.quotes")
 assert [name for name in slow if name in sys.modules] == []
 """
 

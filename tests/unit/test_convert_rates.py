@@ -10,7 +10,7 @@ import pytest
 from perminute.domain.rating.calls import LegType
 from perminute.formats.rate_card_csv import read_rate_card
 from perminute_local.cli import main
-from perminute_local.convert_rates import ListRequest, convert_rates
+from perminute_local.rates.convert_rates import ListRequest, convert_rates
 from perminute_local.wrong_call import WrongCall
 
 if TYPE_CHECKING:

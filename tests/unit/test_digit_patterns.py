@@ -2,7 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from perminute_local.digit_patterns import COMPLETE, NONE, after_all, next_digits, numbers_like
+from perminute_local.rates.digit_patterns import (
+    COMPLETE,
+    NONE,
+    after_all,
+    next_digits,
+    numbers_like,
+)
 
 
 def test_states_say_how_numbers_go_on() -> None:

@@ -15,10 +15,10 @@ from perminute.adapters.rate_card_bucket import POINTER_KEY, Pointer, pointer_ke
 from perminute.adapters.s3_rate_cards import S3RateCards
 from perminute.formats.compiled_rate_card import compile_rate_card
 from perminute.formats.rate_card_csv import read_rate_card
-from perminute_local import publish_rates, publishing
 from perminute_local.cli import main
 from perminute_local.embedded_aws import environment
-from perminute_local.publishing import (
+from perminute_local.rates import publish_rates, publishing
+from perminute_local.rates.publishing import (
     InForce,
     PointerMoved,
     PreparedCard,

@@ -12,7 +12,7 @@ import pytest
 from builders import ANSWERED, card
 
 from perminute.domain.rating.calls import LegType
-from perminute_local.quotes import QuotedCall, answer_of, quote_calls
+from perminute_local.rates.quotes import QuotedCall, answer_of, quote_calls
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

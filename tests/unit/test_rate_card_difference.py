@@ -8,7 +8,7 @@ import pytest
 
 from perminute.domain.rating.calls import LegType
 from perminute.formats.rate_card_csv import read_rate_card
-from perminute_local.publishing import Change, Offer, difference
+from perminute_local.rates.publishing import Change, Offer, difference
 
 if TYPE_CHECKING:
     from perminute.domain.rating.rate_card import RateCard

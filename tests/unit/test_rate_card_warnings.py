@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from perminute.formats.rate_card_csv import read_rate_card
-from perminute_local.rate_card_warnings import card_warnings
+from perminute_local.rates.rate_card_warnings import card_warnings
 
 HEADER = (
     "leg_type,prefix,country,currency,rate_per_minute,initial_increment_seconds,"

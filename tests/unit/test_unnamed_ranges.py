@@ -15,7 +15,7 @@ from perminute.domain.rating.calls import LegType
 from perminute.domain.rating.rate_card import NoQuote, Quote, Rate, RateCard, Unpriced
 from perminute_local.carrier_price_lists.outbound import read_acs
 from perminute_local.carrier_price_lists.price_list import DeckOptions
-from perminute_local.special_ranges import blocking_rates, unnamed_ranges
+from perminute_local.rates.special_ranges import blocking_rates, unnamed_ranges
 
 # Not part of the project: those who have the carrier's file lay it beside their checkout.
 REAL_ACS_DECK = Path(__file__).parents[3] / "shared" / "data" / "acs_pstn_rates.csv"

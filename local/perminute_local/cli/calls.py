@@ -77,7 +77,7 @@ def quote(
     as_json: bool,
 ) -> int:
     """Price a call, or a file of calls, by a rate card."""
-    from perminute_local import quotes
+    from perminute_local.rates import quotes
 
     card = quotes.load_rate_card(rates)
     if calls is not None:

@@ -41,7 +41,7 @@ def rates() -> None:
 @json_option
 def check(*, file: Path, as_json: bool) -> int:
     """List the faults and warnings of a rate card."""
-    from perminute_local.rate_card_warnings import check_rates
+    from perminute_local.rates.rate_card_warnings import check_rates
 
     return check_rates(file, as_json=as_json)
 
@@ -119,7 +119,7 @@ def convert(
 ) -> int:
     """Turn a carrier's price list into a rate card."""
     from perminute_local.carrier_price_lists.mapped import read_separator
-    from perminute_local.convert_rates import ListRequest, convert_rates
+    from perminute_local.rates.convert_rates import ListRequest, convert_rates
 
     request = ListRequest(
         leg_type=None if leg_type is None else LegType(leg_type),
@@ -156,7 +156,7 @@ def publish(
     as_json: bool,
 ) -> int:
     """Put a rate card in force, and show what it changes."""
-    from perminute_local.publish_rates import Publication, publish_rates
+    from perminute_local.rates.publish_rates import Publication, publish_rates
 
     to = Publication(bucket_of(bucket, stack), version, at=datetime.now(UTC), force=force)
     return publish_rates(file, to, as_json=as_json)
@@ -199,7 +199,7 @@ def correct(
 ) -> int:
     """Rate the calls of a period again by another version."""
     from perminute.application.correct_rates import RateCorrection
-    from perminute_local.correct_rates import run_correct_rates
+    from perminute_local.rates.correct_rates import run_correct_rates
 
     if since >= until:
         msg = "--to must lie after --from: calls answered at --to are not included"

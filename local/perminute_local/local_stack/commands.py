@@ -19,7 +19,7 @@ from perminute_local.deployed.deploying import BUILD, ROOT, ToolError, build, ro
 from perminute_local.local_stack import LOCAL
 from perminute_local.local_stack.place import NotUp, only_local, place_of_user
 from perminute_local.local_stack.serving import Order
-from perminute_local.publishing import PreparedCard
+from perminute_local.rates.publishing import PreparedCard
 from perminute_local.replay.plan import RATES
 from perminute_local.terminal import remark, write_json, write_lines
 from perminute_local.user_input import faults_of

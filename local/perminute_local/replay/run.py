@@ -16,7 +16,7 @@ from perminute.domain.errors import Unavailable
 from perminute.domain.values.times import format_instant
 from perminute.settings import TableNames
 from perminute_local.embedded_aws import client_environment, embedded_aws, environment
-from perminute_local.publishing import PreparedCard, publish
+from perminute_local.rates.publishing import PreparedCard, publish
 from perminute_local.reconcile import reconcile
 from perminute_local.replay.arrivals import arrivals_of
 from perminute_local.replay.plan import (

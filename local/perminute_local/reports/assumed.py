@@ -10,7 +10,7 @@ from perminute.api.reports.what_if import LICENSE_NAMES
 from perminute.domain.values.identifiers import read_id
 from perminute.formats.compiled_rate_card import compile_rate_card
 from perminute.formats.csv_tables import Columns, read_rows
-from perminute_local.quotes import load_rate_card
+from perminute_local.rates.quotes import load_rate_card
 from perminute_local.wrong_call import WrongFile
 
 if TYPE_CHECKING:

@@ -56,7 +56,7 @@ from perminute.domain.credit.transaction import EventIdentity, IdentityKind, Pro
 from perminute.domain.rating.usage_record import Usage
 from perminute.ports.messaging import RunOrganization
 from perminute_local.embedded_aws import REGION, environment
-from perminute_local.publishing import PreparedCard, publish, store_version
+from perminute_local.rates.publishing import PreparedCard, publish, store_version
 from perminute_local.replay.lambda_runtime import LoadedFunction
 from perminute_local.replay.run import table_names
 from perminute_local.simulation.backends.adverse import (

@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 
 from perminute.adapters.s3_rate_cards import Look, S3RateCards
 from perminute.domain.errors import Unavailable
-from perminute_local.publishing import PreparedCard, publish, store_version
+from perminute_local.rates.publishing import PreparedCard, publish, store_version
 from perminute_local.simulation.invariants.invariant import promise
 
 if TYPE_CHECKING:

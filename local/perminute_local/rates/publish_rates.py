@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import boto3
 
 from perminute_local.deployment import calling_aws
-from perminute_local.publishing import (
+from perminute_local.rates.publishing import (
     Change,
     Difference,
     InForce,
@@ -19,7 +19,7 @@ from perminute_local.publishing import (
     publish,
     read_in_force,
 )
-from perminute_local.rate_card_warnings import card_warnings
+from perminute_local.rates.rate_card_warnings import card_warnings
 from perminute_local.terminal import remark, write_json, write_line
 from perminute_local.user_input import faults_of
 

@@ -14,7 +14,7 @@ from perminute.domain.rating.calls import LegType
 from perminute.domain.rating.rate_card import SECONDS_PER_MINUTE
 from perminute.domain.values.times import format_instant
 from perminute.formats.rate_card_csv import COLUMNS, read_rate_card
-from perminute_local.special_ranges import unnamed_ranges
+from perminute_local.rates.special_ranges import unnamed_ranges
 from perminute_local.terminal import write_json, write_line, write_lines
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from perminute.domain.rating.rate_card import Rate
-    from perminute_local.special_ranges import SpecialRange
+    from perminute_local.rates.special_ranges import SpecialRange
 
 _BEGINNING = datetime.min.replace(tzinfo=UTC)
 _SHORT_HOLE = timedelta(days=1)

@@ -26,7 +26,7 @@ from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, PhoneMetadata
 from perminute.domain.rating.calls import LegType
 from perminute.domain.rating.rate_card import SECONDS_PER_MINUTE, Rate, Step
 from perminute.domain.reference.countries import COUNTRIES
-from perminute_local.digit_patterns import (
+from perminute_local.rates.digit_patterns import (
     COMPLETE,
     NONE,
     States,

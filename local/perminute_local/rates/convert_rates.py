@@ -10,7 +10,7 @@ from perminute.formats.rate_card_csv import write_rate_card
 from perminute_local.carrier_price_lists import DECKS, WITH_ORIGIN, read_mapped
 from perminute_local.carrier_price_lists.mapped import SavedMapping, load_mapping, save_mapping
 from perminute_local.carrier_price_lists.price_list import DeckOptions
-from perminute_local.special_ranges import blocking_rates
+from perminute_local.rates.special_ranges import blocking_rates
 from perminute_local.terminal import remark, write_json
 from perminute_local.wrong_call import WrongCall
 
