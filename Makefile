@@ -100,11 +100,11 @@ format: $(VENV)/.ready ## Format the code
 	$(BIN)/ruff format .
 
 documents: $(VENV)/.ready ## Write anew what is made from the code and the samples: pages of docs/, forms of events/
-	$(BIN)/python -m perminute_local.openapi > docs/openapi.json
-	$(BIN)/python -m perminute_local.event_documents schema > docs/events.schema.json
-	$(BIN)/python -m perminute_local.event_documents page > docs/events.md
-	$(BIN)/python -m perminute_local.samples events
-	$(BIN)/python -m perminute_local.command_page > docs/command-line.md
+	$(BIN)/python -m perminute_local.documents.openapi > docs/openapi.json
+	$(BIN)/python -m perminute_local.documents.event_documents schema > docs/events.schema.json
+	$(BIN)/python -m perminute_local.documents.event_documents page > docs/events.md
+	$(BIN)/python -m perminute_local.documents.samples events
+	$(BIN)/python -m perminute_local.documents.command_page > docs/command-line.md
 
 lock: $(VENV)/.ready ## Pin the newest versions that pyproject.toml allows
 	$(BIN)/uv pip compile -q pyproject.toml --extra dev --extra statements --universal --python-version 3.11 \

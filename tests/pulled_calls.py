@@ -29,7 +29,7 @@ from perminute.sources.graph_pstn import GRAPH_PSTN
 from perminute.sources.outcomes import Leg
 from perminute.sources.stated_call import InputFile, SourceOptions
 from perminute.sqs import Received
-from perminute_local.call_records import event_of
+from perminute_local.records.call_records import event_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -19,7 +19,7 @@ from schemathesis.checks import CHECKS, load_all_checks
 
 from perminute.api.endpoints import ENDPOINTS
 from perminute.api.reports.endpoint import PATH
-from perminute_local.openapi import document, reports, text
+from perminute_local.documents.openapi import document, reports, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -24,8 +24,8 @@ from perminute.sources.convert import convert
 from perminute.sources.outcomes import Leg
 from perminute.sources.registry import SOURCES
 from perminute.sources.stated_call import InputFile, SourceOptions
-from perminute_local.call_records import event_of
 from perminute_local.embedded_aws import environment
+from perminute_local.records.call_records import event_of
 from perminute_local.replay.lambda_runtime import Context, LoadedFunction, SQSMessage, load_module
 from perminute_local.replay.run import publish_rate_card
 from perminute_local.stack import QueueTrigger

@@ -14,7 +14,7 @@ from perminute.events.event import read_event
 from perminute.events.telephony import TELEPHONY, ended_call
 from perminute.sources.outcomes import Leg, Outcome, Problem, Skip
 from perminute.sources.registry import SOURCES
-from perminute_local.call_records import event_of
+from perminute_local.records.call_records import event_of
 
 
 def check(source: str, outcomes: list[Outcome]) -> None:

@@ -22,7 +22,7 @@ from perminute.events.event import read_event
 from perminute.events.licensing import LICENSING, licensing_event
 from perminute.events.telephony import TELEPHONY, ended_call
 from perminute.sqs import Received
-from perminute_local.event_documents import schema
+from perminute_local.documents.event_documents import schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,7 +18,7 @@ from perminute.domain.authorization.reservations import Operation
 from perminute.domain.errors import Refused
 from perminute.domain.rating.calls import read_numbers
 from perminute.parsing import parse
-from perminute_local.openapi import document
+from perminute_local.documents.openapi import document
 
 if TYPE_CHECKING:
     from perminute.fields import Message

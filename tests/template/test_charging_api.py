@@ -18,7 +18,7 @@ from perminute.api.serving import serve_http
 from perminute.application.retry import NEVER
 from perminute.domain.errors import MissingSetting
 from perminute.settings import TokenSettings
-from perminute_local.openapi import CHARGE, READ, SCOPES
+from perminute_local.documents.openapi import CHARGE, READ, SCOPES
 from perminute_local.stack import Template, environment_of, resources
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from perminute_local.conditions import parameters_of, present
-from perminute_local.event_documents import schema
+from perminute_local.documents.event_documents import schema
 from perminute_local.stack import resources
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import pytest
 
 from perminute_local.cli.parameters import ReportGroup
 from perminute_local.cli.program import program
-from perminute_local.command_page import page
+from perminute_local.documents.command_page import page
 from perminute_local.embedded_aws import EmbeddedAwsError, EmulatorNotInstalled
 from perminute_local.local_stack import place
 from perminute_local.local_stack.place import Served

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from rich.console import Console
 
-from perminute_local import call_records
 from perminute_local.cli import main
+from perminute_local.records import call_records
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from perminute_local.cli import main
-from perminute_local.example_day_records import make_folder
+from perminute_local.documents.example_day_records import make_folder
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()

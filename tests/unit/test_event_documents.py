@@ -18,7 +18,7 @@ from perminute.events.event import read_event
 from perminute.events.licensing import LICENSING, MAX_QUANTITY, licensing_event
 from perminute.events.telephony import TELEPHONY, ended_call
 from perminute.parsing import _read_text
-from perminute_local.event_documents import page, schema, schema_text
+from perminute_local.documents.event_documents import page, schema, schema_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable

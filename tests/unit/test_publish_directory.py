@@ -10,9 +10,9 @@ import pytest
 from moto import mock_aws
 
 from perminute.adapters.s3_directories import POINTER_KEY, S3Directories
-from perminute_local import publish_directory
 from perminute_local.cli import main
 from perminute_local.embedded_aws import environment
+from perminute_local.records import publish_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,7 +10,7 @@ from perminute.application.record_messages import SentRecords
 from perminute.events.records import parse_records_message, part_body, records_body
 from perminute.ports.record_objects import ObjectPart
 from perminute.sqs import Received
-from perminute_local.samples import BUS, QUEUES, further_forms
+from perminute_local.documents.samples import BUS, QUEUES, further_forms
 
 ROOT = Path(__file__).parents[2]
 EVENTS = ROOT / "events"

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from perminute.domain.values.times import format_instant
 from perminute_local.bench.builders import RATE_CARD
 from perminute_local.bench.report import Row, forget_peak, peak_kib, print_result
-from perminute_local.example_day import DESTINATIONS, SETTING_UP, WORKING_DAY, Day, Event
+from perminute_local.documents.example_day import DESTINATIONS, SETTING_UP, WORKING_DAY, Day, Event
 from perminute_local.replay.links import InProcess
 from perminute_local.replay.plan import Disturbance
 from perminute_local.replay.run import System, embedded_stack, read_plan

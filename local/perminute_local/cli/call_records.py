@@ -40,7 +40,7 @@ def directory() -> None:
 @json_option
 def check(*, file: Path, as_json: bool) -> int:
     """List the faults of a directory."""
-    from perminute_local.call_records import check_directory
+    from perminute_local.records.call_records import check_directory
 
     return check_directory(file, as_json=as_json)
 
@@ -61,7 +61,7 @@ def publish(
     *, file: Path, bucket: str | None, stack: str | None, version: str, as_json: bool
 ) -> int:
     """Put a directory in force."""
-    from perminute_local.publish_directory import publish_directory
+    from perminute_local.records.publish_directory import publish_directory
 
     return publish_directory(file, bucket_of(bucket, stack), version, as_json=as_json)
 
@@ -131,7 +131,7 @@ def convert(
     Exit code 1: an operator must look at some of the records.
     """
     from perminute.sources.stated_call import SourceOptions
-    from perminute_local.call_records import convert_records
+    from perminute_local.records.call_records import convert_records
 
     options = SourceOptions(
         tenant=tenant,

@@ -94,8 +94,8 @@ def compare(
     if (calls is None) == (stack is None):
         msg = "needs either --calls FILE, or --stack NAME"
         raise WrongCall(msg)
-    from perminute_local.compare_records import Request
-    from perminute_local.compare_records import compare as run
+    from perminute_local.records.compare_records import Request
+    from perminute_local.records.compare_records import compare as run
 
     options = _options(tenant, timezone, auth_token_env, no_value_encoding=no_value_encoding)
     request = Request(

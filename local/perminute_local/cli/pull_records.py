@@ -129,7 +129,7 @@ def graph_pstn(
     pulled again replaces its files.
     """
     from perminute.adapters.graph_credentials import GraphCredentials
-    from perminute_local.pull_records import pull_graph_calls
+    from perminute_local.records.pull_records import pull_graph_calls
 
     if end <= begin:
         msg = "--to must be later than --from"

@@ -32,7 +32,7 @@ from perminute_local.embedded_aws import (
 from perminute_local.local_stack import LOCAL
 from perminute_local.local_stack.driving import drive, log
 from perminute_local.local_stack.place import Place, Served, only_local
-from perminute_local.publish_directory import publish_directory
+from perminute_local.records.publish_directory import publish_directory
 from perminute_local.replay.run import publish_rate_card
 
 if TYPE_CHECKING:

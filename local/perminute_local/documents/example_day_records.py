@@ -1,4 +1,4 @@
-"""Makes the folder `examples/day`: `python -m perminute_local.example_day_records examples/day`.
+"""Makes `examples/day`: `python -m perminute_local.documents.example_day_records examples/day`.
 
 Some calls of the day come as the records of three systems: Contoso's as status callbacks of Twilio,
 Fabrikam's as objects of a Voice Connector of Amazon Chime, and those that Northwind's subscriptions
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
-from perminute_local.example_day import (
+from perminute_local.documents.example_day import (
     CONTOSO,
     FABRIKAM,
     NORTHWIND,

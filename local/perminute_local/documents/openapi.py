@@ -21,7 +21,11 @@ from perminute.api.reports.statement import StatementDocument
 from perminute.api.serving import MAX_BODY_BYTES
 from perminute.api.values import ErrorDocument
 from perminute.fields import Id, OrganizationId
-from perminute_local.event_documents import numbers_by_leg_type, schema_of_text, without_references
+from perminute_local.documents.event_documents import (
+    numbers_by_leg_type,
+    schema_of_text,
+    without_references,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

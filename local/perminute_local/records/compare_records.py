@@ -21,7 +21,7 @@ from perminute.formats.directory_csv import read_directory
 from perminute.sources.compared import read_records
 from perminute.sources.registry import SOURCES
 from perminute.sources.stated_call import InputFile
-from perminute_local.our_calls import StackCalls, calls_of_file
+from perminute_local.records.our_calls import StackCalls, calls_of_file
 from perminute_local.reports.source import StackReports
 from perminute_local.terminal import remark, write_json, write_line
 from perminute_local.wrong_call import FaultyDirectoryFile
