@@ -220,7 +220,7 @@ class PriceDocument(Message, frozen=True, kw_only=True):
 
 
 class BalanceDocument(Message, frozen=True, kw_only=True):
-    """The credit of an organization as it stands."""
+    """The credit of an organization as it is now."""
 
     organization_id: str
     at: Instant

@@ -50,11 +50,16 @@ class ListedCallDocument(Message, frozen=True, kw_only=True):
         about("The number that sets the price; its end is masked without the role `numbers`."),
     ]
     country: str | None
-    prefix: Annotated[str | None, about("That of the row of the rate card, like the country.")]
+    prefix: Annotated[
+        str | None,
+        about("The prefix of the row of the rate card; the country is also that of the row."),
+    ]
     connected_seconds: Count
     billed_seconds: Count
     pool_minutes: Annotated[Count, about("What the minute pool paid.")]
-    rate_per_minute: Annotated[Money | None, about("Of the first step; null without a price.")]
+    rate_per_minute: Annotated[
+        Money | None, about("The price of a minute in the first step; null without a price.")
+    ]
     connection_fee: Money | None
     outcome: Outcome
     reason: str | None

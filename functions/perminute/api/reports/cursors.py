@@ -27,7 +27,9 @@ MAX_LIMIT = 200
 MAX_CURSOR_LENGTH = 256
 """Twice what cursors have. DynamoDB refuses keys of more than 1,024 bytes, which one may name."""
 
-Limit = Annotated[int, Meta(ge=1, le=MAX_LIMIT, description="How many a page has at most.")]
+Limit = Annotated[
+    int, Meta(ge=1, le=MAX_LIMIT, description="How many entries or calls a page has at most.")
+]
 Cursor = Annotated[str | None, about("The `next` of the page before; left out for the first.")]
 Next = Annotated[
     str | None,

@@ -17,11 +17,15 @@ if TYPE_CHECKING:
 
 
 class AsOf(Message, frozen=True, kw_only=True):
-    """As of when a report is true."""
+    """The state that a report shows."""
 
-    at: Annotated[Instant, about("When the request came.")]
+    at: Annotated[Instant, about("When the request arrived.")]
     version: Annotated[
-        int, Meta(ge=0, description="The version of the account: what it counts is in the report.")
+        int,
+        Meta(
+            ge=0,
+            description="The version of the account: nothing later is in the report.",
+        ),
     ]
 
 

@@ -54,7 +54,7 @@ class LicenseDocument(Message, frozen=True, kw_only=True):
 
 
 class SettingDocument(Message, frozen=True, kw_only=True):
-    """What else decides: an attribute of the organizer or of the organization."""
+    """An attribute of the organizer or of the organization that decides as well."""
 
     setting: str
     of: Annotated[str, about("`organizer` or `organization`.")]
@@ -81,7 +81,7 @@ class PolicyDocument(Message, frozen=True, kw_only=True):
 
 
 class EntitlementDocument(Message, frozen=True, kw_only=True):
-    """Who was to pay for the call, by what was in force when it was answered."""
+    """Who had to pay for the call, by what was in force when it was answered."""
 
     at: Instant
     licenses: list[LicenseDocument]
@@ -110,10 +110,13 @@ class ExplainedPriceDocument(Message, frozen=True, kw_only=True):
     prefix: str | None
     country: str | None
     effective_from: Annotated[
-        Instant | None, about("Of the rate; null: open, or not known (see `notRecorded`).")
+        Instant | None,
+        about("When the rate takes effect; null if always, or if not known (see `notRecorded`)."),
     ]
     currency: str | None
-    rate_per_minute: Annotated[Money | None, about("At the start of the call.")]
+    rate_per_minute: Annotated[
+        Money | None, about("The price of a minute at the start of the call.")
+    ]
     connection_fee: Money | None
     initial_increment_seconds: Count
     billed_seconds: Count
@@ -138,7 +141,7 @@ class PoolUseDocument(Message, frozen=True, kw_only=True):
 
 
 class ChargeDocument(Message, frozen=True, kw_only=True):
-    """What credit pays by now, after all movements."""
+    """What credit pays after all movements so far."""
 
     amount: Money
     currency: str | None
@@ -163,14 +166,16 @@ class MovementDocument(Message, frozen=True, kw_only=True):
 
     entry_id: str | None
     type: EntryType | None
-    at: Annotated[Instant | None, about("Of the entry; without one, of the change.")]
-    amount: Annotated[Money, about("Of this call in the entry: negative if credit paid.")]
+    at: Annotated[Instant | None, about("The time of the entry; if there is none, of the change.")]
+    amount: Annotated[
+        Money, about("The amount of this call in the entry; negative if credit paid.")
+    ]
     cause: str | None
     before: BeforeDocument | None
 
 
 class DifferenceDocument(Message, frozen=True, kw_only=True):
-    """A field of the record that rating the call again, or its list, says otherwise."""
+    """A field of the record that differs from the call rated again, or from its list."""
 
     field: str
     recorded: str | None

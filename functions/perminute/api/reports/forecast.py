@@ -43,7 +43,7 @@ class BandDocument(Message, frozen=True, kw_only=True):
 
 
 class RunsOutDocument(Message, frozen=True, kw_only=True):
-    """The day on which nothing is left; null after the horizon, or if nothing is known."""
+    """The day on which no credit is left; null if after the horizon, or if not known."""
 
     earliest: Day | None = None
     expected: Day | None = None
@@ -58,7 +58,7 @@ class RechargesDocument(Message, frozen=True, kw_only=True):
 
 
 class DayBalanceDocument(Message, frozen=True, kw_only=True):
-    """The balance at the end of a day; it goes on below zero, as if no call were refused."""
+    """The balance at the end of a day; it continues below zero, as if no call were refused."""
 
     day: Day
     low: Money
@@ -67,10 +67,12 @@ class DayBalanceDocument(Message, frozen=True, kw_only=True):
 
 
 class BasisDocument(Message, frozen=True, kw_only=True):
-    """The history that it rests on."""
+    """The history from which the forecast is computed."""
 
-    days: Annotated[int, about("From the first with spend, at most 84, up to yesterday.")]
-    active_days: Annotated[int, about("Of these, with spend.")]
+    days: Annotated[
+        int, about("The number of days, at most 84, from the first with cost up to yesterday.")
+    ]
+    active_days: Annotated[int, about("How many of these days have a cost.")]
     level: Annotated[Money | None, about("What a day costs on average.")] = None
     weekday: Annotated[
         tuple[float, ...] | None, about("The factor of each weekday, from Monday on.")
@@ -78,7 +80,7 @@ class BasisDocument(Message, frozen=True, kw_only=True):
 
 
 class ForecastDocument(ReportDocument, frozen=True, kw_only=True):
-    """A forecast; with too little history all of it is null but `basis`."""
+    """A forecast; with too little history, everything except `basis` is null."""
 
     status: Literal["ok", "notEnoughData"]
     currency: str | None
@@ -87,9 +89,10 @@ class ForecastDocument(ReportDocument, frozen=True, kw_only=True):
     month: Annotated[BandDocument | None, about("The UTC month, with what was spent.")] = None
     runs_out: RunsOutDocument = RunsOutDocument()
     recharges: RechargesDocument | None = None
-    recharge_days: Annotated[tuple[Day, ...], about("Of those expected.")] = ()
+    recharge_days: Annotated[tuple[Day, ...], about("The days of the expected recharges.")] = ()
     forfeited: Annotated[
-        BandDocument | None, about("What expires if little, as expected, or much is spent.")
+        BandDocument | None,
+        about("What expires unused: if little, the expected amount, or much is spent."),
     ] = None
     path: tuple[DayBalanceDocument, ...] = ()
 

@@ -38,9 +38,17 @@ class EntryDocument(Message, frozen=True, kw_only=True):
     type: EntryType
     amount: Money
     balance_after: Money
-    at: Annotated[Instant, about("To which time it belongs; an event that came late is earlier.")]
-    cause: Annotated[str | None, about("The event, lot or re-rating behind it; null of a charge.")]
-    lots: Annotated[list[ShareDocument], about("The rest of the amount made debt, or paid it.")]
+    at: Annotated[
+        Instant,
+        about("The time to which it belongs; for an event that arrived late, an earlier one."),
+    ]
+    cause: Annotated[
+        str | None, about("The event, lot or re-rating that caused it; null for a charge.")
+    ]
+    lots: Annotated[
+        list[ShareDocument],
+        about("What the lots paid or got; the rest of the amount increased or paid debt."),
+    ]
     calls: Annotated[list[str], about("The calls that it charged or corrected.")]
 
 

@@ -30,10 +30,15 @@ class LicenseAdviceQuery(Message, frozen=True, kw_only=True):
     """What a subscription costs, and which months count; amounts are those of a month."""
 
     price: Annotated[
-        Amount, about("Of a subscription that is sold alone, in the currency of the credit.")
+        Amount,
+        about(
+            "The monthly price of a subscription that is sold alone, in the currency of the credit."
+        ),
     ]
-    months: Annotated[int, Meta(ge=1, le=12, description="The last complete UTC months.")] = 3
-    minimum_saving: Annotated[Amount, about("A change that saves less is not made.")] = 0
+    months: Annotated[int, Meta(ge=1, le=12, description="How many complete UTC months count.")] = 3
+    minimum_saving: Annotated[
+        Amount, about("A change that saves less in a month is not recommended.")
+    ] = 0
     contracted_until: Annotated[
         RequestedMoment | None,
         about("The renewal of the subscriptions that are sold alone: until then they are paid."),
@@ -46,7 +51,9 @@ class RecommendationDocument(Message, frozen=True, kw_only=True):
     user: str
     before: Holding = field(name="from")
     after: Holding = field(name="to")
-    saves: Annotated[Money, about("In the mean of the months, beside all other changes.")]
+    saves: Annotated[
+        Money, about("The mean saving of a month, if all other changes are made, too.")
+    ]
     months_agreeing: Annotated[Count, about("In how many months it would have saved anything.")]
 
 
@@ -55,7 +62,7 @@ class AdvisedPoolDocument(Message, frozen=True, kw_only=True):
 
     month: Annotated[str | UnsetType, about("UTC.")] = UNSET
     minutes: Count
-    wanted: Annotated[Count, about("What calls would draw if there were as many.")]
+    wanted: Annotated[Count, about("The minutes that calls would draw if the pool had enough.")]
 
 
 class RemarkDocument(Message, frozen=True, kw_only=True):
@@ -63,7 +70,7 @@ class RemarkDocument(Message, frozen=True, kw_only=True):
 
     remark: RemarkKind
     user: str | UnsetType = UNSET
-    number: Annotated[Count | UnsetType, about("Of calls, or of licenses.")] = UNSET
+    number: Annotated[Count | UnsetType, about("The number of calls or of licenses.")] = UNSET
     saves: Annotated[Money | UnsetType, about("In the mean of the months.")] = UNSET
     renewal: str | UnsetType = UNSET
 
@@ -74,18 +81,30 @@ class LicenseAdviceDocument(ReportDocument, frozen=True, kw_only=True):
     status: Literal["ok", "notEnoughData"]
     currency: str | None
     price: Money
-    months: Annotated[tuple[str, ...], about("From the first with a call on, UTC.")]
+    months: Annotated[
+        tuple[str, ...], about("The UTC months that count, from the first with a call.")
+    ]
     current: Annotated[
-        Money | None, about("A month of calls and subscriptions with the licenses as they are.")
+        Money | None,
+        about("What calls and subscriptions cost in a month with the current licenses."),
     ] = None
-    best: Annotated[Money | None, about("A month with the recommended ones.")] = None
-    saving: Annotated[Money | None, about("In a month.")] = None
+    best: Annotated[
+        Money | None, about("What they would cost in a month with the recommended licenses.")
+    ] = None
+    saving: Annotated[
+        Money | None, about("How much less the recommended licenses cost in a month.")
+    ] = None
     subscribers: Annotated[
-        tuple[str, ...], about("The best set, with those who have a suite.")
+        tuple[str, ...],
+        about("The users with a subscription in the best set, alone or in a suite."),
     ] = ()
-    recommendations: Annotated[tuple[RecommendationDocument, ...], about("By user.")] = ()
+    recommendations: Annotated[
+        tuple[RecommendationDocument, ...], about("The recommendations, in the order of users.")
+    ] = ()
     pool: tuple[AdvisedPoolDocument, ...] = ()
-    confidence: Annotated[AdviceConfidence | None, about("Null without recommendations.")] = None
+    confidence: Annotated[
+        AdviceConfidence | None, about("How certain the recommendations are; null without any.")
+    ] = None
     remarks: tuple[RemarkDocument, ...] = ()
     is_exact: Annotated[bool | None, about("Whether all sets of users were compared.")] = None
 

@@ -50,7 +50,9 @@ class AutoRechargeDocument(Message, frozen=True, kw_only=True):
     trigger_amount: Money
     recharge_amount: Money
     monthly_limit: Money | None
-    requested_this_month: Annotated[Money, about("In the UTC month, less what failed.")]
+    requested_this_month: Annotated[
+        Money, about("The sum requested in the UTC month, less what failed.")
+    ]
     waiting: Annotated[list[RechargeDocument], about("Requests that are not answered yet.")]
     stopped_by: Annotated[
         Disabled | None, about("Why nothing is requested although the balance is low.")
@@ -73,7 +75,8 @@ class LimitsDocument(Message, frozen=True, kw_only=True):
     prefix_hourly_spend_limit: Money | None = None
     max_concurrent_calls: int | None = None
     monthly_budget: Annotated[
-        Money | None, about("Refuses nothing: admins are notified if a month is to cost more.")
+        Money | None,
+        about("Refuses nothing: admins are notified if a month is expected to cost more."),
     ] = None
 
 
@@ -88,7 +91,7 @@ class PendingDocument(Message, frozen=True, kw_only=True):
 
 
 class OverviewDocument(ReportDocument, frozen=True, kw_only=True):
-    """The credit of an organization as it stands."""
+    """The credit of an organization as it is now."""
 
     currency: str | None
     balance: Money

@@ -83,12 +83,12 @@ class SumsDocument(Message, frozen=True, kw_only=True):
 class BridgeDocument(Message, frozen=True, kw_only=True):
     """How the entries of the month lead to what its calls cost."""
 
-    charged: Annotated[Money, about("For calls, by the entries of the month.")]
+    charged: Annotated[Money, about("What the entries of the month charged for calls.")]
     for_other_months: Annotated[
-        Money, about("Of that, for calls that ended in other months; to be taken off.")
+        Money, about("The part of it for calls that ended in other months; to subtract.")
     ]
     booked_later: Annotated[
-        Money, about("For calls of the month, by entries of other months; to be added.")
+        Money, about("What entries of other months charged for calls of the month; to add.")
     ]
     usage: Annotated[Money, about("What the calls of the month cost by these lines.")]
 
@@ -97,10 +97,10 @@ class LotUseDocument(Message, frozen=True, kw_only=True):
     """What moved a lot in the month."""
 
     purchase_id: str
-    bought: Annotated[Money, about("Less debt that the purchase paid.")]
-    used: Annotated[Money, about("By calls, less what they gave back.")]
-    expired: Annotated[Money, about("Less what was taken back for late calls.")]
-    adjusted: Annotated[Money, about("Signed.")]
+    bought: Annotated[Money, about("What was bought, less debt that the purchase paid.")]
+    used: Annotated[Money, about("What calls used, less what was refunded.")]
+    expired: Annotated[Money, about("What expired, less what was reversed for late calls.")]
+    adjusted: Annotated[Money, about("The sum of adjustments, with its sign.")]
 
 
 class CallStateDocument(Message, frozen=True, kw_only=True):
@@ -114,7 +114,7 @@ class CallStateDocument(Message, frozen=True, kw_only=True):
 
 
 class ChangedCallDocument(Message, frozen=True, kw_only=True):
-    """A call that has changed since the month was stated; null: it is no call of the month."""
+    """A call that has changed since the month was stated; null if it is not a call of the month."""
 
     call_id: str
     stated: CallStateDocument | None
@@ -128,7 +128,7 @@ class StatedEntryDocument(Message, frozen=True, kw_only=True):
     at: Instant
     type: EntryType
     description: str
-    calls: Annotated[Count, about("How many it charged or corrected.")]
+    calls: Annotated[Count, about("The number of calls that it charged or corrected.")]
     amount: Money
     balance: Money
 
@@ -139,20 +139,24 @@ class StatementDocument(ReportDocument, frozen=True, kw_only=True):
     month: str
     basis: Basis
     stated_at: Annotated[
-        Instant, about("What is posted from then on changes `now`, and never `stated`.")
+        Instant, about("What is posted from then on changes the basis `now`, and never `stated`.")
     ]
     currency: str | None
     opening: Annotated[Money, about("The balance before the month.")]
-    closing: Annotated[Money, about("The balance after it.")]
+    closing: Annotated[Money, about("The balance after the month.")]
     sums: SumsDocument
     usage: Annotated[UsageRowDocument, about("All calls that ended in the month.")]
     by_leg_type: list[UsageRowDocument]
     by_country: list[UsageRowDocument]
     by_organizer: list[UsageRowDocument]
     by_day: Annotated[
-        list[UsageRowDocument] | UnsetType, about("And by the type of the calls, with `details`.")
+        list[UsageRowDocument] | UnsetType,
+        about("Usage by day and type of call; only with `details`."),
     ] = UNSET
-    entries: Annotated[list[StatedEntryDocument] | UnsetType, about("With `details`.")] = UNSET
+    entries: Annotated[
+        list[StatedEntryDocument] | UnsetType,
+        about("The entries of the month; only with `details`."),
+    ] = UNSET
     bridge: BridgeDocument
     lots: Annotated[list[LotUseDocument], about("In the order in which they were opened.")]
     debt: Annotated[Money, about("By how much the debt grew; negative: purchases paid it.")]
@@ -160,7 +164,7 @@ class StatementDocument(ReportDocument, frozen=True, kw_only=True):
     changed: Annotated[
         list[ChangedCallDocument], about(f"These calls, {MAX_CHANGED_SHOWN} at most.")
     ]
-    agrees: Annotated[bool, about("Whether balances, entries and calls lead to each other.")]
+    agrees: Annotated[bool, about("Whether balances, entries and calls agree.")]
     differences: Annotated[list[str], about("What does not agree, in sentences.")]
 
 

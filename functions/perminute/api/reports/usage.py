@@ -63,7 +63,7 @@ class UsageDocument(ReportDocument, frozen=True, kw_only=True):
     """Usage by groups, sorted by their attributes, in each case null last."""
 
     currency: Annotated[
-        str | None, about("That of the credit; until it is set up, of the retail costs.")
+        str | None, about("The currency of the credit; until that is set up, of the retail costs.")
     ]
     group_by: list[GroupKey]
     rows: list[UsageRowDocument]

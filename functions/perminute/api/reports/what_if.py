@@ -145,7 +145,7 @@ class WhatIfDocument(ReportDocument, frozen=True, kw_only=True):
     month: str
     currency: str | None
     calls: Count
-    changed_calls: Annotated[Count, about("Of which anything would differ.")]
+    changed_calls: Annotated[Count, about("The number of calls for which anything would differ.")]
     recorded: WhatIfTotalDocument
     what_if: WhatIfTotalDocument
     difference: Annotated[Money, about("Negative if the calls would cost less.")]

@@ -42,7 +42,7 @@ _FOREVER = datetime.max.replace(tzinfo=UTC)
 
 
 class Basis(StrEnum):
-    """Which postings count."""
+    """Which postings a statement counts."""
 
     NOW = "now"  # all
     STATED = "stated"  # those until three days after the month, whatever was posted later
