@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 M = TypeVar("M", bound=Struct)
 
-NO_TEXT = "is no Unicode text: it has half of a surrogate pair"
+NO_TEXT = "is not Unicode text: it has half of a surrogate pair"
 
 # Python reads longer whole numbers in time that grows with their square, or not at all.
 _MAX_DIGITS = 300
@@ -160,7 +160,7 @@ def is_text(value: str) -> bool:
 def check_text(*sent: str) -> None:
     """Raise `Refused` if one of these texts has half of a surrogate pair."""
     if not is_text("\n".join(sent)):
-        raise Refused("body", "has a name or a value that is no Unicode text")
+        raise Refused("body", "has a name or a value that is not Unicode text")
 
 
 def without_fraction(value: object) -> object:
@@ -345,5 +345,5 @@ def _whole_number(digits: str) -> int | float:
 
 def _refuse_constant(constant: str) -> NoReturn:
     """Refuse `NaN` and the infinities, which Python's parser takes and JSON does not have."""
-    msg = f"{constant} is no JSON"
+    msg = f"{constant} is not JSON"
     raise ValueError(msg)

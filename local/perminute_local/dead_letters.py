@@ -84,7 +84,7 @@ class _Stack:
         }
         self._sqs: SQSClient = boto3.client("sqs")
         if not self.queues:
-            msg = f"{name} is no stack of perminute: it has no dead letters"
+            msg = f"{name} is not a stack of perminute: it has no dead letters"
             raise WrongCall(msg)
 
     @property

@@ -102,7 +102,7 @@ def output(stack_name: str, name: str) -> str:
     """Return an output of a stack; raise `WrongCall` if it has none of this name."""
     value = outputs(stack_name).get(name)
     if value is None:
-        msg = f"{stack_name} is no stack of perminute: it has no output {name}"
+        msg = f"{stack_name} is not a stack of perminute: it has no output {name}"
         raise WrongCall(msg)
     return value
 

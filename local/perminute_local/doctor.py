@@ -138,7 +138,7 @@ class _CheckedStack:
     def __init__(self, name: str) -> None:
         self._outputs = outputs(name)
         if "CreditTableName" not in self._outputs:
-            msg = f"{name} is no stack of perminute: it has no output CreditTableName"
+            msg = f"{name} is not a stack of perminute: it has no output CreditTableName"
             raise WrongCall(msg)
         self._resources = resources_of(name)
         self._parameters = parameters(name)

@@ -415,4 +415,4 @@ def test_another_stack_is_none_of_ours(stack: Stack, capsys: pytest.CaptureFixtu
         StackName="other", TemplateBody=json.dumps(template)
     )
     assert main(["doctor", "--stack", "other"]) == 2
-    assert "other is no stack of perminute" in capsys.readouterr().err
+    assert "other is not a stack of perminute" in capsys.readouterr().err

@@ -179,4 +179,4 @@ def test_a_stack_without_the_queue_is_named(
     )
     call = ["graph", str(export), "--organization", "contoso", "--stack", "no-queues"]
     assert main(call) == 2
-    assert "no-queues is no stack of perminute: it has no output" in capsys.readouterr().err
+    assert "no-queues is not a stack of perminute: it has no output" in capsys.readouterr().err

@@ -130,6 +130,6 @@ def test_a_stack_of_something_else_is_named(capsys: pytest.CaptureFixture[str]) 
     client = boto3.client("cloudformation")
     client.create_stack(StackName="other", TemplateBody=json.dumps(other))
     assert main(["reconcile", "--stack", "other"]) == 2
-    assert "other is no stack of perminute: it has no output CreditTableName" in (
+    assert "other is not a stack of perminute: it has no output CreditTableName" in (
         capsys.readouterr().err
     )

@@ -177,7 +177,7 @@ def test_what_was_never_bought_is_refused_by_name() -> None:
     scene.buy("po-1", 10, lasts=500)
     result = scene.adjust(-1, "po-2")
     assert isinstance(result, Refused)
-    assert str(result).startswith("purchaseId: po-2 is no purchase of contoso")
+    assert str(result).startswith("purchaseId: po-2 is not a purchase of contoso")
     assert scene.balance == 10
 
 

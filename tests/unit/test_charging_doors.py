@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 AT = datetime(2026, 11, 2, 9, tzinfo=UTC)
 IDS = {"organizationId": "contoso", "callId": "c-1"}
-NO_TEXT = {"error": "invalid", "message": "body: has a name or a value that is no Unicode text"}
+NO_TEXT = {"error": "invalid", "message": "body: has a name or a value that is not Unicode text"}
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ def test_half_a_surrogate_pair_in_a_field_that_is_read_is_refused_by_name(
     api: LoadedFunction, field: str
 ) -> None:
     said = {**IDS, **CALL, field: "\ud800"}
-    message = f"{field}: is no Unicode text: it has half of a surrogate pair"
+    message = f"{field}: is not Unicode text: it has half of a surrogate pair"
     refused = {"error": "invalid", "message": message}
     assert asked(api, "authorize", body=json.dumps(said)) == (400, refused)
     assert api.call({"operation": "authorize", **said}) == refused

@@ -51,7 +51,7 @@ def test_a_rate_is_read_when_a_number_first_has_its_prefix() -> None:
 @pytest.mark.parametrize("number", [b"1.5", b"1e3", b"NaN"])
 def test_a_price_is_a_whole_number_of_micro_units(number: bytes) -> None:
     card = read_compiled_rate_card(COMPILED.replace(b"22000", number))
-    with pytest.raises(Unavailable, match="is no whole number"):
+    with pytest.raises(Unavailable, match="is not a whole number"):
         card.quote(LegType.TOLL_FREE_DIAL_IN, "+18005550100", 60, AT)
 
 

@@ -236,4 +236,4 @@ def test_a_mapping_that_cannot_be_read_is_a_wrong_call(
     deck: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["rates", "convert", "--map", "code=Code", str(deck)]) == 2
-    assert "--map: code is no field of a rate: there are prefix" in capsys.readouterr().err
+    assert "--map: code is not a field of a rate: there are prefix" in capsys.readouterr().err

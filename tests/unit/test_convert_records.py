@@ -108,7 +108,7 @@ def test_a_token_that_is_not_set_and_a_zone_that_does_not_exist_are_wrong_calls(
     assert "--auth-token-env: the environment variable TOKEN is not set" in err
     code, _, err = convert(RECORD, options=("--timezone", "Europe/Atlantis"))
     assert code == 2
-    assert "'Europe/Atlantis' is no time zone" in err
+    assert "'Europe/Atlantis' is not a time zone" in err
 
 
 def test_a_file_that_is_missing_is_told_before_anything_is_written(

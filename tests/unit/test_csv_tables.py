@@ -134,8 +134,8 @@ def test_each_row_that_cannot_be_taken_is_named_and_the_others_are_read() -> Non
             "has 3 cells; the header has 2: put a cell that holds , in quotation marks, and write "
             "decimals with a point",
         ),
-        Fault(6, "prefix: holds a NUL character, so the file is damaged or is no text"),
-        Fault(7, "is no CSV: ',' expected after '\"'"),
+        Fault(6, "prefix: holds a NUL character, so the file is damaged or is not text"),
+        Fault(7, "is not CSV: ',' expected after '\"'"),
         Fault(8, "rate: is not UTF-8; save the file as UTF-8"),
     ]
 
@@ -159,7 +159,7 @@ def test_a_quotation_mark_that_is_never_closed_names_what_was_not_read() -> None
     assert refused(b'prefix,rate\n49,0.1\n43,"0.2\n33,0.3\n') == [
         (
             3,
-            "is no CSV: unexpected end of data; lines 3 to 4 are one row, since a quotation mark "
+            "is not CSV: unexpected end of data; lines 3 to 4 are one row, since a quotation mark "
             "is opened there and not closed",
         )
     ]
@@ -168,4 +168,4 @@ def test_a_quotation_mark_that_is_never_closed_names_what_was_not_read() -> None
 def test_a_cell_that_never_ends_ends_the_reading() -> None:
     ((line, message),) = refused(b'prefix,rate\n49,"' + b"x\n" * 200_000)
     assert line == 2
-    assert message.startswith("is no CSV: field larger than field limit")
+    assert message.startswith("is not CSV: field larger than field limit")

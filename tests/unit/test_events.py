@@ -145,7 +145,7 @@ def test_half_a_surrogate_pair_in_what_is_read_is_refused_by_name(
     name: str, door: Any, field: str
 ) -> None:
     why = refusal(sample(name, **{field: "a\ud800"}), door, lambda event: event)
-    assert why == f"{field}: is no Unicode text: it has half of a surrogate pair"
+    assert why == f"{field}: is not Unicode text: it has half of a surrogate pair"
 
 
 @pytest.mark.parametrize(
@@ -342,7 +342,7 @@ def test_what_changes_about_a_user_or_an_organization_are_facts_and_the_rest_sta
         (
             "license-assigned",
             {"license": "pigeon"},
-            "license: 'pigeon' is no license we know; use one of payPerMinute, "
+            "license: 'pigeon' is not a license that we know; use one of payPerMinute, "
             "subscription, communicationsCredits, MCOMEETACPEA, MCOMEETADV, ENTERPRISEPREMIUM, "
             "SPE_E5, SPE_E5_CALLINGMINUTES, MCOPSTNC, or the GUID of one of them",
         ),
@@ -354,7 +354,7 @@ def test_what_changes_about_a_user_or_an_organization_are_facts_and_the_rest_sta
         (
             "user-changed",
             {"dialOutPolicy": "sometimes"},
-            "dialOutPolicy: 'sometimes' is no policy we know; use one of anyDestination, "
+            "dialOutPolicy: 'sometimes' is not a policy that we know; use one of anyDestination, "
             "sameCountry, zoneA, none, DialoutCPCandPSTNInternational, "
             "DialoutCPCInternationalPSTNDomestic, DialoutCPCInternationalPSTNDisabled, "
             "DialoutCPCDomesticPSTNInternational, DialoutCPCandPSTNDomestic, "

@@ -384,8 +384,8 @@ def test_the_secret_lists_tenants() -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("", "the secret of Graph is no JSON"),
-        ("not-a-real~secret", "the secret of Graph is no JSON"),
+        ("", "the secret of Graph is not JSON"),
+        ("not-a-real~secret", "the secret of Graph is not JSON"),
         ("[]", "the secret of Graph lists no tenant"),
         ("{}", "is faulty: Expected `array`, got `object`"),
         ('[{"tenant": 1}]', "is faulty: Expected `str`, got `int` - at `$[0].tenant`"),

@@ -160,7 +160,7 @@ def test_licenses_go_by_our_names_part_numbers_and_guids(name: str, product: str
 
 @pytest.mark.parametrize("name", ["ENTERPRISEPACK", "", "pay-per-minute"])
 def test_an_unknown_license_is_refused_by_name(name: str) -> None:
-    with pytest.raises(ValueError, match=f"^'{name}' is no license we know"):
+    with pytest.raises(ValueError, match=f"^'{name}' is not a license that we know"):
         product_named(name)
 
 

@@ -80,8 +80,8 @@ def test_what_to_write_instead_of_a_price_has_the_lists_decimal_mark() -> None:
 @pytest.mark.parametrize(
     ("cell", "why"),
     [
-        ("45-43", "45-43 is no range: write both ends with as many digits, the lower one first"),
-        ("43-4369", "43-4369 is no range: write both ends with as many digits, the lower one"),
+        ("45-43", "45-43 is not a range: write both ends with as many digits, the lower one first"),
+        ("43-4369", "43-4369 is not a range: write both ends with as many digits, the lower one"),
         ("43000-53000", "43000-53000 stands for more than 10000 prefixes"),
         ("43;49 151", "must be the digits of an E.164 prefix, without +: write 49151"),
         ("+43-+45", "must be the digits of an E.164 prefix"),
@@ -158,8 +158,8 @@ def test_a_mapping_is_fields_and_columns(text: str, columns: dict[str, str]) -> 
     [
         ("Code", "must be FIELD=COLUMN, such as prefix=Code,rate=Price"),
         ("x,prefix=Code", "must be FIELD=COLUMN, such as prefix=Code,rate=Price"),
-        ("Prefix=Code", "Prefix is no field of a rate: write prefix"),
-        ("zone=Z", "zone is no field of a rate: there are prefix, rate, country, description"),
+        ("Prefix=Code", "Prefix is not a field of a rate: write prefix"),
+        ("zone=Z", "zone is not a field of a rate: there are prefix, rate, country, description"),
         ("prefix=A,prefix=B", "names prefix twice"),
         ("prefix=,rate=B", "names no column for prefix"),
     ],
@@ -208,9 +208,12 @@ def test_a_mapping_that_is_saved_and_loaded_is_the_same(tmp_path: Path) -> None:
         ("{", "is not JSON: "),
         ("[]", 'must be an object such as {"columns": '),
         ('{"columns": []}', 'must be an object such as {"columns": '),
-        ('{"columns": {"prefx": "A"}}', "columns: prefx is no field of a rate: write prefix"),
+        ('{"columns": {"prefx": "A"}}', "columns: prefx is not a field of a rate: write prefix"),
         ('{"columns": {"prefix": 1}}', "columns: prefix must be the name of a column"),
-        ('{"columns": {}, "Separator": ";"}', "Separator is no part of a mapping: write separator"),
+        (
+            '{"columns": {}, "Separator": ";"}',
+            "Separator is not a part of a mapping: write separator",
+        ),
         ('{"columns": {}, "separator": "x"}', "separator: must be one of , ; tab |"),
         ('{"columns": {}, "decimal": [","]}', "decimal: must be one of . ,"),
         ('{"columns": {}, "ranges": "yes"}', "ranges: must be true or false"),

@@ -136,7 +136,7 @@ def test_a_row_must_have_as_many_cells_as_the_header() -> None:
         ),
         (
             b'leg_type,prefix,currency,rate_per_minute\ndialOut,"49"x,USD,0.1\n',
-            Fault(2, "is no CSV: ',' expected after '\"'"),
+            Fault(2, "is not CSV: ',' expected after '\"'"),
         ),
     ],
 )

@@ -58,8 +58,8 @@ OF_COLUMNS = "cells, which is not the number of columns"
     ("damaged", "fault"),
     [
         ("9,open", f"has 2 {OF_COLUMNS}"),
-        ('9,"open,60', "is no CSV: unexpected end of data"),
-        ('9,"o"pen,60', "is no CSV: ',' expected after '\"'"),
+        ('9,"open,60', "is not CSV: unexpected end of data"),
+        ('9,"o"pen,60', "is not CSV: ',' expected after '\"'"),
         ("9,a,b,c", f"has 4 {OF_COLUMNS}"),
     ],
 )
@@ -75,7 +75,7 @@ def test_a_damaged_row_is_a_fault_of_its_line_alone(damaged: str, fault: str) ->
 
 def test_a_quotation_mark_that_is_left_open_takes_in_no_other_row() -> None:
     assert rows('1,"left open,60', "2,b,61", '3,"closed",62', "4,d,63") == [
-        ("2", "is no CSV: ',' expected after '\"'"),
+        ("2", "is not CSV: ',' expected after '\"'"),
         ("3", ("2", "b", "61")),
         ("4", ("3", "closed", "62")),
         ("5", ("4", "d", "63")),

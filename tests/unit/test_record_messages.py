@@ -129,7 +129,7 @@ def test_what_is_escaped_much_is_shorter_in_base64() -> None:
         (
             '{"records": {"source": "chime-sma", "at": "a", "content": "\\ud800"}}',
             "records.content",
-            "is no Unicode text",
+            "is not Unicode text",
         ),
     ],
 )
@@ -178,9 +178,9 @@ def test_keys_of_chime_name_their_source() -> None:
         ("asterisk-csv/tz=Europe~Atlantis/Master.csv", "tz= must be a time zone"),
         ("asterisk-csv/tz=/Master.csv", "tz= must be a time zone"),
         ("asterisk-csv/tz=..~..~etc~passwd/Master.csv", "tz= must be a time zone"),
-        ("asterisk-csv/zone=UTC/Master.csv", "zone=UTC is no option here"),
-        ("asterisk-csv/tz=UTC/tz=UTC/Master.csv", "tz=UTC is no option here"),
-        ("asterisk-csv/2026/tz=UTC/Master.csv", "tz=UTC is no option here"),
+        ("asterisk-csv/zone=UTC/Master.csv", "zone=UTC is not an option here"),
+        ("asterisk-csv/tz=UTC/tz=UTC/Master.csv", "tz=UTC is not an option here"),
+        ("asterisk-csv/2026/tz=UTC/Master.csv", "tz=UTC is not an option here"),
         ("graph-pstn/tenant=/page.json", "tenant= must have 1 to"),
         ("freeswitch-json/values=encoded/a.json", "values= must be plain"),
         ("x\x1b[31m/a", "key x\\x1b[31m/a: begins with no source"),

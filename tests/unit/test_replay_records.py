@@ -90,7 +90,7 @@ def places(path: Path) -> list[tuple[str, datetime | None]]:
         ),
         (
             {"records/asterisk/Master.csv": b""},
-            ["records/asterisk: is no source. Did you mean 'asterisk-csv'? One of graph-pstn, "],
+            ["records/asterisk: is not a source. Did you mean 'asterisk-csv'? One of graph-pstn, "],
         ),
         (
             {"records/Master.csv": b""},
@@ -106,7 +106,7 @@ def places(path: Path) -> list[tuple[str, datetime | None]]:
         ),
         (
             {"records/chime-sma/OPTIONS.json": b'{"timezone": "Berlin"}'},
-            ["records/chime-sma/OPTIONS.json: timezone: is no time zone; write its name in the "],
+            ["records/chime-sma/OPTIONS.json: timezone: is not a time zone; write its name in "],
         ),
         (
             {"records/chime-sma/OPTIONS.json": b'{"authToken": "0123 "}'},
@@ -203,7 +203,7 @@ def test_a_file_arrives_when_its_last_call_has_ended_and_a_request_by_itself(
         "requests.jsonl:6",
     ]
     assert {one.reason.partition(" must")[0] for one in rejected} == {
-        "notACallRecord: is no request:"
+        "notACallRecord: is not a request:"
     }
 
 

@@ -56,8 +56,14 @@ def test_a_report_is_asked_for_by_the_parameters_of_the_api(
     ("words", "message"),
     [
         (["--group-by", "organizerID"], "--group-by: 'organizerID' is none of day, organizerId, "),
-        (["--from", "1 November"], "--from: '1 November' is no date or time; write it as 2026-11-"),
-        (["--to", "2026-11-31"], "--to: '2026-11-31' is no date or time; write it as 2026-11-02 "),
+        (
+            ["--from", "1 November"],
+            "--from: '1 November' is not a date or time; write it as 2026-11-",
+        ),
+        (
+            ["--to", "2026-11-31"],
+            "--to: '2026-11-31' is not a date or time; write it as 2026-11-02 ",
+        ),
         (["--country", "UK"], "--country: "),
         (["--outcome", "free"], "--outcome: 'free' is none of charged, pooled, "),
     ],

@@ -69,7 +69,7 @@ def test_a_period_is_of_dates_or_times(since: str, until: str, period: Period) -
         ),
         (
             {"from": "2026-02-30"},
-            'from: "2026-02-30" is no date of any calendar: day is out of range for month',
+            'from: "2026-02-30" is not a date of any calendar: day is out of range for month',
         ),
         (
             {"to": "2026-11-03T09:00:00"},

@@ -39,8 +39,8 @@ def test_an_rfc_3339_time_is_read_as_utc(text: str, instant: datetime) -> None:
         ("2026-11-02 09:00:00Z", "must be an RFC 3339 time"),
         ("2026-11-02", "must be an RFC 3339 time"),
         ("20261102T090000Z", "must be an RFC 3339 time"),
-        ("2026-02-30T09:00:00Z", "is no time of any calendar"),
-        ("0001-01-01T00:00:00+01:00", "is no time of any calendar"),
+        ("2026-02-30T09:00:00Z", "is not a time of any calendar"),
+        ("0001-01-01T00:00:00+01:00", "is not a time of any calendar"),
         ("1762074000", "must be an RFC 3339 time"),
     ],
 )

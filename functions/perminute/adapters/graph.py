@@ -62,7 +62,7 @@ _REMEDIES = {
     7000222: "the client secret has expired: make a new one and store it",
     700016: "the tenant does not know the application: check clientId and tenant",
     90002: "there is no such tenant in this cloud: check tenant and cloud",
-    900023: "the tenant is no GUID and no domain",
+    900023: "the tenant is neither a GUID nor a domain",
 }
 
 T = TypeVar("T")

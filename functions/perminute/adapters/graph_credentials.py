@@ -95,7 +95,7 @@ def _entries(secret: str) -> list[_Entry]:
         msg = f"the secret of Graph is faulty: {why}"
         raise Unavailable(msg) from None
     except (DecodeError, UnicodeError, RecursionError):
-        msg = "the secret of Graph is no JSON"
+        msg = "the secret of Graph is not JSON"
         raise Unavailable(msg) from None
 
 

@@ -164,7 +164,7 @@ def _kind(value: str) -> Callable[..., NotificationBody]:
     for kind in get_args(NotificationBody):
         if kind.__name__ == value:
             return kind  # type: ignore[no-any-return] # a member of the union
-    msg = "is no kind of notification"
+    msg = "is not a kind of notification"
     raise ValueError(msg)
 
 
@@ -172,7 +172,7 @@ def _notified_flag(value: str) -> Flag:
     flag = Flag(value)
     if flag not in NOTIFIED_FLAGS:
         # Read, it would have no text, and every attempt to publish its batch would fail.
-        msg = f"{flag.value} is no reason for a notification"
+        msg = f"{flag.value} is not a reason for a notification"
         raise ValueError(msg)
     return flag
 

@@ -190,7 +190,7 @@ class BookCredit:
         if bought is None:
             raise Refused(
                 "purchaseId",
-                f"{purchase_id} is no purchase of {event.organization_id}; if its Credit "
+                f"{purchase_id} is not a purchase of {event.organization_id}; if its Credit "
                 "Purchased is still on its way, send this again after it",
             )
         return charge_back(

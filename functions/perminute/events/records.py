@@ -154,7 +154,7 @@ def _sent_records(sent: object) -> SentRecords:
 def _content(records: _Records) -> bytes:
     if not records.base64:
         if not is_text(records.content):
-            raise Refused("records.content", "is no Unicode text: send it with base64 true")
+            raise Refused("records.content", "is not Unicode text: send it with base64 true")
         return records.content.encode()
     try:
         return b64decode(records.content, validate=True)

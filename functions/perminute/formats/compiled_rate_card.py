@@ -100,7 +100,7 @@ def _read_index(line: str, texts: Sequence[str]) -> tuple[LegType, Rates]:
 
 
 def _no_float(text: str) -> NoReturn:
-    msg = f"{text} is no whole number"
+    msg = f"{text} is not a whole number"
     raise ValueError(msg)
 
 

@@ -227,7 +227,7 @@ class _Reader:
         if _UNDECODED.search(cell):
             return _NOT_UTF_8
         if "\0" in cell:
-            return "holds a NUL character, so the file is damaged or is no text"
+            return "holds a NUL character, so the file is damaged or is not text"
         if _LINE_BREAK.search(cell) and cell.count(self.separator) > at_most:
             # Quotation marks left open in two rows make one row of them and of all between.
             return "holds another row; close the quotation mark that is opened here"
@@ -236,9 +236,9 @@ class _Reader:
 
 def _no_csv(first: int, last: int, error: csv.Error) -> str:
     if first == last:
-        return f"is no CSV: {error}"
+        return f"is not CSV: {error}"
     return (
-        f"is no CSV: {error}; lines {first} to {last} are one row, since a quotation mark is "
+        f"is not CSV: {error}; lines {first} to {last} are one row, since a quotation mark is "
         "opened there and not closed"
     )
 

@@ -84,7 +84,7 @@ def _documents(content: str) -> Iterator[tuple[str, object]]:
         raise Refused("file", "is not JSON of users: its lists are too deep") from error
     except json.JSONDecodeError as whole:
         lines = [(n, line) for n, line in enumerate(content.splitlines(), 1) if line.strip()]
-        if len(lines) < 2:  # noqa: PLR2004 - one line that is no JSON is no list of lines
+        if len(lines) < 2:  # noqa: PLR2004 - one line that is not JSON is no list of lines
             raise Refused("file", f"is not JSON: {whole}") from whole
         for number, line in lines:
             place = f"line {number}"

@@ -68,7 +68,7 @@ class LocalTimes(NamedTuple):
         return possible[0]
 
     def _mismatch(self, name: str) -> Rejected:
-        return Rejected(timezone_mismatch(f"{name}: is no time of this channel in {self.zone}"))
+        return Rejected(timezone_mismatch(f"{name}: is not a time of this channel in {self.zone}"))
 
 
 def read_times(record: Mapping[str, Any], zone: tzinfo | None) -> LocalTimes:

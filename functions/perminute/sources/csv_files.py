@@ -53,7 +53,7 @@ def _without_columns(first: Record, others: Iterator[Record], message: str) -> I
 class CsvRows:
     """The rows of a file that are not empty; set `widths` to how many cells a row may have.
 
-    A row that is no CSV, or has another number of cells, is a fault of its first line only.
+    A row that is not CSV, or has another number of cells, is a fault of its first line only.
     """
 
     widths: Container[int] = range(1, sys.maxsize)
@@ -79,7 +79,7 @@ class CsvRows:
             except StopIteration:
                 break
             except csv.Error as error:
-                cells, fault = [], f"is no CSV: {error}"
+                cells, fault = [], f"is not CSV: {error}"
             else:
                 fault = self._fault_of(cells)
             if fault:

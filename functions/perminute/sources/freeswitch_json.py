@@ -49,7 +49,7 @@ def _read(file: InputFile, options: SourceOptions) -> Iterator[Reading]:
 
 
 def _decoded_body(body: bytes) -> bytes:
-    """Return the JSON in a body; what cannot be decoded as it is, which is no JSON.
+    """Return the JSON in a body; what cannot be decoded as it is, which is not JSON.
 
     Neither the type of its content nor the name of its file says how it is encoded.
     """

@@ -94,7 +94,7 @@ def json_lines(file: InputFile) -> Iterator[Record]:
 def _lines(content: BinaryIO) -> Iterator[bytes]:
     while line := content.readline(MAX_LINE_BYTES):
         rest = line
-        # The rest of a line that is too long is passed over: what is left of it is no JSON.
+        # The rest of a line that is too long is passed over: what is left of it is not JSON.
         while len(rest) == MAX_LINE_BYTES and not rest.endswith(b"\n"):
             rest = content.readline(MAX_LINE_BYTES)
         yield line

@@ -90,8 +90,8 @@ def _options(key: str, folders: Iterable[str]) -> SourceOptions:
             continue
         if is_over or name not in _OPTIONS or name in said:
             msg = (
-                f"{one_line(folder, at_most=64)} is no option here: after the source, each once, "
-                f"there may be {', '.join(f'{option}=' for option in _OPTIONS)}"
+                f"{one_line(folder, at_most=64)} is not an option here: after the source, each "
+                f"once, there may be {', '.join(f'{option}=' for option in _OPTIONS)}"
             )
             raise Refused(_shown("key", key), msg)
         said[name] = value

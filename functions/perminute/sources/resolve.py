@@ -52,7 +52,7 @@ def resolve(call: StatedCall, directory: Directory, source: str) -> Leg:
     if call.is_dial_out and remote_number is None:
         raise problem(
             ProblemReason.INVALID_NUMBER,
-            "the destination of the dial-out is no E.164 number, so it has no rate",
+            "the destination of the dial-out is not an E.164 number, so it has no rate",
         )
     organization_id = _organization(call, entries)
     room = entries.room

@@ -111,7 +111,7 @@ def _read_events(file: InputFile, options: SourceOptions) -> Iterator[Reading]:
 
 def _read_event(options: SourceOptions, event: Mapping[str, Any]) -> StatedCall:
     if _OF_CALLS not in values.required(event, "type"):
-        raise skip(SkipReason.NOT_A_CALL_RECORD, "type: is no status callback of a call")
+        raise skip(SkipReason.NOT_A_CALL_RECORD, "type: is not a status callback of a call")
     request = values.nested(values.nested(event, "data"), "request")
     form = values.nested(request, "parameters")
     leg = _ended_leg(_OF_CALLBACK, form)

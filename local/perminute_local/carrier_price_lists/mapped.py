@@ -104,7 +104,7 @@ def check_field(name: str) -> str:
     if name not in FIELDS:
         meant = suggest(name, FIELDS)
         hint = f"write {meant}" if meant else f"there are {', '.join(FIELDS)}"
-        msg = f"{name} is no field of a rate: {hint}"
+        msg = f"{name} is not a field of a rate: {hint}"
         raise ValueError(msg)
     return name
 
@@ -213,7 +213,7 @@ def _read_mapping(document: object) -> SavedMapping:
         if name not in _READERS:
             meant = suggest(name, tuple(_READERS))
             hint = f"write {meant}" if meant else f"there are {', '.join(_READERS)}"
-            msg = f"{name} is no part of a mapping: {hint}"
+            msg = f"{name} is not a part of a mapping: {hint}"
             raise ValueError(msg)
     said = {name: _field(name, value) for name, value in document.items()}
     return SavedMapping(

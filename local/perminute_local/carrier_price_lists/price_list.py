@@ -99,7 +99,7 @@ class DeckOptions:
             return [self._read_one(part)]
         first, last = map(check_prefix, bounds.groups())
         if len(first) != len(last) or last < first:
-            msg = f"{part} is no range: write both ends with as many digits, the lower one first"
+            msg = f"{part} is not a range: write both ends with as many digits, the lower one first"
             raise ValueError(msg)
         if int(last) - int(first) >= MAX_RANGE:
             msg = f"{part} stands for more than {MAX_RANGE} prefixes: write the shorter ones"

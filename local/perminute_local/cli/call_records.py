@@ -70,7 +70,7 @@ def _zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        msg = f"{name!r} is no time zone; write its name in the IANA database, as Europe/Berlin"
+        msg = f"{name!r} is not a time zone; write its name in the IANA database, as Europe/Berlin"
         raise ValueError(msg) from None
 
 

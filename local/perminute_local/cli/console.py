@@ -26,7 +26,7 @@ _LAST_PORT = 65_535
 
 def _port(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text) <= _LAST_PORT):
-        msg = f"{text!r} is no port; write a number of 0 to {_LAST_PORT}"
+        msg = f"{text!r} is not a port; write a number of 0 to {_LAST_PORT}"
         raise ValueError(msg)
     return int(text)
 

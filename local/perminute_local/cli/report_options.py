@@ -56,7 +56,7 @@ def _date(text: str) -> str:
     try:
         date_or_instant(text)
     except ValueError:
-        msg = f"{text!r} is no date or time; write it as 2026-11-02 or 2026-11-02T09:00:00Z"
+        msg = f"{text!r} is not a date or time; write it as 2026-11-02 or 2026-11-02T09:00:00Z"
         raise ValueError(msg) from None
     # As it was written: an answer that refuses a period repeats it.
     return text
@@ -71,7 +71,7 @@ def _amount(text: str) -> str:
 
 def _month(text: str) -> str:
     if re.fullmatch(r"[0-9]{4}-(0[1-9]|1[0-2])", text, re.ASCII) is None:
-        msg = f"{text!r} is no month; write it as 2026-11"
+        msg = f"{text!r} is not a month; write it as 2026-11"
         raise ValueError(msg)
     return text
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 def _whole_number(text: str) -> int:
     if not (text.isascii() and text.isdigit()):
-        msg = f"{text!r} is no whole number from 0 on"
+        msg = f"{text!r} is not a whole number from 0 on"
         raise ValueError(msg)
     return int(text)
 

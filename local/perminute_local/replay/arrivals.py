@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 MAX_TOLD = 100
 """The most skipped records that are listed: a file may be in a wrong folder."""
 _NO_REQUEST = (
-    f"{SkipReason.NOT_A_CALL_RECORD}: is no request: must be a JSON object with its method, url, "
-    "headers and body"
+    f"{SkipReason.NOT_A_CALL_RECORD}: is not a request: must be a JSON object with its method, "
+    "url, headers and body"
 )
 
 

@@ -39,7 +39,7 @@ def _read_zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        msg = "is no time zone; write its name in the IANA database, as Europe/Berlin"
+        msg = "is not a time zone; write its name in the IANA database, as Europe/Berlin"
         raise ValueError(msg) from None
 
 
@@ -146,7 +146,7 @@ def _read_source(folder: Path) -> RecordSource:
         raise WrongFile(msg)
     if folder.name not in SOURCE_FAMILIES:
         hint = did_you_mean(folder.name, SOURCE_FAMILIES)
-        msg = f"{folder}: is no source.{hint} One of {', '.join(SOURCE_FAMILIES)}"
+        msg = f"{folder}: is not a source.{hint} One of {', '.join(SOURCE_FAMILIES)}"
         raise WrongFile(msg)
     options = _read_options(folder / OPTIONS)
     return RecordSource(

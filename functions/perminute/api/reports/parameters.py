@@ -76,7 +76,7 @@ def _start_of_day(text: str) -> datetime:
     try:
         return datetime.combine(date.fromisoformat(text), time(), UTC)
     except ValueError as error:
-        msg = f"is no date of any calendar: {error}"
+        msg = f"is not a date of any calendar: {error}"
         raise ValueError(msg) from None
 
 

@@ -68,5 +68,5 @@ def dial_out_mode(name: str) -> DialOutMode:
         return DialOutMode(name)
     except ValueError:
         known = ", ".join((*DialOutMode, *PREDEFINED))
-        msg = f"{name[:_MAX_SHOWN]!r} is no policy we know; use one of {known}"
+        msg = f"{name[:_MAX_SHOWN]!r} is not a policy that we know; use one of {known}"
         raise ValueError(msg) from None

@@ -53,7 +53,7 @@ class Derivation(NamedTuple):
 
     @property
     def is_rounded(self) -> bool:
-        """Whether the sum of the steps is no whole number of micro-units."""
+        """Whether the sum of the steps is not a whole number of micro-units."""
         return sum(step.sixtieths for step in self.steps) % SECONDS_PER_MINUTE != 0
 
 

@@ -72,6 +72,9 @@ def product_named(name: str) -> str:
     if product not in PRODUCTS:
         known = ", ".join((*OUR_NAMES, *PRODUCTS))
         shown = name[:_MAX_SHOWN]
-        msg = f"{shown!r} is no license we know; use one of {known}, or the GUID of one of them"
+        msg = (
+            f"{shown!r} is not a license that we know; use one of {known}, or the GUID of one of "
+            "them"
+        )
         raise ValueError(msg)
     return product

@@ -28,7 +28,7 @@ def parse_instant(text: str) -> datetime:
     try:
         return datetime.fromisoformat(text.upper()).astimezone(UTC)
     except (ValueError, OverflowError) as error:
-        msg = f"is no time of any calendar: {error}"
+        msg = f"is not a time of any calendar: {error}"
         raise ValueError(msg) from error
 
 
