@@ -614,7 +614,7 @@ FLAGGED = facts_of(decided(CallFlagged(reason=Flag.REPORTED_BY_BRIDGE, **CALL)))
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"type": "Unheard"}, "type: cannot be read in the stored notification: is no kind"),
+        ({"type": "Unheard"}, "type: cannot be read in the stored notification: is not a kind"),
         ({"threshold": "1,5"}, "threshold: cannot be read in the stored notification: must be a"),
         ({"at": "yesterday"}, "at: cannot be read in the stored notification: must be an RFC"),
         ({"organizationId": None}, "organizationId: cannot be read in the stored notification"),

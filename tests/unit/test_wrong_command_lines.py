@@ -84,7 +84,10 @@ WRONG = [
         "rates correct --from 2026-11-02 --to 2026-11-01 --version v --stack s",
         "--to must lie after",
     ),
-    ("rates correct --from 2026-11-31 --to 2026-12-01 --version v --stack s", "--from: is not a time"),
+    (
+        "rates correct --from 2026-11-31 --to 2026-12-01 --version v --stack s",
+        "--from: is not a time",
+    ),
     ("replay . --batch-size 0", "--batch-size: must be a whole number greater than 0"),
     ("replay . --duplicate 2 --seed 1", "--duplicate: must be a probability from 0 to 1"),
     ("replay . --shuffle", "--duplicate and --shuffle need a --seed"),
