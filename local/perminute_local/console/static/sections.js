@@ -81,7 +81,7 @@ export function notices(overview, usage) {
       "Set it up by an event Credits Configured, or by perminute credit configure. Until then pay-per-minute calls are not entitled.");
   } else if (micros(overview.available) <= 0n) {
     notice("bad", "No credit is left: pay-per-minute organizers can no longer join or call by phone.",
-      "Buy credit in your billing system, or by perminute credit purchase. Debt is paid first.");
+      "Buy credit in your billing system, or by perminute credit buy. Debt is paid first.");
   }
   if (overview.autoRecharge?.stoppedBy) {
     const { stoppedBy } = overview.autoRecharge;
