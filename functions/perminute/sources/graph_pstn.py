@@ -69,12 +69,15 @@ def _read(file: InputFile, options: SourceOptions) -> Iterator[Reading]:
 def read_row(columns: Columns, options: SourceOptions, row: Mapping[str, Any]) -> StatedCall:
     """Return what a row states. Raises `Rejected`."""
     call_id = values.required(row, columns.call_id)
-    is_dial_out = _direction(row, columns.call_type)
+    is_dial_out = _is_dial_out(row, columns.call_type)
     caller = clean_number(values.text(row, columns.caller))
     called = clean_number(values.text(row, columns.called))
     user_id = values.identifier(row, columns.user_id)
     user_name = values.identifier(row, columns.user_name)
     conference_id = values.identifier(row, columns.conference_id)
+    if is_dial_out is None:
+        known = f"must be {_INCOMING} or {_OUTGOING}, or a type of calls outside of conferences"
+        raise problem(ProblemReason.UNKNOWN_CALL_TYPE, f"{columns.call_type}: {known}")
     start = values.instant(row, columns.start, options.timezone)
     end = values.instant(row, columns.end, options.timezone)
     duration = values.seconds(row, columns.duration)
@@ -104,16 +107,15 @@ def call_id_of(row: object) -> str | None:
         return None
 
 
-def _direction(row: Mapping[str, Any], name: str) -> bool:
-    """Return whether it is a dial-out of a conference. Raises `Rejected` for any other call."""
+def _is_dial_out(row: Mapping[str, Any], name: str) -> bool | None:
+    """Return whether it is one of a conference; None of an unknown type. Raises `Rejected`."""
     call_type = (values.text(row, name) or "").casefold()
     if call_type in {_INCOMING, _OUTGOING}:
         return call_type == _OUTGOING
     reason = SkipReason.USER_CALL if call_type.startswith(_DIRECT_ROUTING) else None
     reason = reason or _SKIPPED.get(call_type)
     if reason is None:
-        known = f"must be {_INCOMING} or {_OUTGOING}, or a type of calls outside of conferences"
-        raise problem(ProblemReason.UNKNOWN_CALL_TYPE, f"{name}: {known}")
+        return None
     raise skip(reason)
 
 

@@ -41,21 +41,20 @@ def _read(file: InputFile, options: SourceOptions) -> Iterator[Reading]:
 
 def _read_row(options: SourceOptions, row: Mapping[str, Any]) -> StatedCall:
     values.required(row, "uuid")
-    is_dial_out = _is_dial_out(row)
-    ours, attendees = (
-        ("signaled_number", "phone_number") if is_dial_out else ("phone_number", "signaled_number")
+    phone_number, signaled_number = (
+        clean_number(values.text(row, name), digits_are_e164=True)
+        for name in ("phone_number", "signaled_number")
     )
-    service_number = clean_number(values.text(row, ours), digits_are_e164=True)
-    remote_number = clean_number(values.text(row, attendees), digits_are_e164=True)
     host_ids = values.identifier(row, "host_id"), values.identifier(row, "host_email")
     meeting_id = values.identifier(row, "meeting_id")
+    is_dial_out = _is_dial_out(row)
     start = values.instant(row, "start_time", options.timezone)
     end = values.instant(row, "end_time", options.timezone)
     return StatedCall(
         call_id=f"zoom-{_digest(row)}",
         is_dial_out=is_dial_out,
-        service_number=service_number,
-        remote_number=remote_number,
+        service_number=signaled_number if is_dial_out else phone_number,
+        remote_number=phone_number if is_dial_out else signaled_number,
         answered_at=start if start != end else None,
         ended_at=end,
         # `duration` has whole minutes.
