@@ -30,6 +30,7 @@ from webhooks import (
 )
 
 from perminute import sqs
+from perminute.api.webhooks import twilio
 from perminute.api.webhooks.requests import NotVerified, WebhookRequest
 from perminute.api.webhooks.serving import MAX_BODY_BYTES, MAX_MESSAGE_BYTES
 from perminute.api.webhooks.twilio import read_callback, read_events
@@ -196,6 +197,12 @@ def test_the_url_is_that_of_the_configuration_whatever_the_host() -> None:
     [line] = map(json.loads, (records["content"] for records in received.records))
     assert line["url"].startswith(f"{BASE_URL}/webhooks/twilio/callback?organizationId=contoso&")
     assert line["headers"] == {}
+
+
+def test_nothing_is_read_of_events_that_are_not_signed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A body of damaged lines, which anybody may send, takes seconds."""
+    monkeypatch.setattr(twilio, "json_documents", lambda _: pytest.fail("the body is read"))
+    assert Received().status(events(ACCOUNT, token="wrong")) == 403  # noqa: S106 - of nobody
 
 
 def test_an_event_that_names_no_account_is_of_the_one_that_signed_it() -> None:

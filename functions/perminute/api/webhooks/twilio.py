@@ -1,7 +1,7 @@
 """Status callbacks of Twilio, and events of its Event Streams: both are signed.
 
-The account that a request names only chooses by which tokens its signature is checked. All its
-records must be of this account: a token of one customer vouches for no other's calls.
+All records of a request must be of an account by whose token it is signed: the token of one
+customer vouches for no other's calls.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from perminute.sources.stated_call import InputFile
 from perminute.sources.twilio_signature import is_signed, query_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from perminute.api.webhooks.requests import WebhookRequest
     from perminute.formats.webhook_secret import WebhookSecret
@@ -39,7 +39,7 @@ def read_callback(
     body = content.decode("utf-8", "surrogateescape")
     # Of several values the last, as the reader of callbacks takes it.
     account = dict(query_pairs(body)).get(_ACCOUNT, "")
-    _signer(request, content, url, _tokens_of(account, secret))
+    _signers(request, content, url, _tokens_of(account, secret))
     # Its signature is checked, and not stored: the reader would need the token for it.
     line = {"method": "POST", "url": url, "headers": {}, "body": body}
     return PostedRecords("twilio-callback", json.dumps(line).encode(), account)
@@ -49,15 +49,19 @@ def read_events(
     request: WebhookRequest, content: bytes, url: str, secret: WebhookSecret
 ) -> PostedRecords:
     """Verify a list of events; `url` is the one that was called. Raises `NotVerified`."""
+    if "bodySHA256" not in query_of(url):
+        # Without it the body would be taken for a form, whose spelling is not signed.
+        raise NotVerified(Doubt.NO_HASH, _only(secret.twilio))
+    # Before anything of it is read: what somebody damaged on purpose takes seconds.
+    signers = _signers(request, content, url, secret.twilio)
     accounts = set(_accounts(content))
     if len(accounts) > 1:
         raise NotVerified(Doubt.SEVERAL_ACCOUNTS)
-    # An event that tests a sink names none: then it may be of any.
-    tokens = _tokens_of(accounts.pop(), secret) if accounts else secret.twilio
-    if "bodySHA256" not in query_of(url):
-        # Without it the body would be taken for a form, whose spelling is not signed.
-        raise NotVerified(Doubt.NO_HASH, _only(tokens))
-    account = _signer(request, content, url, tokens)
+    # An event that tests a sink names none.
+    account = accounts.pop() if accounts else signers[0]
+    tokens = _tokens_of(account, secret)
+    if account not in signers:
+        raise NotVerified(Doubt.WRONG_SIGNATURE, _only(tokens))
     return PostedRecords("twilio-event-stream", content, account)
 
 
@@ -84,8 +88,8 @@ def _tokens_of(account: str, secret: WebhookSecret) -> Tokens:
     return {account: tokens}
 
 
-def _signer(request: WebhookRequest, content: bytes, url: str, tokens: Tokens) -> str:
-    """Return the account by whose token a request is signed. Raises `NotVerified`."""
+def _signers(request: WebhookRequest, content: bytes, url: str, tokens: Tokens) -> Sequence[str]:
+    """Return the accounts by whose tokens a request is signed. Raises `NotVerified`."""
     signature = request.header("x-twilio-signature")
     # All are tried, so that how long it takes says nothing.
     signers = [
@@ -96,7 +100,7 @@ def _signer(request: WebhookRequest, content: bytes, url: str, tokens: Tokens) -
     ]
     if not signers:
         raise NotVerified(Doubt.WRONG_SIGNATURE if signature else Doubt.NOT_SIGNED, _only(tokens))
-    return signers[0]
+    return signers
 
 
 def _only(tokens: Tokens) -> str:
