@@ -7,7 +7,7 @@ A file has one JSON object. Amounts are text, such as "0.026".
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec import to_builtins
@@ -21,7 +21,7 @@ from perminute.domain.forecast.forecast import MAX_HORIZON_DAYS, SpentSoFar, for
 from perminute.domain.forecast.run_out import Credit
 from perminute.domain.forecast.spend_model import SpendHistory
 from perminute.domain.values.times import format_instant
-from perminute.fields import Amount, Currency, Instant, Message, PositiveAmount
+from perminute.fields import LAST_YEAR, Amount, Currency, Instant, Message, PositiveAmount
 from perminute.parsing import parse, text_type
 from perminute_local.reports.given_advice import GivenAdvice, advised
 from perminute_local.user_input import date_or_instant, read_text
@@ -43,10 +43,15 @@ def _read_day(text: str) -> date:
 
 def _read_date_or_instant(text: str) -> datetime:
     try:
-        return date_or_instant(text)
+        at = date_or_instant(text)
     except ValueError:
         msg = "must be a date or a time such as 2026-11-02 or 2026-11-02T09:00:00Z"
         raise ValueError(msg) from None
+    # Days ahead of it are counted.
+    if at.year > LAST_YEAR:
+        msg = f"must lie in the year {LAST_YEAR} at the latest"
+        raise ValueError(msg)
+    return at
 
 
 if TYPE_CHECKING:
@@ -125,8 +130,7 @@ def _forecast(given: GivenForecast, horizon_days: int) -> Answer:
 
 def _check_days(given: GivenForecast) -> None:
     today = given.as_of.astimezone(UTC).date()
-    ended = given.first_day + timedelta(days=len(given.daily))
-    if ended != today:
+    if (today - given.first_day).days != len(given.daily):
         raise Refused(
             "daily",
             f"has {len(given.daily)} days from {given.first_day} on; the last one must be the day "
