@@ -211,6 +211,12 @@ def test_a_faulty_line_of_ours_is_named(compare: Compare) -> None:
     assert "calls:2: endedAt: must be" in err
 
 
+def test_a_line_of_ours_without_a_readable_source_is_named(compare: Compare) -> None:
+    code, _, err = compare([row(1)], calls=[event(1) | {"source": {}}])
+    assert code == 2
+    assert "calls:1: source: must be" in err
+
+
 def test_our_calls_come_from_one_place(compare: Compare) -> None:
     for options in ([], ["--stack", "perminute-dev", "--calls", "calls"]):
         code, _, err = compare([row(1)], *options)

@@ -78,7 +78,8 @@ def _calls_of_event(line: str) -> Iterator[Call]:
     sent = parse_json(line, called="event")
     if not isinstance(sent, dict):
         raise Refused("event", "must be a JSON object, one event a line")
-    if "request" in sent or sent.get("source") not in {None, TELEPHONY.name}:
+    source = sent.get("source")
+    if "request" in sent or (isinstance(source, str) and source != TELEPHONY.name):
         # A folder of events also has those of licenses and credit.
         return
     event = read_event(json.dumps({"id": "none", **sent}), TELEPHONY)
