@@ -140,6 +140,7 @@ def test_an_error_keeps_its_meaning(
         ("/../server.py", HTTPStatus.NOT_FOUND),
         ("/static/../../server.py", HTTPStatus.NOT_FOUND),
         ("/reports/organizations/contoso/calls?limit=many", HTTPStatus.BAD_REQUEST),
+        ("http://[", HTTPStatus.NOT_FOUND),
     ],
 )
 def test_nothing_else_is_there(

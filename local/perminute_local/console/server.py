@@ -16,7 +16,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple, Protocol
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote
 
 from perminute.api.reports.endpoint import REPORTS
 from perminute_local.console.page import POLICY
@@ -102,17 +102,17 @@ class ConsoleServer(ThreadingHTTPServer):
             return _error(HTTPStatus.FORBIDDEN, "forbidden", "the request is for another server")
         if headers.get("Sec-Fetch-Site", "none") not in {"none", "same-origin"}:
             return _error(HTTPStatus.FORBIDDEN, "forbidden", "the request comes of another page")
-        url = urlsplit(target)
-        if not url.path.startswith(("/reports/", "/console.json")):
-            return self._file(url.path)
+        path, _, query = target.partition("?")
+        if not path.startswith(("/reports/", "/console.json")):
+            return self._file(path)
         if not secrets.compare_digest(
             headers.get(TOKEN_HEADER, "").encode("utf-8", "replace"), self.token.encode()
         ):
             why = "open the address that perminute console has printed: its token is missing"
             return _error(HTTPStatus.UNAUTHORIZED, "forbidden", why)
-        if url.path == "/console.json":
+        if path == "/console.json":
             return _json(HTTPStatus.OK, {**self._shown._asdict(), "reports": REPORTS})
-        return self._report(url.path, url.query)
+        return self._report(path, query)
 
     def _file(self, path: str) -> Reply:
         file = self._files.get(path.removeprefix("/") or "index.html")
