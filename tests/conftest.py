@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import uuid
 from functools import cache, wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
@@ -12,6 +14,7 @@ import pytest
 from botocore import hooks
 from botocore.hooks import EventAliaser
 from botocore.loaders import JSONFileLoader, Loader
+from cfnlint.decode import decode  # type: ignore[import-untyped] # it ships no annotations
 from hypothesis import HealthCheck, settings
 from moto import mock_aws
 from moto.cloudformation import models as cloudformation
@@ -58,6 +61,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_collection_finish() -> None:
+    """Look for garbage more rarely, and not among what is imported and collected.
+
+    That is millions of objects, none of which is ever garbage: a fifth of the suite was spent on
+    going through them again and again.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _what_never_differs_is_made_once() -> Iterator[None]:
     """Have botocore and moto make once what is the same in each of hundreds of tests.
@@ -65,7 +79,7 @@ def _what_never_differs_is_made_once() -> Iterator[None]:
     botocore lists and parses its models of services for each session, and looks for the names that
     each of its events had before; moto reads a template as YAML and makes an RSA key for each
     stack, and looks for the paths and methods of a service at each request. A test whose handler
-    has all of these would take half a second more.
+    has all of these would take half a second more. And our template is read as YAML once.
     """
     urls, alias = vars(BaseBackend)["urls"].fget, vars(EventAliaser)["_alias_event_name"]
     with (
@@ -76,6 +90,7 @@ def _what_never_differs_is_made_once() -> Iterator[None]:
         patch.object(hooks, "accepts_kwargs", _once_for_each_code(hooks.accepts_kwargs)),
         patch.object(BaseBackend, "urls", property(_once_for_each_class(urls))),
         patch("moto.core.responses.method_names_from_class", cache(method_names_from_class)),
+        patch("perminute_local.stack.decode", _once_for_each_content(decode)),
         patch("moto.kms.models.generate_private_key", cache(kms.generate_private_key)),
         patch.object(cloudformation.Stack, "parse_template", staticmethod(json.loads)),
     ):
@@ -125,6 +140,19 @@ def _once_for_each_code(judge: Callable[[Any], Any]) -> Callable[[Any], Any]:
         if code not in found:
             found[code] = judge(handler)
         return found[code]
+
+    return once
+
+
+def _once_for_each_content(read: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Return a reader that reads a file once, as long as it says the same."""
+    found: dict[bytes, Any] = {}
+
+    def once(path: str) -> Any:
+        content = Path(path).read_bytes()
+        if content not in found:
+            found[content] = read(path)
+        return found[content]
 
     return once
 
