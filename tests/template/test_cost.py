@@ -18,7 +18,6 @@ from perminute_local.cost.calls import (
     FUNCTION,
     Arrival,
     Measured,
-    arrivals,
     call_costs,
 )
 from perminute_local.cost.idle import Cost, idle_costs, snapshot_month
@@ -121,8 +120,8 @@ def test_prices_are_exact() -> None:
 
 
 @pytest.fixture(scope="module")
-def ways() -> dict[str, list[Arrival]]:
-    return {way[0].name: way for way in arrivals()}
+def ways(all_arrivals: list[list[Arrival]]) -> dict[str, list[Arrival]]:
+    return {way[0].name: way for way in all_arrivals}
 
 
 def units(calls: int) -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from perminute_local.cost.calls import Arrival, arrivals, call_costs
+from perminute_local.cost.calls import Arrival, call_costs
 from perminute_local.cost.prices import price
 
 if TYPE_CHECKING:
@@ -17,11 +17,6 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "scaling.md").read_text()
-
-
-@pytest.fixture(scope="module")
-def ways() -> list[list[Arrival]]:
-    return arrivals()
 
 
 def figures(row: str) -> list[Decimal]:
@@ -44,11 +39,11 @@ def test_the_busiest_hour_has_an_eighth_of_the_calls_of_a_day() -> None:
     ("row", "together"), [("DynamoDB writes a second,", 0), ("…, ten of an organization", 1)]
 )
 def test_the_writes_are_those_that_a_million_calls_are_billed_for(
-    template: Template, ways: list[list[Arrival]], row: str, together: int
+    template: Template, all_arrivals: list[list[Arrival]], row: str, together: int
 ) -> None:
     (dollars,) = (
         cost.dollars
-        for cost in call_costs(template, ways[0][together])
+        for cost in call_costs(template, all_arrivals[0][together])
         if cost.kind == "DynamoDB writes"
     )
     units = dollars / price("dynamodb", "million_write_units")
@@ -57,9 +52,9 @@ def test_the_writes_are_those_that_a_million_calls_are_billed_for(
 
 
 def test_the_dollars_of_a_day_are_those_of_calls_ended(
-    template: Template, ways: list[list[Arrival]]
+    template: Template, all_arrivals: list[list[Arrival]]
 ) -> None:
-    dollars = sum(cost.dollars for cost in call_costs(template, ways[1][1]))
+    dollars = sum(cost.dollars for cost in call_costs(template, all_arrivals[1][1]))
     for stated, (_, calls, _) in zip(figures("dollars a day,"), sizes(), strict=True):
         # CPU is measured, and differs from run to run.
         apart = max(Decimal("0.01"), stated / 10)
