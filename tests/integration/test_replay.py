@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 import shutil
 from collections import Counter, defaultdict
-from contextlib import redirect_stdout
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 import pytest
 from botocore.exceptions import ReadTimeoutError
+from replayed_day import DAY
 
 from perminute.adapters.dynamodb.books import DynamoDBBookChecks
 from perminute.adapters.dynamodb.tables import connect
@@ -26,15 +24,13 @@ from perminute.domain.rating.rate_card import Unpriced
 from perminute.domain.rating.usage_record import Free, Outcome
 from perminute_local.cli import main
 from perminute_local.replay import run
-from perminute_local.replay.links import InProcess
-from perminute_local.replay.plan import Disturbance
 from perminute_local.replay.results import drain
-from perminute_local.replay.run import System, embedded_stack, read_plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
-DAY = Path(__file__).parents[2] / "examples" / "day"
+    from replayed_day import ReplayedDay
 
 
 @pytest.fixture
@@ -47,12 +43,10 @@ def replay(capsys: pytest.CaptureFixture[str]) -> Callable[..., dict[str, Any]]:
     return run
 
 
-@pytest.fixture(scope="module")
-def day() -> dict[str, Any]:
-    """The example day, replayed once as it is."""
-    with redirect_stdout(io.StringIO()) as shown:
-        assert main(["replay", str(DAY), "--json"]) == 0
-    document: dict[str, Any] = json.loads(shown.getvalue())
+@pytest.fixture
+def day(replayed_day: ReplayedDay) -> dict[str, Any]:
+    """What `perminute replay --json` shows of the example day as it is."""
+    document: dict[str, Any] = json.loads(json.dumps(replayed_day.results.document()))
     return document
 
 
@@ -63,6 +57,7 @@ def test_the_example_day_shows_every_outcome_and_its_books_balance(
     assert {outcome for outcome, _ in shown} == set(Outcome)
     assert {reason for _, reason in shown if reason} == {*Free, *NotEntitled, *Unpriced}
     assert len(day["organizations"]) == 4
+    assert (day["differences"], day["unread"]) == ([], [])
     _check_books(day)
     _check_against_the_events(day)
 
@@ -342,19 +337,16 @@ def test_after_the_last_event_what_is_due_by_then_is_booked(
     assert [n["type"] for n in document["notifications"]] == ["BalanceExhausted", "CreditExpired"]
 
 
-def test_daily_runs_have_come_to_their_end_when_a_replay_does() -> None:
+def test_daily_runs_have_come_to_their_end_when_a_replay_does(replayed_day: ReplayedDay) -> None:
     """What they queue for themselves is done before anything else happens."""
-    plan = read_plan(DAY, batch_size=None, disturbance=Disturbance())
-    with embedded_stack(receives_records=True) as stack:
-        links = InProcess(stack)
-        results = System(links, plan.rate_card).replay(plan, advance=lambda _: None)
-        checks = DynamoDBBookChecks(connect(), stack.setting("BOOK_CHECKS_TABLE"))
-        known = {one.organization_id: one for one in checks.all()}
-        left = [
-            message
-            for queue in ("ExpiriesQueue", "ReconciliationsQueue")
-            for message in drain(stack.queues[queue].url)
-        ]
+    results, links, _ = replayed_day
+    checks = DynamoDBBookChecks(connect(), links.stack.setting("BOOK_CHECKS_TABLE"))
+    known = {one.organization_id: one for one in checks.all()}
+    left = [
+        message
+        for queue in ("ExpiriesQueue", "ReconciliationsQueue")
+        for message in drain(links.stack.queues[queue].url)
+    ]
     accounts = results.document()["organizations"]
     assert {name for name, one in known.items() if one.checkpoint.entries} == {
         name for name, one in accounts.items() if one["currency"]
@@ -368,7 +360,7 @@ def test_daily_runs_have_come_to_their_end_when_a_replay_does() -> None:
 def test_a_call_that_only_its_bridge_ends_is_charged_by_the_first_run_after_72_hours(
     replay: Callable[..., dict[str, Any]], tmp_path: Path
 ) -> None:
-    """The example day's release is kept, its `Call Ended` is not; days later somebody asks."""
+    """Of an organization's day the release is kept, the `Call Ended` is not; days later it asks."""
     lines = (DAY / "events.jsonl").read_text().splitlines()
     read = [json.loads(line) for line in lines if line.strip() and not line.startswith("#")]
     events = [one for one in read if isinstance(one, dict)]
@@ -376,7 +368,12 @@ def test_a_call_that_only_its_bridge_ends_is_charged_by_the_first_run_after_72_h
         one for one in events if one.get("request") == "release" and one["body"]["usedSeconds"]
     )
     call_id, organization = (released["body"][name] for name in ("callId", "organizationId"))
-    kept = [one for one in events if f'"{call_id}"' not in json.dumps(one.get("detail"))]
+    kept = [
+        one
+        for one in events
+        if f'"organizationId": "{organization}"' in json.dumps(one)
+        if f'"{call_id}"' not in json.dumps(one.get("detail"))
+    ]
     asked = {"request": "balance", "body": {"organizationId": organization}}
     before, after = (asked | {"time": f"2026-11-0{day}T12:00:00Z"} for day in (5, 6))
     (tmp_path / "rates.csv").write_bytes((DAY / "rates.csv").read_bytes())

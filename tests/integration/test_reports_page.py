@@ -14,19 +14,13 @@ from report_stack import stack_that
 
 from perminute.api.reports.endpoint import PATH
 from perminute_local.cli import main
-from perminute_local.replay.command import replayed
 from perminute_local.replay.lambda_runtime import LoadedFunction
-from perminute_local.replay.plan import Disturbance
-from perminute_local.replay.run import read_plan
 from perminute_local.reports import show
 from perminute_local.reports.folder import FolderReports, replayed_reports
 from perminute_local.wrong_call import WrongFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from perminute_local.replay.links import InProcess
-    from perminute_local.reports.source import Reports
+    from replayed_day import ReplayedDay
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "reports.md").read_text()
@@ -36,26 +30,14 @@ EXAMPLES = dict(re.findall(r"```console\n\$ perminute (.*?)\n(.*?)```", PAGE, re
 OF_A_PERIOD = [words for words in EXAMPLES if "--from" in words]
 
 
-@pytest.fixture(scope="module")
-def replay() -> Iterator[InProcess]:
-    """The day, replayed once for all examples."""
-    plan = read_plan(ROOT / "examples" / "day", batch_size=None, disturbance=Disturbance())
-    with replayed(plan, hide_progress=True) as (_, links):
-        yield links
-
-
-@pytest.fixture(scope="module")
-def day(replay: InProcess) -> Reports:
-    return FolderReports(replay)
-
-
 @pytest.mark.parametrize("words", EXAMPLES)
 def test_an_example_shows_what_its_command_prints(
     words: str,
-    day: Reports,
+    replayed_day: ReplayedDay,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    day = FolderReports(replayed_day.links)
     monkeypatch.setattr(show, "replayed_reports", lambda _: nullcontext(day))
     assert main(shlex.split(words)) == 0
     assert lines(capsys.readouterr().out) == EXAMPLES[words].splitlines()
@@ -69,11 +51,11 @@ def lines(printed: str) -> list[str]:
 @pytest.mark.parametrize("words", OF_A_PERIOD)
 def test_a_deployed_function_that_is_invoked_answers_the_same(
     words: str,
-    replay: InProcess,
+    replayed_day: ReplayedDay,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    function = LoadedFunction(replay.stack.serving(f"GET {PATH}"))
+    function = LoadedFunction(replayed_day.links.stack.serving(f"GET {PATH}"))
     stack_that(monkeypatch, function.call)
     assert main(shlex.split(words.replace("--replay examples/day", "--stack s"))) == 0
     written = capsys.readouterr()
