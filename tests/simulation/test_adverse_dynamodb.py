@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
+    from perminute_local.simulation.simulator import Outcome
     from perminute_local.stack import Template
 
 AWS = {
@@ -60,8 +61,10 @@ WORLDS: dict[Callable[[], AbstractContextManager[None]], World] = {
         for world in dict.fromkeys(WORLDS.values())
     ],
 )
-def test_every_promise_holds_over_it(template: Template, world: World) -> None:
-    outcome = simulate(world, template)
+def test_every_promise_holds_over_it(
+    template: Template, simulated: Callable[[World], Outcome], world: World
+) -> None:
+    outcome = simulated(world)
     assert outcome.broken is None, report_of(world, outcome, template)
 
 

@@ -15,6 +15,7 @@ from perminute_local.simulation.world import World, simulate
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from perminute_local.simulation.simulator import Outcome
     from perminute_local.stack import Template
 
 NAMES = "abc"
@@ -80,17 +81,11 @@ def test_a_task_that_fails_ends_and_the_others_go_on() -> None:
         assert results == ["ZeroDivisionError"]
 
 
-def test_in_a_world_organizations_of_a_batch_take_turns(template: Template) -> None:
-    passed_on = list[int]()
-    pass_on = Turns.pass_on
-
-    def counted(turns: Turns) -> None:
-        passed_on.append(id(turns))
-        pass_on(turns)
-
-    world = World(seed=4, events=60)
-    with patch.object(Turns, "pass_on", counted):
-        history = simulate(world, template).history
-    assert len(set(passed_on)) > 5
-    with patch.object(Turns, "pass_on", lambda _: None):
-        assert simulate(world, template).history != history
+def test_in_a_world_organizations_of_a_batch_take_turns(
+    template: Template, simulated: Callable[[World], Outcome]
+) -> None:
+    world, asked = World(seed=4, events=100), set[int]()
+    with patch.object(Turns, "pass_on", lambda turns: asked.add(id(turns))):
+        in_their_order = simulate(world, template)
+    assert len(asked) > 5
+    assert simulated(world).history != in_their_order.history
