@@ -135,7 +135,7 @@ def _assert_judges_alike(store: InMemoryStore, events: Sequence[LicensingEvent])
     assert list(map(seats.count_at, at)) == list(map(expected.seats.count_at, at))
 
 
-@settings(max_examples=10)
+@settings(max_examples=4)
 @given(st.integers(0, 10**6))
 def test_years_of_nights_and_late_removals_judge_calls_as_if_nothing_were_folded(
     seed: int,
@@ -150,7 +150,7 @@ def test_years_of_nights_and_late_removals_judge_calls_as_if_nothing_were_folded
     _assert_judges_alike(store, events)
 
 
-@settings(max_examples=10)
+@settings(max_examples=4)
 @given(st.integers(0, 10**6))
 def test_within_the_horizon_any_shuffle_of_two_thousand_facts_judges_alike(seed: int) -> None:
     drawn = Random(seed)
