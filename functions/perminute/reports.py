@@ -287,6 +287,7 @@ def report_rendered(rendered: Sequence[RenderedStatement]) -> None:
         statements=written,
         months=sorted({str(statement.month) for statement in rendered}),
         withoutMovements=len(rendered) - failures - written,
+        notified=sum(one.is_notified for one in rendered),
         failed=failures,
     )
     count("StatementsWritten", written)

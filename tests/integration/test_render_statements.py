@@ -15,6 +15,9 @@ from botocore.client import BaseClient
 from charging import ROOT, ready_system, sample
 from log_lines import logged
 
+from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
+from perminute.adapters.dynamodb.outbox_items import documents_in
+from perminute.domain.errors import Unavailable
 from perminute_local.embedded_aws import environment
 from perminute_local.replay.lambda_runtime import Context, load_module
 
@@ -34,7 +37,7 @@ ASKED = json.loads((ROOT / "events" / "read-report.http.v1.json").read_text())
 class Deployed:
     """Both functions of a stack that has statements, of which one organization has some."""
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: Stack, notify: str = "false") -> None:
         self.system = ready_system(stack)
         self.system.send("CallsQueue", sample("call-ended"))
         self.s3, self.sqs = boto3.client("s3"), boto3.client("sqs")
@@ -44,6 +47,7 @@ class Deployed:
         self._environment = {
             **serving.environment,
             "STATEMENTS_BUCKET": BUCKET,
+            "NOTIFY_OF_STATEMENTS": notify,
             "WORK_QUEUE_URL": self.queue,
             "DEAD_LETTER_QUEUE_URL": stack.queues["CallsDeadLetters"].url,
             "STATEMENTS_FUNCTION": FUNCTION,
@@ -86,6 +90,18 @@ class Deployed:
             stored["Key"]: self.s3.get_object(Bucket=BUCKET, Key=stored["Key"])["Body"].read()
             for stored in listed
         }
+
+    def notified(self) -> list[dict[str, Any]]:
+        """Return the notifications of statements that wait in the outbox."""
+        table = self._environment["CREDIT_TABLE"]
+        items = boto3.client("dynamodb").scan(TableName=table)["Items"]
+        documents = [
+            document
+            for item in items
+            if item["record"]["S"].startswith("outbox#")
+            for document in documents_in(item)
+        ]
+        return [one for one in documents if one["type"] == "StatementReady"]
 
     def ask(self, **query: str) -> dict[str, Any]:
         path = {"organizationId": "contoso", "report": "statement"}
@@ -136,6 +152,45 @@ def test_after_a_month_each_organization_that_moved_credit_has_its_statement(
     stored = deployed.s3.head_object(Bucket=BUCKET, Key="contoso/2026-11/statement-stated.pdf")
     assert stored["ContentType"] == "application/pdf"
     assert stored["ContentDisposition"] == 'attachment; filename="statement-2026-11.pdf"'
+
+
+def test_that_a_statement_is_there_is_notified_of_once_if_that_is_wanted(
+    moto_stack: Stack,
+) -> None:
+    deployed = Deployed(moto_stack, notify="true")
+    with logged() as lines:
+        # The second run of the month writes the same statement, and those of quiet months none.
+        for time in (AFTER["time"], AFTER["time"], "2026-12-04T06:15:00Z", "2027-01-02T06:15:00Z"):
+            assert deployed.run({"time": time}) == []
+    (sent,) = deployed.notified()
+    said = json.loads(deployed.files()["contoso/2026-11/statement-stated.json"])
+    assert (sent["organizationId"], sent["at"], sent["month"]) == (
+        "contoso",
+        AFTER["time"],
+        "2026-11",
+    )
+    assert (sent["charge"], sent["closing"]) == (said["usage"]["charge"], said["closing"])
+    assert (sent["statedAt"], sent["currency"]) == (said["statedAt"], "USD")
+    assert not any("X-Amz-" in json.dumps(one) for one in (sent, *lines))
+    written = [line for line in lines if line["message"] == "statements written"]
+    assert [line["notified"] for line in written] == [1, 0, 0, 0]
+
+
+def test_who_is_not_to_be_notified_of_statements_is_not(deployed: Deployed) -> None:
+    deployed.run(AFTER)
+    assert deployed.notified() == []
+    assert set(deployed.files()) == OF_NOVEMBER
+
+
+def test_a_statement_of_which_nobody_could_be_notified_comes_again(moto_stack: Stack) -> None:
+    deployed = Deployed(moto_stack, notify="true")
+    with patch.object(DynamoDBCreditStore, "commit", side_effect=Unavailable("no answer")):
+        (body,) = deployed.run(AFTER)
+    assert json.loads(body)["organizationId"] == "contoso"
+    assert deployed.notified() == []
+    assert set(deployed.files()) == OF_NOVEMBER
+    deployed.run(AFTER)
+    assert len(deployed.notified()) == 1
 
 
 def test_a_statement_that_cannot_be_written_comes_again_and_a_month_without_one_has_none(

@@ -461,7 +461,10 @@ def test_every_function_is_told_what_its_settings_ask_for(template: Template) ->
     licensing = environment_of(functions(template)["ApplyLicensingFunction"], template)
     assert licensing["RERATING_HORIZON_DAYS"] == {"Ref": "ReratingHorizonDays"}
     of_records = {
-        "RenderStatementsFunction": {"STATEMENTS_BUCKET": "StatementsBucket"},
+        "RenderStatementsFunction": {
+            "STATEMENTS_BUCKET": "StatementsBucket",
+            "NOTIFY_OF_STATEMENTS": "NotifyOfStatements",
+        },
         "IngestRecordsFunction": {
             "RATE_CARD_BUCKET": "RateCardBucket",
             "CALLS_QUEUE_URL": "CallsQueue",

@@ -6,10 +6,12 @@ import itertools
 import json
 from typing import Any
 
+import pytest
 from builders import ENDED, charge, holding, lot, rating
 
 from perminute.adapters.dynamodb.call_items import usage_item
 from perminute.adapters.dynamodb.recorded_content import CONTENT
+from perminute_local.conditions import decided, parameters_of
 from perminute_local.stack import Template, resources
 
 ROLES = {
@@ -126,6 +128,8 @@ def test_money_moves_only_where_this_says(template: Template) -> None:
         ("ReconcileBooksRole", "dynamodb:Query"),
         ("RenderStatementsRole", "dynamodb:GetItem"),
         ("RenderStatementsRole", "dynamodb:Query"),
+        # That a statement is there, if organizations are to be notified.
+        ("RenderStatementsRole", "dynamodb:PutItem"),
         # The same: notifications.
         ("PublishNotificationsRole", "dynamodb:UpdateItem"),
         (HEARTBEAT, "dynamodb:PutItem"),
@@ -403,10 +407,23 @@ def test_who_makes_statements_may_change_nothing_else(template: Template) -> Non
         ({"Fn::GetAtt": ["StatementsQueue", "Arn"]}, {"sqs:SendMessage"}),
         ({"Fn::Sub": "${CreditTable.Arn}/index/AccountsByDueDate"}, {"dynamodb:Query"}),
         ({"Fn::GetAtt": ["CreditTable", "Arn"]}, {"dynamodb:GetItem", "dynamodb:Query"}),
+        ({"Fn::GetAtt": ["CreditTable", "Arn"]}, {"dynamodb:PutItem"}),
         ({"Fn::Sub": "${StatementsBucket.Arn}/*"}, {"s3:PutObject", "s3:GetObject"}),
         ({"Fn::GetAtt": ["StatementsDeadLetters", "Arn"]}, {"sqs:SendMessage"}),
         ({"Fn::GetAtt": ["ScheduledRunsDeadLetters", "Arn"]}, {"sqs:SendMessage"}),
     ]
+
+
+@pytest.mark.parametrize("notifies", ["true", "false"])
+def test_who_makes_statements_writes_to_credit_only_to_notify(
+    template: Template, notifies: str
+) -> None:
+    asked_for = {"Statements": "true", "NotifyOfStatements": notifies}
+    writes = granted(
+        decided(template, parameters_of(template, asked_for)),
+        {"Fn::GetAtt": ["CreditTable", "Arn"]},
+    )
+    assert (("RenderStatementsRole", "dynamodb:PutItem") in writes) == (notifies == "true")
 
 
 def test_the_scheduler_may_run_what_is_scheduled_and_nothing_else(template: Template) -> None:

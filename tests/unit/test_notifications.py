@@ -24,6 +24,7 @@ from perminute.adapters.memory import (
 )
 from perminute.adapters.notification_documents import document_of, facts_of, notification_of
 from perminute.adapters.sns_topic import SNSTopic
+from perminute.adapters.statement_bucket import LINK_LASTS
 from perminute.application.publish_notifications import Published, PublishNotifications
 from perminute.domain.comparison.difference_kinds import DifferenceKind
 from perminute.domain.credit.ledger import EntryType, LedgerEntry, entry_id
@@ -54,6 +55,7 @@ from perminute.domain.notifications.notifications import (
     RecordsDiffer,
     RunOutForecast,
     SpendLimitReached,
+    StatementReady,
     notification,
 )
 from perminute.domain.rating.calls import LegType
@@ -103,6 +105,16 @@ FORECASTS: list[NotificationBody] = [
         currency="USD",
         confidence=Confidence.LOW,
     ),
+]
+STATEMENTS: list[NotificationBody] = [
+    StatementReady(
+        month="2026-10",
+        charge_micros=38_654_600,
+        closing_micros=194_708_100,
+        stated_at=datetime(2026, 11, day, tzinfo=UTC),
+        currency="USD",
+    )
+    for day in (4, 2)
 ]
 EVERY_NEWS: list[NotificationBody] = [
     LowBalance(threshold_micros=20_000_000, **USD),
@@ -172,6 +184,7 @@ EVERY_NEWS: list[NotificationBody] = [
         currency="USD",
     ),
     *FORECASTS,
+    *STATEMENTS,
     *(
         RecordsDiffer(source="graph-pstn", day="2026-11-02", kinds=kinds, currency="USD")
         for kinds in (
@@ -201,6 +214,7 @@ CARRIES = {
     "RecordsDiffer": {"source", "day", "kinds"},
     "RunOutForecast": {"runsOut", "balance", "confidence"},
     "MonthCostForecast": {"period", "month", "monthlyBudget", "spent", "confidence"},
+    "StatementReady": {"month", "charge", "closing", "statedAt"},
 }
 """What each carries, by type."""
 
@@ -280,6 +294,27 @@ def test_a_document_is_its_facts_the_name_of_the_organization_and_a_text_for_peo
         "Sent by perminute, stack perminute-prod. More about this: "
         "https://docs.example/perminute/docs/notifications.md#creditexpiring",
     }
+
+
+def test_the_text_of_a_statement_leads_to_where_a_link_is_made_and_says_if_it_may_change() -> None:
+    sender = Sender(console_url="https://console.example/")
+    early, final = (document_of(announced(decided(news)), sender) for news in STATEMENTS)
+    assert early["subject"] == "contoso: the statement of 2026-10 is ready"
+    written, may_change, what_to_do, where, _ = early["text"].splitlines()
+    assert written == (
+        "The statement of contoso for 2026-10 (UTC) was written on 2026-11-02 at 09:00 UTC: the "
+        "calls that ended in that month cost 38.6546 USD, and the balance after it is "
+        "194.7081 USD."
+    )
+    assert may_change.startswith(
+        "Calls that are reported late may change it until 2026-11-04 at 00:00 UTC. "
+    )
+    assert f"works for {LINK_LASTS // timedelta(minutes=1)} minutes" in what_to_do
+    assert where.endswith(
+        "the section statement of the console: "
+        "https://console.example/#statement&month=2026-10&organization=contoso"
+    )
+    assert "Calls that are reported from now on do not change it." in final["text"].splitlines()
 
 
 def test_differing_records_are_counted_and_added_up_by_kind() -> None:

@@ -7,34 +7,23 @@ nothing again, and one that is missed is made up for by the next one.
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
+from perminute.application.notify_once import notify_once
 from perminute.application.retry import NEVER, Deadline, RetryPolicy
-from perminute.application.transact import commit
 from perminute.domain.comparison.record_comparison import (
     REPORTED_WITHIN,
     OurCall,
     compare_records,
     numbers_of_others,
 )
-from perminute.domain.credit.transaction import (
-    AlreadyExists,
-    EventIdentity,
-    IdentityKind,
-    ProcessedEvent,
-    Transaction,
-)
+from perminute.domain.credit.transaction import EventIdentity, IdentityKind
 from perminute.domain.errors import Unavailable
-from perminute.domain.notifications.notifications import (
-    DifferingCalls,
-    RecordsDiffer,
-    notification,
-)
+from perminute.domain.notifications.notifications import DifferingCalls, RecordsDiffer
 from perminute.domain.values.times import end_of
 
 if TYPE_CHECKING:
@@ -207,32 +196,15 @@ class CompareRecords:
         deadline: Deadline,
     ) -> bool:
         """Notify unless it was done; return whether it was done now."""
-        key = EventIdentity(IdentityKind.RECORDS_COMPARED, organization_id, f"{source}/{day}")
-        if self.credit.processed_event(key) is not None:
-            return False
-        attempt = partial(self._commit, key, source, day, comparison, at)
-        try:
-            self.retry.call(attempt, organization_id, deadline)
-        except AlreadyExists:
-            return False
-        return True
-
-    def _commit(
-        self, key: EventIdentity, source: str, day: date, comparison: Comparison, at: datetime
-    ) -> None:
-        account = self.credit.account(key.organization_id)
-        body = _body(source, day, comparison, account)
-        sent = notification(
-            body, organization_id=key.organization_id, at=at, cause=f"{source}/{day}"
+        return notify_once(
+            self.credit,
+            EventIdentity(IdentityKind.RECORDS_COMPARED, organization_id, f"{source}/{day}"),
+            partial(_body, source, day, comparison),
+            found={kind: found.calls for kind, found in comparison.sums().items() if found.calls},
+            at=at,
+            retry=self.retry,
+            deadline=deadline,
         )
-        content = json.dumps({of_kind.kind.value: of_kind.calls for of_kind in body.kinds})
-        transaction = Transaction(
-            before=account,
-            after=account._replace(version=account.version + 1),
-            notifications=(sent,),
-            processed_events=(ProcessedEvent(key, content),),
-        )
-        commit(self.credit, transaction)
 
 
 def raise_failed(compared: Sequence[RecordsCompared]) -> None:

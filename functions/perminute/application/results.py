@@ -44,6 +44,7 @@ _FIELDS = {
     IdentityKind.RECHARGE: "rechargeId",
     IdentityKind.RECHARGE_FAILURE: "rechargeId",
     IdentityKind.RECORDS_COMPARED: "day",
+    IdentityKind.STATEMENT_READY: "month",
 }
 # Characters of a `changeId` in the name of a re-rating: of four bytes each they leave room in a
 # sort key for a time. Where two names are the same the second event waits for the first re-rating.

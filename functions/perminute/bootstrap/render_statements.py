@@ -6,11 +6,17 @@ from typing import TYPE_CHECKING
 
 from botocore.config import Config
 
+from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.adapters.dynamodb.postings import DynamoDBPostings
 from perminute.adapters.statement_bucket import S3StatementBucket
 from perminute.api.reports.statement_files import statement_files
 from perminute.application.daily_runs import DailyRun, ListOrganizations
-from perminute.application.render_statements import RenderedStatement, RenderStatements
+from perminute.application.render_statements import (
+    NotifyOfStatement,
+    RenderedStatement,
+    RenderStatements,
+)
+from perminute.application.retry import RetryPolicy
 from perminute.bootstrap.queues import work
 
 if TYPE_CHECKING:
@@ -29,6 +35,9 @@ def rendering(aws: AwsResources) -> RenderStatements:
         library=S3StatementBucket(
             lambda: aws.client("s3", LINKED), aws.setting("STATEMENTS_BUCKET")
         ),
+        notify=NotifyOfStatement(DynamoDBCreditStore(aws.tables), RetryPolicy())
+        if aws.setting("NOTIFY_OF_STATEMENTS") == "true"
+        else None,
     )
 
 

@@ -25,6 +25,7 @@ OVERVIEW = ConsoleSection("overview", "overview")
 CALLS = ConsoleSection("calls", "calls")
 LEDGER = ConsoleSection("ledger", "ledger")
 FORECAST = ConsoleSection("forecast", "forecast")
+STATEMENT = ConsoleSection("statement", "statement")
 
 SECTIONS: dict[type[NotificationBody], ConsoleSection] = {
     kinds.LowBalance: OVERVIEW,
@@ -44,13 +45,16 @@ SECTIONS: dict[type[NotificationBody], ConsoleSection] = {
     kinds.RecordsDiffer: CALLS,
     kinds.RunOutForecast: FORECAST,
     kinds.MonthCostForecast: FORECAST,
+    kinds.StatementReady: STATEMENT,
 }
 
 
 def section_of(body: NotificationBody) -> ConsoleSection:
-    """Return the section of a notification; that of one call shows why it cost what it did."""
+    """Return the section of a notification; of one call, of one month if it is about one."""
     if isinstance(body, kinds.CallNotification) and body.call_id is not None:
         return ConsoleSection("calls", f"call={quote(body.call_id, safe='')}")
+    if isinstance(body, kinds.StatementReady):
+        return ConsoleSection(STATEMENT.name, f"{STATEMENT.fragment}&month={body.month}")
     return SECTIONS[type(body)]
 
 

@@ -82,6 +82,19 @@ def _run_out(between: str) -> Template:
     )
 
 
+def _statement_ready(what_it_means: str) -> Template:
+    return Template(
+        "the statement of {month} is ready",
+        "The statement of {organization} for {month} (UTC) was written on {at}: the calls that "
+        "ended in that month cost {charge}, and the balance after it is {closing}.",
+        what_it_means,
+        # As long as the link that is signed there works (adapters/statement_bucket.py).
+        "No action needed. The section that is named below makes a link to the PDF, which works "
+        "for 15 minutes and for whoever has it. Such a link in an e-mail would often have expired "
+        "before it is read.",
+    )
+
+
 def _minute_pool(what_it_means: str) -> Template:
     return Template(
         "{used_percent}% of the dial-out minutes of {month} are used",
@@ -315,6 +328,13 @@ TEMPLATES: dict[tuple[type[NotificationBody], object], Template] = {
         "See who spends it on what. To spend less, set dailySpendLimit in the credit settings, or "
         "monthlySpendLimit of users. If so much is wanted, raise monthlyBudget in the credit "
         "settings.",
+    ),
+    (kinds.StatementReady, "may change"): _statement_ready(
+        "Calls that are reported late may change it until {stated_at}. It is then written again, "
+        "in the place of this one, and you are not notified again."
+    ),
+    (kinds.StatementReady, None): _statement_ready(
+        "Calls that are reported from now on do not change it."
     ),
     (kinds.RecordsDiffer, None): Template(
         "calls of {day} differ from the operator's records",

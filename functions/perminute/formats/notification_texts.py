@@ -63,7 +63,7 @@ def text_of(
     name = organization_name or organization_id
     # With the id, by which the organization is found.
     in_full = name if name == organization_id else f"{name} ({organization_id})"
-    variant, further_values = _variant(body)
+    variant, further_values = _variant(body, notification.at)
     template = TEMPLATES[type(body), variant]
     values = {
         "organization": in_full,
@@ -98,7 +98,7 @@ def _in_ascii(name: str) -> str:
     return plain.strip()
 
 
-def _variant(body: NotificationBody) -> tuple[object, dict[str, object]]:  # noqa: C901, PLR0911, PLR0912 - one for each kind
+def _variant(body: NotificationBody, at: datetime) -> tuple[object, dict[str, object]]:  # noqa: C901, PLR0911, PLR0912 - one for each kind
     """Return by which template of its kind a notification is written, and further values for it."""
     match body:
         case kinds.CallNotEntitled() | kinds.CallNotRated() | kinds.CallFlagged():
@@ -141,6 +141,8 @@ def _variant(body: NotificationBody) -> tuple[object, dict[str, object]]:  # noq
             # Estimates: cents are more than is known.
             cents = {name: round(micros, -4) for name, micros in month._asdict().items()}
             return None, {name: _money(micros, body) for name, micros in cents.items()}
+        case kinds.StatementReady():
+            return "may change" if at < body.stated_at else None, {}
         case kinds.FraudSuspected():
             return None, {"end": f"{body.since + timedelta(hours=1):%H:%M} UTC"}
         case _:

@@ -58,6 +58,7 @@ SETTINGS = {
     "GRAPH_SECRET": "graph",
     "GRAPH_COSTS": "compared",
     "STATEMENTS_BUCKET": "statements",
+    "NOTIFY_OF_STATEMENTS": "true",
     "EVENT_BUS": "perminute",
     "POWERTOOLS_SERVICE_NAME": "bench",
 }

@@ -48,6 +48,7 @@ class IdentityKind(StrEnum):
     RECHARGE = "recharge"  # a recharge that was paid: by one purchase, whatever its id
     RECHARGE_FAILURE = "rechargeFailure"
     RECORDS_COMPARED = "recordsCompared"  # no event: an operator's records of a day
+    STATEMENT_READY = "statementReady"  # no event: the statement of a month
 
 
 class EventIdentity(NamedTuple):

@@ -203,6 +203,16 @@ class MonthCostForecast(NamedTuple):
     confidence: Confidence
 
 
+class StatementReady(NamedTuple):
+    """The statement of a month is there, as files."""
+
+    month: str  # UTC
+    charge_micros: int  # what the calls cost that ended in it
+    closing_micros: int  # the balance after it
+    stated_at: datetime  # what is received by then may still change it
+    currency: str | None
+
+
 CallNotification = CallNotEntitled | CallNotRated | CallFlagged
 
 NotificationBody = (
@@ -221,6 +231,7 @@ NotificationBody = (
     | RecordsDiffer
     | RunOutForecast
     | MonthCostForecast
+    | StatementReady
 )
 
 

@@ -143,12 +143,12 @@ async function saveStatement() {
 }
 
 // A stack makes the file and answers with a link to it, which lasts for some minutes.
-async function linkStatement() {
+async function linkStatement(basis = "") {
   const { organization, month } = page;
   byId("pdf").disabled = true;
   tell(`The statement of ${month} is being made …`);
   try {
-    const { location: href, expiresAt } = await report(organization, "statement", { month, format: "pdf" });
+    const { location: href, expiresAt } = await report(organization, "statement", { month, basis, format: "pdf" });
     const link = el("a", { href, target: "_blank", rel: "noopener" }, `Open the statement of ${month} (PDF)`);
     tell("", link, `, until ${time(expiresAt)} UTC.`);
     link.focus();
@@ -174,11 +174,12 @@ function chooseOrganizations(names) {
   return byId("organization").value;
 }
 
-// What the address asks for: a section, or why a call cost what it did.
+// What the address asks for: a section, the statement as it was told of, or why a call cost what it did.
 function follow() {
   const stated = asked();
   if (byId("figures").hidden) return;
-  if (stated.call) page.listing.explain(stated.call, goTo({ calls: "" }));
+  if ("statement" in stated) linkStatement("stated");
+  else if (stated.call) page.listing.explain(stated.call, goTo({ calls: "" }));
   else goTo(stated);
 }
 
@@ -190,7 +191,7 @@ async function start() {
   byId("organization").addEventListener("change", (event) => choose(event.target.value));
   byId("asked").addEventListener("submit", (event) => { event.preventDefault(); choose(byId("asked-organization").value); });
   byId("csv").addEventListener("click", saveStatement);
-  byId("pdf").addEventListener("click", linkStatement);
+  byId("pdf").addEventListener("click", () => linkStatement());
   byId("print").addEventListener("click", () => window.print());
   window.addEventListener("hashchange", follow);
   try {
