@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from perminute.adapters.s3_rate_cards import S3RateCards
 from perminute.domain.errors import Unavailable
+from perminute_local.console_checks import console_findings
 from perminute_local.dead_letters import DEAD_LETTERS, UNKNOWN
 from perminute_local.deployment import calling_aws, outputs, parameters, resources_of
 from perminute_local.findings import Finding, Status, fail, ok, warn
@@ -136,6 +137,7 @@ def run_doctor(stack_name: str, *, as_json: bool) -> int:
 
 class _CheckedStack:
     def __init__(self, name: str) -> None:
+        self._name = name
         self._outputs = outputs(name)
         if "CreditTableName" not in self._outputs:
             msg = f"{name} is not a stack of perminute: it has no output CreditTableName"
@@ -147,6 +149,7 @@ class _CheckedStack:
             self._producers,
             self._rate_card,
             self._records,
+            self._console,
             self._mappings,
             self._dead_letters,
             self._alarms,
@@ -199,6 +202,9 @@ class _CheckedStack:
 
     def _records(self) -> Iterator[Finding]:
         return record_findings(self._outputs, self._parameters)
+
+    def _console(self) -> Iterator[Finding]:
+        return console_findings(self._name, self._outputs, self._parameters)
 
     def _mappings(self) -> Iterator[Finding]:
         client = boto3.client("lambda")

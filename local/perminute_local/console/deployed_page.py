@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+SETTINGS = "console.json"
+"""The file that says what is of this stack only."""
 SCOPE = "openid"
 """The scope that the page requests; reports need no scope, but a role in the token."""
 
@@ -33,7 +35,7 @@ def write_page(stack_name: str, folder: Path) -> str:
         raise WrongCall(msg)
     try:
         files = {name: file.body for name, file in page_files(chart_library(remark)).items()}
-        files["console.json"] = json.dumps(_settings(stack_name, stated), indent=2).encode()
+        files[SETTINGS] = json.dumps(settings_of(stack_name, stated), indent=2).encode()
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
             msg = f"--write: {folder} is not empty; name a new folder"
@@ -46,7 +48,11 @@ def write_page(stack_name: str, folder: Path) -> str:
     return named["ConsoleBucketName"]
 
 
-def _settings(stack_name: str, stated: Mapping[str, str]) -> dict[str, object]:
+def settings_of(stack_name: str, stated: Mapping[str, str]) -> dict[str, object]:
+    """Return what the page reads first: what it offers, and how it signs in.
+
+    `stated` are the parameters of the stack.
+    """
     sign_in = {
         "issuer": stated["JwtIssuer"],
         "clientId": stated["ConsoleClientId"],
@@ -54,4 +60,4 @@ def _settings(stack_name: str, stated: Mapping[str, str]) -> dict[str, object]:
         "organizationClaim": stated["JwtOrganizationClaim"],
     }
     source = f"stack {stack_name}"
-    return {"source": source, "organizations": [], "reports": REPORTS, "signIn": sign_in}
+    return {"source": source, "organizations": [], "reports": [*REPORTS], "signIn": sign_in}
