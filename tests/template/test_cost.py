@@ -20,6 +20,7 @@ from perminute_local.cost.calls import (
     Measured,
     call_costs,
 )
+from perminute_local.cost.console import REPORTS, console_costs
 from perminute_local.cost.idle import Cost, idle_costs, snapshot_month
 from perminute_local.cost.records import WAYS, record_costs
 from perminute_local.cost.reports import overview, overview_costs
@@ -185,6 +186,23 @@ def test_what_a_million_overviews_cost_stands_in_the_docs(template: Template) ->
     assert abs(in_all - total(costs)) <= Decimal("0.25")
     assert gateway == costs[0].dollars
     assert abs(units - reads) <= Decimal("0.005")
+
+
+def test_what_visits_of_the_console_cost_stands_in_the_docs(template: Template) -> None:
+    costs = {cost.kind: cost.dollars for cost in console_costs(template, overview())}
+    said = re.search(
+        r"million visits cost ([\d.]+) dollars:\s([\d.]+) for CloudFront, ([\d.]+) for S3", PAGE
+    )
+    assert said is not None
+    in_all, *apart = map(Decimal, said.groups())
+    # The reports' CPU is measured.
+    assert abs(in_all - sum(costs.values())) <= REPORTS * Decimal("0.25")
+    assert apart == [costs["CloudFront"], costs["S3"]]
+
+
+def test_a_console_that_nobody_visits_costs_nothing(template: Template) -> None:
+    chosen = {"ConsoleDomain": "console.example.com", "JwtIssuer": "https://login.example.com/"}
+    assert by_kind(template, **chosen) == by_kind(template)
 
 
 def test_what_a_function_waits_for_is_billed_by_its_memory(template: Template) -> None:

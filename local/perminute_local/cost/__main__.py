@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from perminute_local.cost.calls import BATCHES, REQUEST_MILLISECONDS, arrivals, call_costs
+from perminute_local.cost.console import console_costs
 from perminute_local.cost.idle import idle_costs
 from perminute_local.cost.prices import AS_OF
 from perminute_local.cost.records import WAYS, record_costs
@@ -35,7 +36,9 @@ def main() -> None:
     for way_of_records in WAYS:
         title = f"a million calls by {way_of_records.name}, until they are queued"
         _print(title, record_costs(template, way_of_records))
-    _print("a million overviews", overview_costs(template, overview()))
+    one = overview()
+    _print("a million overviews", overview_costs(template, one))
+    _print("a million visits of the console that a stack serves", console_costs(template, one))
     sys.stdout.write(
         f"\nA request to AWS is taken to last {REQUEST_MILLISECONDS} ms. Beside that, each"
         "\nmetric of ours has its price by the hours with data, and one trace a second its own.\n"
