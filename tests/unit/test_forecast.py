@@ -7,7 +7,12 @@ import pytest
 from builders import MICROS
 
 from perminute.domain.credit.lots import Lot
-from perminute.domain.credit.recharge import AutoRecharge, RechargeRequest, RechargeState
+from perminute.domain.credit.recharge import (
+    UNANSWERED_AFTER,
+    AutoRecharge,
+    RechargeRequest,
+    RechargeState,
+)
 from perminute.domain.forecast.figures import Confidence, RunsOut
 from perminute.domain.forecast.forecast import (
     Forecast,
@@ -218,3 +223,24 @@ class TestRecharges:
         waiting = credit(*lots, auto=self.AUTO)._replace(recharge=RechargeState(open=request))
         path = walk(waiting, [0, 0], since=MONDAY)
         assert path.recharged == (date(2026, 11, 3),)
+
+    def test_a_request_that_is_not_answered_in_time_is_not_counted_on(self) -> None:
+        # Nor is any other, for one is open at a time. However often it was sent again.
+        asked = MONDAY - UNANSWERED_AFTER
+        request = RechargeRequest("r-1", 100 * MICROS, asked, MONDAY - timedelta(hours=1))
+        waiting = credit((80, NEXT_YEAR), auto=self.AUTO)
+        waiting = waiting._replace(recharge=RechargeState(open=request))
+        overdue = foretold(WEEK * 4, waiting)
+        assert overdue.unanswered == request
+        assert (overdue.recharged, overdue.recharges_if_high) == ((), 0)
+        without = foretold(WEEK * 4, credit((80, NEXT_YEAR)))
+        assert (overdue.runs_out, overdue.path) == (without.runs_out, without.path)
+
+    def test_a_request_that_may_still_be_answered_is_counted_on(self) -> None:
+        asked = MONDAY - UNANSWERED_AFTER + timedelta(seconds=1)
+        request = RechargeRequest("r-1", 100 * MICROS, asked, MONDAY - timedelta(hours=1))
+        waiting = credit((80, NEXT_YEAR), auto=self.AUTO)
+        waiting = waiting._replace(recharge=RechargeState(open=request))
+        counted = foretold(WEEK * 4, waiting)
+        assert counted.unanswered is None
+        assert counted.recharged[0] == date(2026, 11, 3)

@@ -299,6 +299,15 @@ def test_a_forecast_has_a_band_and_what_it_rests_on(shown: Callable[..., Shown])
     ]
 
 
+def test_a_forecast_says_which_recharge_it_does_not_count_on(shown: Callable[..., Shown]) -> None:
+    request = {"rechargeId": "r-1", "amount": "1000", "requestedAt": "2026-10-29T08:15:00Z"}
+    recharges = {"recharges": {"expected": 0, "high": 0}, "unansweredRecharge": request}
+    assert shown("forecast", {**FORECAST, **recharges})[5] == (
+        "Recharges: none is counted on. That of 1,000.00 requested on 2026-10-29 08:15:00 is not "
+        "answered, and while it is open no other is requested."
+    )
+
+
 def test_nothing_is_forecast_of_too_little(shown: Callable[..., Shown]) -> None:
     of_nothing = dict.fromkeys(("confidence", "month", "recharges", "forfeited"))
     known = {"status": "notEnoughData", "basis": {"days": 6, "activeDays": 6}}

@@ -12,6 +12,7 @@ from reports import asked, http_request, reader_of
 
 from perminute.adapters.memory import InMemoryStore
 from perminute.domain.credit.lots import FurtherLots
+from perminute.domain.credit.recharge import UNANSWERED_AFTER, RechargeRequest, RechargeState
 from perminute.domain.forecast.forecast import Forecast, SpentSoFar, forecast
 from perminute.domain.forecast.run_out import Credit
 from perminute.domain.forecast.spend_model import SpendHistory
@@ -88,10 +89,23 @@ def test_it_rests_on_what_calls_cost_by_day_and_on_all_lots(store: InMemoryStore
         name: day and day.isoformat() for name, day in runs_out._asdict().items()
     }
     assert document["recharges"] == {"expected": 0, "high": 0}
+    assert "unansweredRecharge" not in document
     assert document["path"] == [
         {"day": day.isoformat(), **amounts(band)} for day, band in expected.path
     ]
     assert len(document["path"]) == 30
+
+
+def test_it_names_the_recharge_that_it_does_not_count_on(store: InMemoryStore) -> None:
+    asked_at = NOON - UNANSWERED_AFTER
+    request = RechargeRequest("r-1", 100 * MICROS, asked_at, NOON)
+    account = store.accounts["contoso"]._replace(recharge=RechargeState(open=request))
+    store.accounts["contoso"] = account
+    assert answered(store)["unansweredRecharge"] == {
+        "rechargeId": "r-1",
+        "amount": "100",
+        "requestedAt": "2026-11-14T12:00:00Z",
+    }
 
 
 def amounts(band: Any) -> dict[str, str]:

@@ -10,7 +10,6 @@ from perminute.application.charge_calls import ChargeCalls, EndedCall
 from perminute.application.results import Accepted
 from perminute.application.retry import NEVER, Deadline, RetryPolicy
 from perminute.application.transact import apply_due_changes
-from perminute.domain.credit.recharge import UNANSWERED_AFTER
 from perminute.domain.errors import Refused, Unavailable
 
 if TYPE_CHECKING:
@@ -49,11 +48,10 @@ class ExpireCredit:
             return apply_due_changes(self.credit, self.credit.account(organization_id), at)
 
         try:
-            recharge = self.retry.call(attempt, organization_id).recharge.open
+            unanswered = self.retry.call(attempt, organization_id).recharge.unanswered_at(at)
         except Unavailable as error:
             return Expired(failed=error)
-        is_unanswered = recharge is not None and recharge.requested_at + UNANSWERED_AFTER <= at
-        return Expired(recharge.recharge_id if recharge and is_unanswered else None)
+        return Expired(unanswered.recharge_id if unanswered else None)
 
 
 @dataclass(slots=True)

@@ -78,7 +78,8 @@ def _run_out(between: str) -> Template:
         f"expected to run out on {{expected}}, {between}. The balance is {{balance}}.",
         f"When the credit is used up, {_NO_CREDIT}",
         "Buy credit before that day. If auto-recharge is switched on, it is not expected to buy "
-        "enough: check its limits, and that it has not stopped.",
+        "enough: check its limits, that it has not stopped, and that its last request was "
+        "answered.",
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perminute_local.reports.layout import as_of, money, table_of, text
+from perminute_local.reports.layout import amount, as_of, money, table_of, text, time_of
 from perminute_local.tables import plain
 
 if TYPE_CHECKING:
@@ -44,6 +44,13 @@ def _lines(answer: Answer) -> Iterator[str]:
         for name in ("expected", "earliest", "latest")
     )
     yield f"The credit runs out: {days}."
+    if unanswered := answer.get("unansweredRecharge"):
+        yield (
+            f"Recharges: none is counted on. That of {amount(unanswered['amount'])} requested on "
+            f"{time_of(unanswered['requestedAt'])} is not answered, and while it is open no other "
+            "is requested."
+        )
+        return
     yield f"Recharges: {recharges['expected']} expected, {recharges['high']} if much is spent."
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from perminute.api.reports.documents import ReportDocument
 from perminute.api.reports.endpoint import report
-from perminute.api.values import Money
+from perminute.api.values import Instant, Money
 from perminute.application.reporting.forecast import read_forecast
 from perminute.domain.forecast.figures import Confidence
 from perminute.domain.forecast.forecast import HORIZON_DAYS, MAX_HORIZON_DAYS, Forecast
 from perminute.domain.values.money import format_micros
+from perminute.domain.values.times import format_instant
 from perminute.fields import Message, about
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from perminute.api.reports.documents import AsOf
     from perminute.api.reports.endpoint import ReportTarget
     from perminute.application.reporting.reader import ReportReader
+    from perminute.domain.credit.recharge import RechargeRequest
     from perminute.domain.forecast.figures import Band
     from perminute.domain.forecast.forecast import NotEnoughData
 
@@ -57,6 +59,14 @@ class RechargesDocument(Message, frozen=True, kw_only=True):
     high: Annotated[int, about("If much is spent.")]
 
 
+class UnansweredRechargeDocument(Message, frozen=True, kw_only=True):
+    """A recharge whose outcome nobody has reported in time."""
+
+    recharge_id: str
+    amount: Money
+    requested_at: Instant
+
+
 class DayBalanceDocument(Message, frozen=True, kw_only=True):
     """The balance at the end of a day; it continues below zero, as if no call were refused."""
 
@@ -89,6 +99,10 @@ class ForecastDocument(ReportDocument, frozen=True, kw_only=True):
     month: Annotated[BandDocument | None, about("The UTC month, with what was spent.")] = None
     runs_out: RunsOutDocument = RunsOutDocument()
     recharges: RechargesDocument | None = None
+    unanswered_recharge: Annotated[
+        UnansweredRechargeDocument | UnsetType,
+        about("If there is one: it is not counted on, and while it is open no other is requested."),
+    ] = UNSET
     recharge_days: Annotated[tuple[Day, ...], about("The days of the expected recharges.")] = ()
     forfeited: Annotated[
         BandDocument | None,
@@ -132,6 +146,7 @@ def document_of(
             latest=_day(runs_out.latest),
         ),
         recharges=RechargesDocument(expected=len(found.recharged), high=found.recharges_if_high),
+        unanswered_recharge=_unanswered(found.unanswered),
         recharge_days=tuple(day.isoformat() for day in found.recharged),
         forfeited=_band(found.forfeited),
         path=tuple(
@@ -151,6 +166,16 @@ def _basis(found: Forecast | NotEnoughData) -> BasisDocument:
         active_days=active_days,
         level=format_micros(round(level)),
         weekday=tuple(round(factor, 4) for factor in factors),
+    )
+
+
+def _unanswered(request: RechargeRequest | None) -> UnansweredRechargeDocument | UnsetType:
+    if request is None:
+        return UNSET
+    return UnansweredRechargeDocument(
+        recharge_id=request.recharge_id,
+        amount=format_micros(request.amount_micros),
+        requested_at=format_instant(request.requested_at),
     )
 
 

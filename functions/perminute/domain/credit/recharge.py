@@ -16,7 +16,7 @@ RESEND_AFTER = timedelta(hours=24)
 """How long after an attempt an unanswered request is sent again, under its own id."""
 
 UNANSWERED_AFTER = timedelta(days=3)
-"""How long a request may be open before operators are alarmed."""
+"""How long a request may be open before operators are alarmed, and nobody counts on it."""
 
 MAX_FAILURES = 3
 """Failures in a row that switch auto-recharge off: a card that fails is not tried for ever."""
@@ -120,6 +120,11 @@ class RechargeState(NamedTuple):
     def unanswered_from(self) -> datetime | None:
         """The instant from which the open request alarms operators; None without one."""
         return None if self.open is None else self.open.requested_at + UNANSWERED_AFTER
+
+    def unanswered_at(self, at: datetime) -> RechargeRequest | None:
+        """Return the open request if an answer to it is overdue at an instant."""
+        since = self.unanswered_from
+        return self.open if since is not None and since <= at else None
 
     def succeeded(self, recharge_id: str | None) -> RechargeState:
         """Return the state after a purchase, which switches auto-recharge on again."""

@@ -14,6 +14,8 @@ from perminute.domain.values.times import month_start
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from perminute.domain.credit.recharge import RechargeRequest
+
 MIN_DAYS = 7
 MIN_ACTIVE_DAYS = 3
 """Less history is none: nothing is foretold by it."""
@@ -51,6 +53,8 @@ class Forecast(NamedTuple):
     recharged: tuple[date, ...]  # the days of the recharges that are expected
     recharges_if_high: int  # how many recharges there are if much is spent
     forfeited: Band  # what expires
+    # What is not counted on: while it is open, no other recharge is requested either.
+    unanswered: RechargeRequest | None = None
 
 
 class NotEnoughData(NamedTuple):
@@ -67,6 +71,9 @@ def forecast(
     days = len(history.daily_micros)
     if days < MIN_DAYS or history.active_days < MIN_ACTIVE_DAYS:
         return NotEnoughData(history)
+    unanswered = credit.recharge.unanswered_at(at)
+    if unanswered is not None:
+        credit = credit._replace(auto_recharge=None)
     model, today = SpendModel.of(history), at.astimezone(UTC)
     left_of_month = (_next_month(today) - today.date()).days
     spend = list(model.expected_from(today.weekday(), max(horizon_days, left_of_month)))
@@ -85,6 +92,7 @@ def forecast(
         recharged=expected.recharged,
         recharges_if_high=len(high.recharged),
         forfeited=Band(low.forfeited_micros, expected.forfeited_micros, high.forfeited_micros),
+        unanswered=unanswered,
     )
 
 
