@@ -79,12 +79,13 @@ class StreamTrigger(NamedTuple):
 
 
 class ScheduleTrigger(NamedTuple):
-    """A function runs every day at this time, UTC."""
+    """A function runs at this time, UTC, every day or on these days of each month."""
 
     hour: int
     minute: int
     input: str
     attempts: int
+    days: frozenset[int] = frozenset()  # none: every day
 
 
 class ApiTrigger(NamedTuple):
@@ -321,12 +322,17 @@ def _trigger(
 
 def _schedule(event: Mapping[str, Any], attempts: int) -> ScheduleTrigger:
     expression: str = event["ScheduleExpression"]
-    daily = re.fullmatch(r"cron\(([0-9]+) ([0-9]+) \* \* \? \*\)", expression)
-    if daily is None:
-        msg = f"only daily schedules can be run here, not {expression}"
+    found = re.fullmatch(r"cron\(([0-9]+) ([0-9]+) (\*|[0-9,]+) \* \? \*\)", expression)
+    if found is None:
+        msg = f"only daily and monthly schedules can be run here, not {expression}"
         raise StackError(msg)
+    minute, hour, days = found.groups()
     return ScheduleTrigger(
-        hour=int(daily[2]), minute=int(daily[1]), input=event["Input"], attempts=attempts
+        hour=int(hour),
+        minute=int(minute),
+        input=event["Input"],
+        attempts=attempts,
+        days=frozenset() if days == "*" else frozenset(map(int, days.split(","))),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from perminute.daily_runs import ScheduledRun
 from perminute.domain.errors import Refused
 from perminute.domain.values.times import end_of
 from perminute.parsing import read_message
-from perminute_local.conditions import StackError
+from perminute_local.conditions import StackError, decided, parameters_of
 from perminute_local.replay.lambda_runtime import (
     MAX_RUNS_BETWEEN_EVENTS,
     Clock,
@@ -20,7 +21,7 @@ from perminute_local.replay.lambda_runtime import (
     Scheduled,
 )
 from perminute_local.replay.streams import matches
-from perminute_local.stack import ScheduleTrigger
+from perminute_local.stack import ScheduleTrigger, Template, stack_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,6 +86,28 @@ def test_days_on_which_nothing_can_happen_are_left_out_and_the_day_that_is_due_i
     passed(clock, START, datetime(2031, 1, 1, tzinfo=UTC))
     assert function.times == ["2026-11-03T00:05:00Z", "2027-10-01T00:05:00Z"]
     assert clock.now == datetime(2031, 1, 1, tzinfo=UTC)
+
+
+def test_a_monthly_run_is_made_on_its_days_also_while_nothing_is_due() -> None:
+    daily, monthly = Recorded(), Recorded()
+    once = scheduled(monthly, hour=6, minute=15)
+    twice = once._replace(trigger=once.trigger._replace(days=frozenset({2, 4})))
+    clock = Due([scheduled(daily), twice], "credit")
+    passed(clock, START, datetime(2027, 1, 3, tzinfo=UTC))
+    assert monthly.times == [
+        "2026-11-04T06:15:00Z",
+        "2026-12-02T06:15:00Z",
+        "2026-12-04T06:15:00Z",
+        "2027-01-02T06:15:00Z",
+    ]
+    assert len(daily.times) < 10
+
+
+def test_the_statements_of_the_template_are_written_monthly(template: Template) -> None:
+    asked_for = decided(template, parameters_of(template, {"Statements": "true"}))
+    outputs = defaultdict(str, {"BusName": "bus"})
+    schedule = stack_of(asked_for, outputs).schedules()["RenderStatementsFunction"]
+    assert (set(schedule.days), schedule.hour, schedule.minute) == ({2, 4}, 6, 15)
 
 
 def test_a_wrong_year_does_not_run_for_ever() -> None:

@@ -39,14 +39,13 @@ from perminute_local.stack import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from perminute_local.deployment import Resource
 
 
 ROOT = TEMPLATE.parent
 BUILD = ROOT / ".aws-sam" / "for-this-machine"
-LAYER = "DependenciesLayer"
 
 
 class ToolError(Exception):
@@ -59,12 +58,19 @@ def build() -> Path:
     variables = {"PLATFORM": _platform(), "PYTHON_VERSION": version, "RUNTIME": f"python{version}"}
     overrides = " ".join(f"{name}={value}" for name, value in variables.items())
     run_sam("build", "--build-dir", str(BUILD), MAKEFLAGS=overrides)
-    template = BUILD / "template.yaml"
-    for name, _ in resources(load_template(template), "AWS::Serverless::Function"):
+    path = BUILD / "template.yaml"
+    template = load_template(path)
+    for name, function in resources(template, "AWS::Serverless::Function"):
         bootstrap = BUILD / name / "bootstrap"
-        bootstrap.write_text(_bootstrap(), encoding="utf-8")
+        bootstrap.write_text(_bootstrap(layers_of(function, template)), encoding="utf-8")
         bootstrap.chmod(0o755)
-    return template
+    return path
+
+
+def layers_of(function: Mapping[str, Any], template: Template) -> list[str]:
+    """Return the names of the layers of a function: those of all functions, then its own."""
+    everywhere = template["Globals"]["Function"]["Layers"]
+    return [one["Ref"] for one in (*everywhere, *function["Properties"].get("Layers", ()))]
 
 
 def run_sam(*arguments: str, **variables: str) -> None:
@@ -88,13 +94,13 @@ def run_sam(*arguments: str, **variables: str) -> None:
         raise ToolError(msg)
 
 
-def _bootstrap() -> str:
-    # Modules are found where Lambda finds them: the function, its layer, then the runtime.
+def _bootstrap(layers: Sequence[str]) -> str:
+    # Modules are found where Lambda finds them: the function, its layers, then the runtime.
     python = shlex.quote(str(room("lambda") / "bin" / "python"))
-    layer = shlex.quote(str(BUILD / LAYER / "python"))
+    folders = ":".join(shlex.quote(str(BUILD / layer / "python")) for layer in layers)
     return (
         "#!/bin/sh\n"
-        f'export PYTHONPATH="$LAMBDA_TASK_ROOT":{layer}\n'
+        f'export PYTHONPATH="$LAMBDA_TASK_ROOT":{folders}\n'
         f'exec {python} -m awslambdaric "$_HANDLER"\n'
     )
 

@@ -255,9 +255,15 @@ class Deployed:
         del deliveries
         return self._places
 
-    def _work_off(self, _name: str, _at: datetime) -> Iterable[Failure]:
+    def _work_off(self, _name: str, at: datetime) -> Iterator[Failure]:
         self.settle()
-        return ()
+        # Now: a stream forgets within a day, and the next event may be days later.
+        for stream in self.streams:
+            _, given_up = stream.pump()
+            for record in given_up:
+                name = record["dynamodb"]["Keys"]["record"]["S"]
+                yield Failure(name, at, "could not be processed; see the function's log above")
+        self.settle()
 
     def settle(self, batch_size: int | None = None) -> None:
         while True:

@@ -226,6 +226,7 @@ MAX_RUNS_BETWEEN_EVENTS = 2_000
 """A gap between two events may be thousands of years, if one of their times is wrong."""
 
 _SCHEDULED_TIME = "<aws.scheduler.scheduled-time>"
+_A_DAY = timedelta(days=1)
 _A_MOMENT = timedelta(microseconds=1)
 
 
@@ -249,7 +250,11 @@ class Scheduled(NamedTuple):
         at = now.replace(
             hour=self.trigger.hour, minute=self.trigger.minute, second=0, microsecond=0
         )
-        return at if at > now else at + timedelta(days=1)
+        if at <= now:
+            at += _A_DAY
+        while self.trigger.days and at.day not in self.trigger.days:
+            at += _A_DAY
+        return at
 
     def run(self, at: datetime, *, is_last: bool = False) -> Iterator[Failure]:
         """Run it as of this time, again if it fails; yield it if it fails every time.
@@ -277,7 +282,7 @@ class Clock:
     """The clock of a replay. It starts with the first event, and time passes between events.
 
     While nothing is delivered only time changes accounts, and the index of the credit table says
-    when it next does: runs that would find nothing are left out.
+    when it next does: daily runs that would find nothing are left out.
     """
 
     scheduled: Sequence[Scheduled]
@@ -300,7 +305,8 @@ class Clock:
                 break
             yield from self._run(one, now)
             if runs >= len(self.scheduled):
-                now = max(now, min(self._next_due() or at, at) - _A_MOMENT)
+                monthly = (one.next_after(now) for one in self.scheduled if one.trigger.days)
+                now = max(now, min(self._next_due() or at, at, *monthly) - _A_MOMENT)
         self.now = max(now, at)
 
     def run_all(self) -> Iterator[Failure]:
