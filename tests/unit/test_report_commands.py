@@ -327,9 +327,25 @@ def test_a_line_of_the_ledger_names_its_currency(
                 "outcome notEntitled; reason noCreditsLicense",
             ],
         ),
+        (
+            ["license-advice", "--price", "4"],
+            "license-advice",
+            [
+                "user,from,to,saves,currency,monthsAgreeing",
+                "'=1,subscription,payPerMinute,1.5,USD,2",
+            ],
+        ),
+        (
+            ["what-if", "--month", "2026-11", "--pool", "60"],
+            "what-if",
+            [
+                "organizerId,calls,recorded,whatIf,difference,currency",
+                "'=1,2,3.5,2,-1.5,USD",
+            ],
+        ),
     ],
 )
-def test_lots_and_the_changes_of_a_call_are_rows(
+def test_of_each_report_without_a_listing_one_list_is_rows(
     words: list[str],
     report: str,
     lines: list[str],

@@ -217,10 +217,11 @@ def forecast(**parameters: object) -> Parameters:
         type=DATE_TYPE,
         help="when subscriptions are renewed; until then they are paid, used or not",
     ),
+    CSV,
     from_figures=True,
 )
 def license_advice(**parameters: object) -> Parameters:
-    """Say which subscriptions would cost least.
+    """Say which subscriptions would cost least. CSV has a line for each user who should change.
 
     docs/license-advice.md explains the answer, and describes the file of --input.
     """
@@ -247,12 +248,13 @@ def license_advice(**parameters: object) -> Parameters:
         type=WHOLE_NUMBER,
         help="with this many minutes in the minute pool",
     ),
+    CSV,
 )
 def what_if(*, rates: Path | None, licenses: Path | None, **parameters: object) -> Parameters:
     """Show what a month's calls would have cost.
 
     They are rated again with other prices, licenses or pool minutes; nothing is changed. At least
-    one of --rates, --licenses and --pool is required.
+    one of --rates, --licenses and --pool is required. CSV has a line for each organizer.
     """
     if rates is None and licenses is None and parameters["pool"] is None:
         msg = "needs --rates FILE, --licenses FILE or --pool N, to say what differs"

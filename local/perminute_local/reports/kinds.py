@@ -46,6 +46,8 @@ REPORTS = {
     "statement": Report(statement.tables, print=printed.print_statement, makes_csv=True),
     "pstn-usage": Report(None, makes_csv=True),
     "forecast": Report(forecast.tables, "path", lambda _: forecast.CSV_COLUMNS),
-    "license-advice": Report(license_advice.tables),
-    "what-if": Report(what_if.tables),
+    "license-advice": Report(
+        license_advice.tables, "recommendations", lambda _: license_advice.CSV_COLUMNS
+    ),
+    "what-if": Report(what_if.tables, "byOrganizer", lambda _: what_if.CSV_COLUMNS),
 }

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from perminute_local.reports.layout import Row
     from perminute_local.reports.source import Answer, Question
 
+CSV_COLUMNS = ("user", "from", "to", "saves", "currency", "monthsAgreeing")
 _HELD = {
     "payPerMinute": "pay-per-minute",
     "subscription": "subscription",

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from perminute_local.reports.source import Answer, Question
 
 
+CSV_COLUMNS = ("organizerId", "calls", "recorded", "whatIf", "difference", "currency")
+"""By organizer: a file that had countries too would count each call twice."""
+
+
 def tables(question: Question, answer: Answer) -> Iterator[RenderableType]:
     """Yield what would differ by organizer and by country, and how many calls are not charged."""
     heading = f"{question.organization_id}: {answer['month']}, if it were so"
