@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from perminute.adapters.s3_rate_cards import S3RateCards
 from perminute.domain.errors import Unavailable
+from perminute.domain.values.printable import counted
 from perminute_local.console_checks import console_findings
 from perminute_local.dead_letters import DEAD_LETTERS, UNKNOWN
 from perminute_local.deployment import calling_aws, outputs, parameters, resources_of
@@ -198,7 +199,8 @@ class _CheckedStack:
         except Unavailable as error:
             yield fail(what, f"{error}; publish one with perminute rates publish")
         else:
-            yield ok(what, f"version {card.version} with {len(card.rates)} rates is in force")
+            rates = counted(len(card.rates), "rate")
+            yield ok(what, f"version {card.version} with {rates} is in force")
 
     def _records(self) -> Iterator[Finding]:
         return record_findings(self._outputs, self._parameters)
@@ -277,7 +279,7 @@ class _CheckedStack:
         if not found:
             yield warn(what, f"nobody subscribes to NotificationTopicArn; {page}")
         elif not pending:
-            yield ok(what, f"{len(found)} subscribe")
+            yield ok(what, counted(len(found), "subscribes", "subscribe"))
 
 
 def _named_producers(policy: Mapping[str, Any]) -> list[str] | None:

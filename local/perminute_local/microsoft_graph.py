@@ -28,6 +28,7 @@ from perminute.domain.licensing.graph_users import (
 )
 from perminute.domain.licensing.timelines import Timeline
 from perminute.domain.reference.licenses import PRODUCTS
+from perminute.domain.values.printable import counted
 from perminute.formats.graph_users import SELECT, next_pages, read_users
 from perminute.formats.licensing_events import licensing_event_of
 from perminute_local.admin.foresee import read_licensing
@@ -143,7 +144,7 @@ def _tell(users: Sequence[GraphUser], events: int, *, sent: bool) -> None:
     others = unknown_skus(users)
     done = "sent" if sent else "written"
     ignored = f"; {len(others)} other products bring no license that we know of" if others else ""
-    remark(f"{len(users)} users compared, {events} events {done}{ignored}")
+    remark(f"{counted(len(users), 'user')} compared, {counted(events, 'event')} {done}{ignored}")
     if others:
         remark(
             "what a product brings is certain only with assignedPlans; ask Graph for "

@@ -10,6 +10,7 @@ from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.adapters.dynamodb.tables import Tables, connect
 from perminute.application.check_books import BooksReport, ReconcileBooks
 from perminute.application.retry import RetryPolicy
+from perminute.domain.values.printable import counted
 from perminute.domain.values.times import format_instant
 from perminute.settings import read_timeout_seconds
 from perminute_local.deployment import calling_aws, deployed_tables, output
@@ -139,14 +140,15 @@ def _read_status(stack_name: str) -> Status:
 
 
 def _status_lines(status: Status) -> Iterator[str]:
+    organizations = counted(len(status.organizations), "organization")
     if status.last_run is None:
-        yield f"none of {len(status.organizations)} organizations has been checked yet"
+        yield f"none of {organizations} has been checked yet"
         return
     checked = len(status.organizations) - len(status.unchecked)
     yield (
-        f"run of {format_instant(status.last_run)}: {checked} of {len(status.organizations)} "
-        f"organizations checked, {len(status.differing)} differ, "
-        f"{len(status.being_read)} are being read"
+        f"run of {format_instant(status.last_run)}: {checked} of {organizations} checked, "
+        f"{counted(len(status.differing), 'differs', 'differ')}, "
+        f"{counted(len(status.being_read), 'is', 'are')} being read"
     )
     if status.whole_since is None:
         yield "some books have never been read whole"
@@ -156,11 +158,11 @@ def _status_lines(status: Status) -> Iterator[str]:
         agreed = (
             f"agreed up to entry {check.checkpoint.entries}" if check.whole_at else "never agreed"
         )
-        yield f"{check.organization_id}: {check.differences} differences, {agreed}"
+        yield f"{check.organization_id}: {counted(check.differences, 'difference')}, {agreed}"
     for check in status.being_read[:MAX_NAMED]:
         if check.reading is not None:
             sums = check.reading.sums
-            read = f"{sums.entries} of {sums.until} entries and {sums.calls} calls"
+            read = f"{sums.entries} of {sums.until} entries and {counted(sums.calls, 'call')}"
             yield f"{check.organization_id}: being read, {read} so far"
     for name in status.unchecked[:MAX_NAMED]:
         yield f"{name}: not checked"

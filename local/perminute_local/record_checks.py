@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 from perminute.adapters.graph_credentials import read_graph_credentials
 from perminute.adapters.s3_directories import S3Directories
 from perminute.domain.errors import Unavailable
+from perminute.domain.values.printable import counted
 from perminute.formats.webhook_secret import read_webhook_secret
 from perminute_local.findings import fail, ok, warn
 from perminute_local.terminal import remark
@@ -51,7 +52,7 @@ def _directory(bucket: str) -> Finding:
         directory = S3Directories(lambda: boto3.client("s3"), bucket, report=remark).current()
     except Unavailable as error:
         return fail(what, f"{error}. Until then no call record is read")
-    return ok(what, f"{len(directory.entries)} rows are in force")
+    return ok(what, f"{counted(len(directory.entries), 'row is', 'rows are')} in force")
 
 
 def _secret(name: str, secret_id: str, read: Callable[[str], object]) -> Finding:

@@ -19,6 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from perminute.domain.credit.transaction import IdentityKind
 from perminute.domain.errors import Refused
+from perminute.domain.values.printable import counted
 from perminute.events.billing import BILLING, credit_event
 from perminute.events.calls_ended import MAX_EVENT_BYTES
 from perminute.events.event import processed_event_of, read_event
@@ -64,7 +65,7 @@ def send_events(paths: Sequence[Path], stack_name: str, *, as_json: bool) -> int
         not_sent = [*_not_sent(sender, lines_of(paths, now), advance)]
     for failed in not_sent:
         remark(f"{failed['at']}: not sent: {failed['event']}: {failed['reason']}")
-    remark(f"{count} events, {count - len(not_sent)} sent")
+    remark(f"{counted(count, 'event')}, {count - len(not_sent)} sent")
     if not_sent:
         remark("sending the same files again is safe: what the bus took already counts once")
     if as_json:

@@ -125,7 +125,7 @@ def test_a_stack_that_can_charge_calls_is_ok_in_each_part(
     assert "OK   CallsDeadLetters: nothing waits" in lines
     count = len(read_rate_card(RATES.read_bytes()).rates)
     assert any(f"with {count} rates is in force" in line for line in lines)
-    assert any(line.startswith("OK   notifications: 1 subscribe") for line in lines)
+    assert any(line.startswith("OK   notifications: 1 subscribes") for line in lines)
 
 
 @pytest.mark.usefixtures("stack")

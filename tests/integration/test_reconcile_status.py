@@ -70,7 +70,7 @@ def test_before_the_first_night_nothing_is_known(
     nights: Nights, capsys: pytest.CaptureFixture[str]
 ) -> None:
     nights.add("contoso")
-    assert status(capsys) == (0, "none of 1 organizations has been checked yet\n")
+    assert status(capsys) == (0, "none of 1 organization has been checked yet\n")
 
 
 def test_it_says_what_was_checked_what_differs_and_what_is_being_read(
@@ -87,7 +87,7 @@ def test_it_says_what_was_checked_what_differs_and_what_is_being_read(
     nights.add("new")
     assert status(capsys) == (
         1,
-        "run of 2026-11-03T01:35:00Z: 2 of 5 organizations checked, 1 differ, 1 are being read\n"
+        "run of 2026-11-03T01:35:00Z: 2 of 5 organizations checked, 1 differs, 1 is being read\n"
         "some books have never been read whole\n"
         "litware: 2 differences, agreed up to entry 7\n"
         "tailspin: being read, 4000 of 5000 entries and 100 calls so far\n"

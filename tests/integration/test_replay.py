@@ -741,7 +741,7 @@ def test_books_that_cannot_be_read_are_no_difference(
     assert (document["differences"], document["unread"]) == ([], ["contoso"])
     assert shown.err.splitlines()[-2:] == [
         "perminute: the books could not be read: contoso: reading UsageTable: Read timeout",
-        "perminute: no call was charged: none was recorded; 1 events were refused",
+        "perminute: no call was charged: none was recorded; 1 event was refused",
     ]
 
 

@@ -150,7 +150,7 @@ def test_lines_name_the_record_and_sums_say_what_we_have_more_of(compare: Compar
     assert code == 1
     assert out.splitlines() == [
         "seconds: call-1 of contoso: theirs 60, ours 61 (page.json#/value/0)",
-        "seconds: 1 calls (ours less theirs: +1 s)",
+        "seconds: 1 call (ours less theirs: +1 s)",
     ]
 
 
@@ -168,7 +168,7 @@ def test_a_record_that_is_damaged_is_named(compare: Compare) -> None:
     code, _, err = compare([row(1), damaged], calls=[event(1)])
     assert code == 0
     assert "page.json#/value/1: notACallRecord: must be a JSON object\n" in err
-    assert "2 records: 1 calls agree, 0 differences, 1 records skipped" in err
+    assert "2 records: 1 call agrees, 0 differences, 1 record skipped" in err
 
 
 def test_of_a_replay_what_it_says_is_compared(compare: Compare) -> None:

@@ -53,7 +53,7 @@ def test_each_call_is_an_event_on_a_line_that_is_the_same_each_time(convert: Any
     event = json.loads(out)
     assert event["time"] == event["detail"]["endedAt"] == "2026-11-03T09:01:00Z"
     assert (event["source"], event["detail-type"]) == ("perminute.telephony", "Call Ended")
-    assert err == "1 records: 1 calls, 0 skipped, 0 problems\n"
+    assert err == "1 record: 1 call, 0 skipped, 0 problems\n"
     assert convert(RECORD)[1] == out
     other = json.loads(convert({**RECORD, "BillableDurationSeconds": 61})[1])
     assert other["id"] != event["id"]
@@ -77,7 +77,7 @@ def test_how_much_of_large_files_is_read_is_shown_on_a_terminal_and_is_no_data(
     assert out == alone
     assert ("\x1b[" in err) is is_shown
     assert "TransactionId: is missing" in err
-    assert "2 records: 1 calls, 1 skipped (1 notACallRecord), 0 problems" in err
+    assert "2 records: 1 call, 1 skipped (1 notACallRecord), 0 problems" in err
 
 
 def test_a_record_that_is_read_twice_is_told_apart_from_one_that_was_changed(convert: Any) -> None:
@@ -86,7 +86,7 @@ def test_a_record_that_is_read_twice_is_told_apart_from_one_that_was_changed(con
     code, out, err = convert(RECORD, text, changed)
     assert (code, len(out.splitlines())) == (1, 1)
     assert err.splitlines()[-1] == (
-        "3 records: 1 calls, 1 skipped (1 duplicate), 1 problems (1 conflict)"
+        "3 records: 1 call, 1 skipped (1 duplicate), 1 problem (1 conflict)"
     )
     assert err.startswith("file:3: conflict: the call was read before, and differs")
 

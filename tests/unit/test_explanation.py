@@ -121,6 +121,14 @@ def test_of_a_call_that_straddles_the_end_of_the_pool_the_rest_is_priced() -> No
     ]
 
 
+def test_a_single_minute_of_the_pool_is_one() -> None:
+    _, said = explained(phone_call(), context(SUBSCRIBED), pool_minutes=1)
+    assert said[-2] == (
+        "The minute pool of 2026-11 paid the first minute, all that was left for the call; credit "
+        "pays the other 9."
+    )
+
+
 def test_steps_beside_the_pool_are_those_of_the_rest_and_add_up_to_the_charge() -> None:
     rates = card(
         "dialOut,49,DE,USD,0.02,0.005,,60,60,0",

@@ -296,6 +296,11 @@ def test_a_document_is_its_facts_the_name_of_the_organization_and_a_text_for_peo
     }
 
 
+def test_a_limit_of_one_call_is_reached_by_one_call() -> None:
+    text = document(SpendLimitReached(limit=LimitName.CONCURRENT_CALLS, calls=1))["text"]
+    assert "had 1 call in progress, as many as the limit allows." in text
+
+
 def test_the_text_of_a_statement_leads_to_where_a_link_is_made_and_says_if_it_may_change() -> None:
     sender = Sender(console_url="https://console.example/")
     early, final = (document_of(announced(decided(news)), sender) for news in STATEMENTS)

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from perminute.domain.values.printable import MAX_CHARACTERS, one_line, spreadsheet_text
+from perminute.domain.values.printable import (
+    MAX_CHARACTERS,
+    counted,
+    one_line,
+    spreadsheet_text,
+)
 
 
 @pytest.mark.parametrize(
@@ -53,3 +58,15 @@ def test_a_line_has_an_end() -> None:
 )
 def test_a_spreadsheet_computes_nothing_and_numbers_stay_numbers(text: str, cell: str) -> None:
     assert spreadsheet_text(text) == cell
+
+
+@pytest.mark.parametrize(
+    ("count", "words"), [(0, "0 calls"), (1, "1 call"), (2, "2 calls"), (1_000, "1000 calls")]
+)
+def test_one_of_something_is_not_several(count: int, words: str) -> None:
+    assert counted(count, "call") == words
+
+
+def test_a_plural_may_be_another_word() -> None:
+    words = ("row is", "rows are")
+    assert [counted(count, *words) for count in (1, 2)] == ["1 row is", "2 rows are"]

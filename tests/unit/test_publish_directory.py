@@ -59,7 +59,7 @@ def owner(s3: S3Client) -> str | None:
 def test_a_directory_is_in_force_and_so_is_the_next_one(run: Any, s3: S3Client) -> None:
     code, out, err = run("v1", "tenant,t,contoso")
     assert (code, err) == (0, "")
-    assert out == f"s3://{BUCKET}/directories/v1.csv: 1 rows are in force within a minute\n"
+    assert out == f"s3://{BUCKET}/directories/v1.csv: 1 row is in force within a minute\n"
     assert owner(s3) == "contoso"
     code, out, _ = run("v2", "tenant,t,fabrikam", "tenant,u,contoso", options=("--json",))
     assert code == 0

@@ -108,7 +108,7 @@ def test_what_came_before_an_error_is_there(stub: GraphStub, pull: Any, tmp_path
     code, out, err = pull(*NOVEMBER)
     assert (code, out) == (2, "")
     assert err.splitlines() == [
-        "1 records in 1 files",
+        "1 record in 1 file",
         "perminute: Graph refused: status 403, Forbidden",
     ]
     assert files(tmp_path) == {f"{NAME}-0001.json": 1}

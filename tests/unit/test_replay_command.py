@@ -159,7 +159,7 @@ POOLED = usage(Outcome.POOLED)
     ("found", "code", "said"),
     [
         (results(CHARGED, APP), 0, []),
-        (results(CHARGED, differences=[DIFFERENCE]), 1, ["the books differ: 1 differences"]),
+        (results(CHARGED, differences=[DIFFERENCE]), 1, ["the books differ: 1 difference"]),
         (
             results(CHARGED, unread=[UNREAD]),
             1,
@@ -173,7 +173,7 @@ POOLED = usage(Outcome.POOLED)
         (
             results(rejected=[Rejected("e-1", "why")]),
             0,
-            ["no call was charged: none was recorded; 1 events were refused"],
+            ["no call was charged: none was recorded; 1 event was refused"],
         ),
     ],
 )

@@ -161,7 +161,7 @@ def test_standard_input_is_read_and_calls_send_is_the_same_command(
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(content)))
     assert main(["calls", "send", "-", "--stack", "perminute-dev"]) == 0
     assert sent(bus) == [CALL["detail"]]
-    assert capsys.readouterr().err == "1 events, 1 sent\n"
+    assert capsys.readouterr().err == "1 event, 1 sent\n"
 
 
 @pytest.mark.parametrize(

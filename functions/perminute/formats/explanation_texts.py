@@ -11,7 +11,7 @@ from perminute.domain.rating.usage_record import Flag, Free, Outcome
 from perminute.domain.reference.licenses import License
 from perminute.domain.reporting.explanation import Pending
 from perminute.domain.values.money import format_micros
-from perminute.domain.values.printable import one_line
+from perminute.domain.values.printable import counted, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -216,16 +216,18 @@ def _pool(explanation: Explanation) -> Iterator[str]:
         return
     drawn, pool = usage.pool_minutes, f"The minute pool of {explanation.pool_month}"
     if explanation.pool_minutes_left is None:
+        all_of_it = "its minute" if drawn == 1 else f"all {drawn} minutes"
         yield (
-            f"{pool} paid all {drawn} minutes: nothing is charged. How many minutes the pool had "
-            "before is not recorded."
+            f"{pool} paid {all_of_it}: nothing is charged. How many minutes the pool had before is "
+            "not recorded."
         )
     elif drawn:
         rest = wanted - drawn
         others = f"credit pays the other {rest}{_steps(explanation)}"
         if usage.outcome is not Outcome.CHARGED:
             others = f"the other {rest} are not covered"
-        yield f"{pool} paid the first {drawn} minutes, all that were left for the call; {others}."
+        first = "minute, all that was" if drawn == 1 else f"{drawn} minutes, all that were"
+        yield f"{pool} paid the first {first} left for the call; {others}."
     else:
         yield f"{pool} had nothing left for the call."
 
@@ -265,7 +267,8 @@ def _because(movement: Movement) -> str:
 def _state(before: ListedUsage) -> str:
     reported = " by its bridge's report" if Flag.REPORTED_BY_BRIDGE in before.flags else ""
     reason = f" ({before.reason})" if before.reason else ""
-    minutes = f", with {before.pool_minutes} minutes of its pool" if before.pool_minutes else ""
+    drawn = counted(before.pool_minutes, "minute")
+    minutes = f", with {drawn} of its pool" if before.pool_minutes else ""
     match before.outcome:
         case Outcome.CHARGED:
             amount = format_micros(before.charge_micros)

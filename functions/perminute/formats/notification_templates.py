@@ -293,9 +293,8 @@ TEMPLATES: dict[tuple[type[NotificationBody], object], Template] = {
     ),
     (kinds.SpendLimitReached, LimitName.CONCURRENT_CALLS): Template(
         "concurrent-call limit reached ({calls} of {calls})",
-        "On {at} {organization} had {calls} calls in progress that count towards the limit, which "
-        "is as many as it allows.",
-        "Further calls that count are refused until one of these ends, if your bridge asks "
+        "On {at} {organization} had {in_progress} in progress, as many as the limit allows.",
+        "Further calls that count towards it are refused until one ends, if your bridge asks "
         "perminute before each call.",
         "If the limit is too low, raise maxConcurrentCalls in the credit settings.",
     ),

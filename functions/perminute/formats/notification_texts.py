@@ -10,7 +10,7 @@ from perminute.domain.comparison.difference_kinds import DifferenceKind
 from perminute.domain.notifications import notifications as kinds
 from perminute.domain.rating.calls import LegType
 from perminute.domain.values.money import MICROS_PER_UNIT, format_micros
-from perminute.domain.values.printable import one_line
+from perminute.domain.values.printable import counted, one_line
 from perminute.formats.console_pages import where_to_look
 from perminute.formats.notification_templates import TEMPLATES
 
@@ -106,7 +106,7 @@ def _variant(body: NotificationBody, at: datetime) -> tuple[object, dict[str, ob
         case kinds.RechargeDisabled():
             return body.reason, {}
         case kinds.SpendLimitReached():
-            return body.limit, {}
+            return body.limit, {"in_progress": counted(body.calls or 0, "call")}
         case kinds.LowBalance():
             return "credit is left" if body.balance_micros > 0 else None, {}
         case kinds.MinutePoolThreshold():
@@ -126,7 +126,7 @@ def _variant(body: NotificationBody, at: datetime) -> tuple[object, dict[str, ob
             return None, {"day": f"{body.expires_at:%Y-%m-%d}"}
         case kinds.RecordsDiffer():
             return None, {
-                "differences": _counted(sum(of_kind.calls for of_kind in body.kinds), "difference"),
+                "differences": counted(sum(of_kind.calls for of_kind in body.kinds), "difference"),
                 "listed": "; ".join(
                     f"{of_kind.calls} {_DIFFERENT[of_kind.kind]}" for of_kind in body.kinds
                 ),
@@ -157,10 +157,6 @@ _DIFFERENT = {
     DifferenceKind.ORGANIZER: "with another organizer",
     DifferenceKind.COST: "with another cost",
 }
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _more(body: kinds.RecordsDiffer) -> str:

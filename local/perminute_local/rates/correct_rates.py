@@ -20,7 +20,7 @@ from perminute.application.recorded_calls import RecordedCalls
 from perminute.application.retry import RetryPolicy
 from perminute.domain.errors import Unavailable
 from perminute.domain.values.money import format_micros
-from perminute.domain.values.printable import one_line
+from perminute.domain.values.printable import counted, one_line
 from perminute.domain.values.times import format_instant
 from perminute_local.deployment import calling_aws, deployed_tables, output
 from perminute_local.terminal import remark, write_json, write_lines
@@ -83,7 +83,7 @@ def run_correct_rates(
             try:
                 for corrected in batches(organization_id, correction):
                     total += corrected
-                    show(f"{organization_id}: {total.looked_at} calls")
+                    show(f"{organization_id}: {counted(total.looked_at, 'call')}")
             except Unavailable as error:
                 failed[organization_id] = str(error)
             if total.looked_at or organization_id in organizations:
@@ -179,8 +179,9 @@ def _remarks(done: Sequence[_Of], failed: dict[str, str], *, booked: bool) -> It
             months = ", ".join(sorted(map(str, corrected.pools)))
             yield _POOLS.format(organization=organization_id, months=months)
         if corrected.priced or corrected.unpriced:
-            counts = f"{corrected.priced} calls get a price, {corrected.unpriced} lose theirs"
-            yield f"{organization_id}: {counts}"
+            get = counted(corrected.priced, "call gets", "calls get")
+            lose = counted(corrected.unpriced, "loses its own", "lose theirs")
+            yield f"{organization_id}: {get} a price, {lose}"
     for organization_id, why in failed.items():
         yield f"{organization_id}: stopped: {why}. Run the command again: it goes on from there"
     yield "booked" if booked else "nothing is booked; the same command with --yes books it"

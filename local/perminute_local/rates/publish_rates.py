@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import boto3
 
+from perminute.domain.values.printable import counted
 from perminute_local.deployment import calling_aws
 from perminute_local.rates.publishing import (
     Change,
@@ -141,7 +142,8 @@ def _write(outcome: _Outcome, path: Path, *, as_json: bool) -> None:
         remark(f"perminute: not published: {outcome.refusal}")
     elif not as_json:
         where = f"s3://{outcome.bucket}/{outcome.pointer.csv.key}"
-        write_line(f"{where}: {outcome.rates} rates are in force within a minute")
+        rates = counted(outcome.rates, "rate is", "rates are")
+        write_line(f"{where}: {rates} in force within a minute")
 
 
 def _remark_warnings(warnings: Sequence[Fault], path: Path) -> None:

@@ -13,6 +13,7 @@ from perminute.domain.rating.calls import MAX_CALL_SECONDS, LegType
 from perminute.domain.rating.rate_card import SECONDS_PER_MINUTE, NoQuote, Quote, Rate, Unpriced
 from perminute.domain.reference.phone_numbers import check_e164
 from perminute.domain.values.money import format_micros
+from perminute.domain.values.printable import counted
 from perminute.domain.values.times import format_instant, parse_instant
 from perminute.formats.rate_card_csv import read_leg_type, read_rate_card
 from perminute.parsing import parse_leniently, without_fraction
@@ -208,7 +209,8 @@ def quote_calls(card: RateCard, path: Path, *, currency: str | None, as_json: bo
     if not tally.calls:
         remark(f"perminute: {path}: there is no call in it")
     if tally.without_price:
-        remark(f"perminute: {path}: {tally.without_price} of {tally.calls} calls have no price")
+        of_all = counted(tally.calls, "call has", "calls have")
+        remark(f"perminute: {path}: {tally.without_price} of {of_all} no price")
     return 1 if tally.without_price else 0
 
 

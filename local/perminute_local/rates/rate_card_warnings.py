@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from perminute.domain.errors import Fault, FaultyRateCard
 from perminute.domain.rating.calls import LegType
 from perminute.domain.rating.rate_card import SECONDS_PER_MINUTE
+from perminute.domain.values.printable import counted
 from perminute.domain.values.times import format_instant
 from perminute.formats.rate_card_csv import COLUMNS, read_rate_card
 from perminute_local.rates.special_ranges import unnamed_ranges
@@ -67,9 +68,8 @@ def check_rates(path: Path, *, as_json: bool) -> int:
     write_lines(f"{path}:{fault.line}: {fault.message}" for fault in faults)
     write_lines(f"{path}:{one.line}: warning: {one.message}" for one in warnings)
     if not faults:
-        plural = "" if len(warnings) == 1 else "s"
-        remarks = f", {len(warnings)} warning{plural}" if warnings else ""
-        write_line(f"{path}: {len(rates)} rates, no fault{remarks}")
+        remarks = f", {counted(len(warnings), 'warning')}" if warnings else ""
+        write_line(f"{path}: {counted(len(rates), 'rate')}, no fault{remarks}")
     return 1 if faults else 0
 
 

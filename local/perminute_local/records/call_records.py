@@ -21,6 +21,7 @@ from rich.progress import (
 )
 
 from perminute.domain.errors import FaultyDirectory
+from perminute.domain.values.printable import counted
 from perminute.formats.directory_csv import read_directory
 from perminute.sources.convert import convert
 from perminute.sources.outcomes import Leg, Outcome, Problem
@@ -53,7 +54,7 @@ def check_directory(path: Path, *, as_json: bool) -> int:
     elif faults:
         write_lines(f"{path}:{fault['line']}: {fault['message']}" for fault in faults)
     else:
-        write_line(f"{path}: {rows} rows, no fault")
+        write_line(f"{path}: {counted(rows, 'row')}, no fault")
     return 1 if faults else 0
 
 
@@ -151,8 +152,9 @@ class _Report:
         """Write how many records there were, and what became of them."""
         skipped, problems = len(self.skipped), len(self.problems)
         remark(
-            f"{self._legs + skipped + problems} records: {self._legs} calls, {skipped} skipped"
-            f"{_by_reason(self.skipped)}, {problems} problems{_by_reason(self.problems)}"
+            f"{counted(self._legs + skipped + problems, 'record')}: "
+            f"{counted(self._legs, 'call')}, {skipped} skipped{_by_reason(self.skipped)}, "
+            f"{counted(problems, 'problem')}{_by_reason(self.problems)}"
         )
 
 

@@ -15,6 +15,7 @@ from perminute.domain.comparison.record_comparison import (
 )
 from perminute.domain.errors import FaultyDirectory
 from perminute.domain.values.money import format_micros
+from perminute.domain.values.printable import counted
 from perminute.domain.values.times import format_instant
 from perminute.formats.csv_output import write_csv
 from perminute.formats.directory_csv import read_directory
@@ -187,28 +188,32 @@ def _summary(comparison: Comparison) -> Iterator[str]:
             more = [f"{found.seconds:+} s"] if found.seconds else []
             more += [f"{cost} {currency}".rstrip() for currency, cost in _costs(found).items()]
             listed = f" (ours less theirs: {', '.join(more)})" if more else ""
-            yield f"{kind}: {found.calls} calls{listed}"
+            yield f"{kind}: {counted(found.calls, 'call')}{listed}"
 
 
 def _costs(found: KindSum) -> dict[str, str]:
     return {currency: format_micros(micros) for currency, micros in found.costs_micros}
 
 
+def _of_calls(which: str) -> tuple[str, str]:
+    return f"call {which}", f"calls {which}"
+
+
 def _remark_counts(read: ReadRecords, ours: _Ours, comparison: Comparison) -> None:
     counts = (
-        (comparison.equal, "calls agree"),
-        (len(comparison.differences), "differences"),
-        (comparison.too_recent, "calls of the last 48 hours may still be reported"),
-        (read.skipped.total(), "records skipped"),
-        (len(read.problems), "records in problem"),
-        (ours.unanswered, "unanswered calls not looked up"),
-        (ours.other_organizations, "calls of other organizations left out"),
-        (ours.other_sources, "calls to numbers of other sources left out"),
-        (comparison.costs_not_compared, "costs not compared"),
+        (comparison.equal, "call agrees", "calls agree"),
+        (len(comparison.differences), "difference", "differences"),
+        (comparison.too_recent, *_of_calls("of the last 48 hours may still be reported")),
+        (read.skipped.total(), "record skipped", "records skipped"),
+        (len(read.problems), "record in problem", "records in problem"),
+        (ours.unanswered, "unanswered call not looked up", "unanswered calls not looked up"),
+        (ours.other_organizations, *_of_calls("of other organizations left out")),
+        (ours.other_sources, *_of_calls("to numbers of other sources left out")),
+        (comparison.costs_not_compared, "cost not compared", "costs not compared"),
     )
     always = 2
-    shown = [f"{n} {what}" for place, (n, what) in enumerate(counts) if n or place < always]
-    remark(f"{read.records} records: {', '.join(shown)}")
+    shown = [counted(*one) for place, one in enumerate(counts) if one[0] or place < always]
+    remark(f"{counted(read.records, 'record')}: {', '.join(shown)}")
 
 
 def _document(

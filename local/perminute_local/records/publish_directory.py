@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError
 
 from perminute.adapters.s3_directories import POINTER_KEY, DirectoryPointer
 from perminute.domain.errors import FaultyDirectory
+from perminute.domain.values.printable import counted
 from perminute.formats.directory_csv import read_directory
 from perminute_local.deployment import calling_aws
 from perminute_local.rates.publishing import Condition, PointerMoved, is_stored, put_in_force
@@ -52,7 +53,8 @@ def publish_directory(path: Path, bucket: str, version: str, *, as_json: bool) -
     else:
         if in_force.version is not None:
             remark(f"version {in_force.version} was in force")
-        write_line(f"s3://{bucket}/{pointer.csv.key}: {rows} rows are in force within a minute")
+        of_file = counted(rows, "row is", "rows are")
+        write_line(f"s3://{bucket}/{pointer.csv.key}: {of_file} in force within a minute")
     return 0
 
 

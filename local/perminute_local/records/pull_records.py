@@ -12,6 +12,7 @@ from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
 from perminute.adapters.graph import GraphClient
 from perminute.application.pull_graph_calls import place_of_calls
+from perminute.domain.values.printable import counted
 from perminute_local.terminal import remark, write_json, write_line
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def pull_graph_calls(
     finally:
         client.close()
         # Also those that came before an error: they are whole.
-        remark(f"{saved.rows} records in {len(saved.files)} files")
+        remark(f"{counted(saved.rows, 'record')} in {counted(len(saved.files), 'file')}")
     if as_json:
         write_json({"files": [str(path) for path in saved.files], "records": saved.rows})
     else:
@@ -76,7 +77,7 @@ class _Saved:
             before.discard(path)
             self.files.append(path)
             self.rows += len(page.items)
-            show(f"{self.rows} records until {end:%Y-%m-%d}")
+            show(f"{counted(self.rows, 'record')} until {end:%Y-%m-%d}")
         # The period was pulled before, and had more pages then.
         for path in before:
             path.unlink()

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from perminute.domain.rating.usage_record import Outcome
+from perminute.domain.values.printable import counted
 from perminute_local.conditions import StackError
 from perminute_local.embedded_aws import EmbeddedAwsError, install
 from perminute_local.replay.links import InProcess
@@ -57,7 +58,7 @@ def run_replay(
 def remarks(results: Results) -> Iterator[str]:
     """Yield what nobody should overlook: books that are not in order, no call that was charged."""
     if results.differences:
-        yield f"the books differ: {len(results.differences)} differences"
+        yield f"the books differ: {counted(len(results.differences), 'difference')}"
     for books in results.unread:
         yield f"the books could not be read: {books.organization_id}: {books.unavailable}"
     if any(usage.outcome is Outcome.CHARGED for usage in results.usages):
@@ -67,7 +68,8 @@ def remarks(results: Results) -> Iterator[str]:
         for usage in results.usages
     )
     recorded = ", ".join(f"{count} {kind}" for kind, count in kinds.items()) or "none was recorded"
-    refused = f"; {len(results.rejected)} events were refused" if results.rejected else ""
+    events = counted(len(results.rejected), "event was", "events were")
+    refused = f"; {events} refused" if results.rejected else ""
     yield f"no call was charged: {recorded}{refused}"
 
 

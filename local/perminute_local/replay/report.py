@@ -13,7 +13,7 @@ from perminute.domain.credit.ledger import EntryType
 from perminute.domain.rating.usage_record import Flag, Outcome
 from perminute.domain.values.identifiers import canonical_id
 from perminute.domain.values.money import MICROS_PER_UNIT, format_micros
-from perminute.domain.values.printable import one_line
+from perminute.domain.values.printable import counted, one_line
 from perminute_local.reports.kinds import REPORTS
 from perminute_local.reports.source import Question
 from perminute_local.tables import LEG_NAMES, STYLE, plain, title_line
@@ -190,10 +190,11 @@ def _summary(results: Results, calls: Sequence[CallFigures]) -> Text:
     elif results.unread:
         books = "THE BOOKS COULD NOT BE READ"
     return Text(
-        f"{len(results.usages)} calls recorded, {charged} of them charged, {rerated} rated again "
-        f"after a late change, {flagged} against a policy; "
-        f"{len(results.entries)} ledger entries; {len(results.notifications)} notifications; "
-        f"{len(results.rejected)} events refused.\n{books}. "
+        f"{counted(len(results.usages), 'call')} recorded, {charged} of them charged, "
+        f"{rerated} rated again after a late change, {flagged} against a policy; "
+        f"{counted(len(results.entries), 'ledger entry', 'ledger entries')}; "
+        f"{counted(len(results.notifications), 'notification')}; "
+        f"{counted(len(results.rejected), 'event')} refused.\n{books}. "
         "What the outcomes and reasons mean: docs/glossary.md"
     )
 

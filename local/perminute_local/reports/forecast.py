@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from perminute.domain.values.printable import counted
 from perminute_local.reports.layout import amount, as_of, money, table_of, text, time_of
 from perminute_local.tables import plain
 
@@ -56,7 +57,7 @@ def _lines(answer: Answer) -> Iterator[str]:
 
 def _basis(answer: Answer) -> Iterator[str]:
     basis: Row = answer["basis"]
-    known = f"{basis['days']} days, {basis['activeDays']} of them with cost"
+    known = f"{counted(basis['days'], 'day')}, {basis['activeDays']} of them with cost"
     if answer["status"] == "ok":
         yield f"Known are {known}: confidence {answer['confidence']}."
     else:

@@ -20,6 +20,7 @@ from perminute.domain.errors import Refused
 from perminute.domain.forecast.forecast import MAX_HORIZON_DAYS, SpentSoFar, forecast
 from perminute.domain.forecast.run_out import Credit
 from perminute.domain.forecast.spend_model import SpendHistory
+from perminute.domain.values.printable import counted
 from perminute.domain.values.times import format_instant
 from perminute.fields import LAST_YEAR, Amount, Currency, Instant, Message, PositiveAmount
 from perminute.parsing import parse, text_type
@@ -133,8 +134,8 @@ def _check_days(given: GivenForecast) -> None:
     if (today - given.first_day).days != len(given.daily):
         raise Refused(
             "daily",
-            f"has {len(given.daily)} days from {given.first_day} on; the last one must be the day "
-            f"before asOf, {today}",
+            f"has {counted(len(given.daily), 'day')} from {given.first_day} on; the last one must "
+            f"be the day before asOf, {today}",
         )
 
 

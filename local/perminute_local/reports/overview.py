@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from perminute.domain.values.printable import counted
 from perminute_local.reports.layout import amount, as_of, money, table_of, text, time_of
 from perminute_local.tables import plain
 
@@ -28,7 +29,7 @@ CSV_COLUMNS = ("purchaseId", "expiresAt", "remaining", "currency")
 _LIMITS = {
     "dailySpendLimit": "{} a day",
     "prefixHourlySpendLimit": "{} an hour to one prefix",
-    "maxConcurrentCalls": "{} calls at once",
+    "maxConcurrentCalls": "{} at once",
     "monthlyBudget": "a budget of {} a month, which refuses nothing",
 }
 
@@ -83,4 +84,4 @@ def _recharge(recharge: Row) -> Iterator[str]:
 
 
 def _limit(value: str | int) -> str:
-    return amount(value) if isinstance(value, str) else str(value)
+    return amount(value) if isinstance(value, str) else counted(value, "call")

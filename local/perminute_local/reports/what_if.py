@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from perminute.domain.values.printable import counted
 from perminute_local.reports.layout import amount, as_of, count, money, table_of, text
 from perminute_local.tables import plain
 
@@ -51,7 +52,7 @@ def _lines(answer: Answer) -> Iterator[str]:
     pool, recorded, otherwise = answer["pool"], answer["recorded"], answer["whatIf"]
     before, after = pool["recorded"], pool["whatIf"]
     yield (
-        f"{answer['changedCalls']} of {answer['calls']} calls would differ: "
+        f"{answer['changedCalls']} of {counted(answer['calls'], 'call')} would differ: "
         f"{amount(answer['difference'])} in all."
     )
     yield (

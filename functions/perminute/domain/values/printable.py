@@ -38,6 +38,11 @@ def spreadsheet_text(text: str) -> str:
     return f"'{line}" if is_formula else line
 
 
+def counted(count: int, noun: str, several: str = "") -> str:
+    """Return how many there are of something; `several` is its plural, if that is not with an s."""
+    return f"{count} {noun}" if count == 1 else f"{count} {several or f'{noun}s'}"
+
+
 def _shown(char: str) -> str:
     # Half a surrogate pair has an escape, too; written as it is, it could not be encoded.
     return " " if char.isspace() else char.encode("unicode_escape").decode("ascii")
