@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.request import Request, urlopen
@@ -137,7 +138,7 @@ def test_an_organization_without_credit_is_told_what_to_do(open_page: Open) -> N
     balance = page.locator(".card .figure").first.text_content()
     page.locator("#organization").select_option("nobody")
     expect(page.locator("#notices")).to_contain_text("Credit is not set up")
-    expect(page.locator("#days")).to_contain_text("No calls in ")
+    expect(page.locator("#days p")).to_have_text("No calls in 2026-11 yet.")
     expect(page.locator("#balance")).to_be_hidden()
     assert balance not in (page.locator("#figures").text_content() or "")
     assert page.locator("#figures .card").count() == 0
@@ -148,10 +149,74 @@ def test_a_month_without_calls_says_so_and_keeps_the_cards(open_page: Open) -> N
     page = ready(open_page())
     page.locator("#month").select_option("2026-08")
     expect(page.locator("#content")).to_have_attribute("aria-busy", "false")
-    expect(page.locator("#days")).to_contain_text("No calls in 2026-08 yet.")
+    expect(page.locator("#days p")).to_have_text("No calls in 2026-08.")
     expect(page.locator("#balance")).to_contain_text("Nothing moved the balance in 2026-08.")
     expect(page.locator(".card").first).to_contain_text("Available credit")
     picture(page, "empty-month")
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_link_to_an_organization_that_is_not_known_shows_no_other(
+    open_page: Open, *, known: bool
+) -> None:
+    # Followed from elsewhere, or while the page shows another one.
+    page = open_page(fragment="" if known else "&organization=a%3Cb&ledger")
+    if known:
+        ready(page).evaluate("location.hash = '#ledger&organization=a%3Cb'")
+    expect(page.get_by_role("alert")).to_contain_text("names the organization a<b, which is not")
+    expect(page.locator("#figures")).to_be_hidden()
+    expect(page.locator("#content")).to_have_attribute("aria-busy", "false")
+    assert page.locator("#figures .card").count() == 0
+    picture(page, "unknown-organization")
+    page.locator("#organization").select_option("contoso")
+    expect(ready(page).locator(".card").first).to_contain_text("Available credit")
+    expect(page.get_by_role("alert")).to_have_count(0)
+
+
+def test_a_link_leads_to_an_earlier_month_or_says_that_there_is_none(open_page: Open) -> None:
+    page = open_page(fragment="&month=2024-02")
+    expect(page.locator("#days p")).to_have_text("No calls in 2024-02.")
+    expect(page.locator("#month")).to_have_value("2024-02")
+    for none in ("2024-13", "2031-01"):
+        page = ready(open_page(fragment=f"&calls&month={none}"))
+        expect(page.locator("#month")).to_have_value("2026-11")
+        expect(page.locator("#problem")).to_have_text(
+            f"There is no month {none} to show: this is 2026-11."
+        )
+
+
+def test_the_link_of_an_e_mail_about_a_statement_makes_a_link_to_it(open_page: Open) -> None:
+    asked: list[str] = []
+
+    def make(page: Page) -> None:
+        def made(route: Route) -> None:
+            asked.append(route.request.url.partition("/organizations/")[2])
+            link = {"location": "https://bucket.example/s.pdf", "expiresAt": "2026-11-20T17:15:00Z"}
+            route.fulfill(json=link)
+
+        page.route("**/statement?*format=pdf", made)
+
+    page = open_page(make, fragment="&statement&month=2026-10&organization=fabrikam")
+    link = page.get_by_role("link", name="Open the statement of 2026-10 (PDF)")
+    expect(link).to_be_focused()
+    expect(page.locator("#problem")).to_contain_text("until 2026-11-20 17:15:00 UTC")
+    picture(page, "statement-link")
+    # The next one, while the page is open.
+    page.evaluate("location.hash = '#statement&month=2026-09&organization=contoso'")
+    expect(page.get_by_role("link", name="Open the statement of 2026-09 (PDF)")).to_be_focused()
+    assert asked == [
+        "fabrikam/statement?month=2026-10&basis=stated&format=pdf",
+        "contoso/statement?month=2026-09&basis=stated&format=pdf",
+    ]
+    expect(page.locator("#organization")).to_have_value("contoso")
+
+
+@pytest.mark.parametrize(("width", "rows"), [(1200, [6]), (1000, [3, 3]), (600, [2, 2, 2])])
+def test_no_card_is_alone_in_its_row(open_page: Open, width: int, rows: list[int]) -> None:
+    page = ready(open_page(viewport={"width": width, "height": 900}))
+    tops = page.locator(".card").evaluate_all("all => all.map((one) => one.offsetTop)")
+    assert list(Counter(tops).values()) == rows
+    page.screenshot(path=PICTURES / f"cards-{width}.png")
 
 
 @pytest.mark.parametrize("status", [401, 403])

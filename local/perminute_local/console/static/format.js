@@ -48,6 +48,10 @@ export function plural(count, noun) {
   return `${grouped(count)} ${noun}${count === 1 ? "" : "s"}`;
 }
 
+export function isMonth(text) {
+  return /^[0-9]{4}-(0[1-9]|1[0-2])$/.test(text ?? "");
+}
+
 export function addMonths(month, count) {
   const [year, number] = month.split("-").map(Number);
   return new Date(Date.UTC(year, number - 1 + count, 1)).toISOString().slice(0, 7);

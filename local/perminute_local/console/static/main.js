@@ -4,14 +4,14 @@ import { asked, goTo, withoutToken } from "./address.js";
 import { advice } from "./advice.js";
 import { about, report, useBearer, useToken } from "./api.js";
 import { byId, el } from "./dom.js";
-import { addMonths, time } from "./format.js";
+import { addMonths, isMonth, time } from "./format.js";
 import { calls, ledger, movements } from "./listings.js";
 import { organizationsOf, signIn } from "./sign-in.js";
 import { balance, cards, days, notices, ranking } from "./sections.js";
 import { whatIf } from "./what-if.js";
 
 const MONTHS = 13;
-const page = { organization: "", month: "", shown: "", reading: new AbortController(), listing: null };
+const page = { organization: "", organizations: [], month: "", shown: "", reading: new AbortController(), listing: null };
 let known = {};
 
 function say(text, ...more) {
@@ -72,6 +72,19 @@ async function load() {
   if (!signal.aborted) byId("content").setAttribute("aria-busy", "false");
 }
 
+// Nothing is shown in the place of what the address asks for.
+function cannotShow(organization) {
+  page.reading.abort();
+  page.organization = "";
+  hide();
+  byId("content").setAttribute("aria-busy", "false");
+  byId("as-of").textContent = "";
+  const [first] = byId("organization").options;
+  if (first.value) first.before(el("option", { value: "", disabled: true }, "choose one"));
+  byId("organization").value = "";
+  say(`The address of this page names the organization ${organization}, which is not among those that it can show. Choose one above.`);
+}
+
 // The credit is shown at once; each section follows when it has been read.
 function begin(overview) {
   const { organization, month } = page;
@@ -122,11 +135,20 @@ async function readSections(question, overview) {
   ]);
 }
 
+// Those of a year, and an earlier one if the address names it.
 function chooseMonths(latest) {
   const names = Array.from({ length: MONTHS }, (_, back) => addMonths(latest, -back));
   byId("month").replaceChildren(...names.map((name) => el("option", { value: name }, name)));
-  page.month = names.includes(asked().month) ? asked().month : latest;
+  page.month = latest;
+  chooseMonth(asked().month);
   byId("month").value = page.month;
+}
+
+function chooseMonth(name) {
+  const offered = [...byId("month").options].map((option) => option.value), [latest] = offered;
+  if (!isMonth(name) || name > latest) return;
+  if (!offered.includes(name)) byId("month").append(el("option", { value: name }, name));
+  byId("month").value = page.month = name;
 }
 
 async function saveStatement() {
@@ -168,18 +190,34 @@ function chooseOrganizations(names) {
   byId("organization").replaceChildren(...names.map((name) => el("option", { value: name }, name)));
   byId("organization").closest("label").hidden = !names.length;
   byId("asked").hidden = names.length > 0;
-  const { organization } = asked();
-  if (!names.length) return organization ?? "";
-  byId("organization").value = names.includes(organization) ? organization : names[0];
-  return byId("organization").value;
+  page.organizations = names;
+}
+
+// Where the address leads, if the page can show that; it may be followed while another is shown.
+async function go() {
+  const { organization = page.organization || page.organizations[0], month } = asked();
+  if (!organization) {
+    byId("as-of").textContent = "Name an organization.";
+    return;
+  }
+  if (page.organizations.length && !page.organizations.includes(organization)) {
+    cannotShow(organization);
+    return;
+  }
+  byId("organization").value = byId("asked-organization").value = organization;
+  if (page.month) chooseMonth(month);
+  if (page.shown !== `${organization} ${page.month}`) await choose(organization);
+  if (!byId("figures").hidden) follow();
 }
 
 // What the address asks for: a section, the statement as it was told of, or why a call cost what it did.
 function follow() {
   const stated = asked();
-  if (byId("figures").hidden) return;
-  if ("statement" in stated) linkStatement("stated");
-  else if (stated.call) page.listing.explain(stated.call, goTo({ calls: "" }));
+  const isOther = stated.month && stated.month !== page.month;
+  if (isOther) tell(`There is no month ${stated.month} to show: this is ${page.month}.`);
+  if ("statement" in stated) {
+    if (!isOther) linkStatement("stated");
+  } else if (stated.call) page.listing.explain(stated.call, goTo({ calls: "" }));
   else goTo(stated);
 }
 
@@ -193,7 +231,7 @@ async function start() {
   byId("csv").addEventListener("click", saveStatement);
   byId("pdf").addEventListener("click", () => linkStatement());
   byId("print").addEventListener("click", () => window.print());
-  window.addEventListener("hashchange", follow);
+  window.addEventListener("hashchange", go);
   try {
     const { source, organizations: offered, reports, signIn: provider } = await about();
     const token = provider && await signIn(provider);
@@ -202,12 +240,8 @@ async function start() {
     byId("advice").hidden = !reports.includes("license-advice");
     byId("what-if").hidden = !reports.includes("what-if");
     byId("source").textContent = `Figures of the ${source}.`;
-    const first = chooseOrganizations(organizations);
-    if (!first) byId("as-of").textContent = "Name an organization.";
-    else {
-      await choose(first);
-      follow();
-    }
+    chooseOrganizations(organizations);
+    await go();
   } catch (error) {
     failed(error);
   }

@@ -61,12 +61,13 @@ function pool({ month, minutes: all, used, reserved }) {
     el("progress", { max: all, value: used, "aria-label": "minutes used" }));
 }
 
-function runsOut({ status, runsOut: days, recharges, basis }) {
+function runsOut({ status, runsOut: days, recharges, unansweredRecharge, basis }) {
   if (status !== "ok") {
     return card("Runs out", "not known yet", "",
       `A forecast needs 7 complete days, 3 of them with cost; there are ${basis.days}, ${basis.activeDays} with cost.`);
   }
-  const paid = recharges.high ? "if each recharge is paid" : null;
+  const paid = unansweredRecharge ? "without a recharge: the last one is not answered"
+    : recharges.high ? "if each recharge is paid" : null;
   if (!days.expected && !days.earliest) return card("Runs out", "not within 90 days", "", "at the present pace", paid);
   return card("Runs out", days.expected ? `about ${days.expected}` : "after 90 days", "warn",
     `between ${days.earliest ?? "then"} and ${days.latest ?? "90 days from now"}, in 8 cases of 10`, paid);
@@ -133,7 +134,8 @@ function balances({ entries, isWhole }, overview, currentMonth) {
 export function days(usage, month) {
   const { rows, total, currency } = usage, section = byId("days");
   if (!total.calls) {
-    show(section, el("p", {}, `No calls in ${month} yet.`));
+    const isNow = usage.asOf.at.startsWith(month);
+    show(section, el("p", {}, `No calls in ${month}${isNow ? " yet" : ""}.`));
     return;
   }
   const written = table(`Cost by day and type of call, ${month}`,
