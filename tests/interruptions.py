@@ -57,7 +57,7 @@ class Watched:
 
 def watched(stores: Stores, watcher: Watcher) -> Stores:
     """Return stores over the same data of which every request counts."""
-    names = {field.name for field in fields(stores)} - {"outbox"}
+    names = {field.name for field in fields(stores)} - {"outbox", "stored"}
     each: dict[str, Any] = {name: Watched(getattr(stores, name), watcher) for name in names}
     return replace(stores, **each)
 

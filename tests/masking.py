@@ -84,10 +84,18 @@ class MaskedWorld:
 
     def state(self, *facts: Fact, user: str | None = None, name: str = "late") -> None:
         """Let a licensing event arrive, and rate again what it concerns."""
+        self.hear(*facts, user=user, name=name)
+        self.rate_again()
+
+    def hear(self, *facts: Fact, user: str | None = None, name: str = "late") -> None:
+        """Let a licensing event arrive."""
         change = LicensingChange(self.organization, user, facts)
         key = processed_event(f"{self.organization}-{name}", organization_id=self.organization)
         apply = ApplyLicensing(self.stores.licensing, WITHOUT_WAITING)
         assert apply([LicensingEvent(change, key, ANSWERED)]) == [Accepted(None)]
+
+    def rate_again(self) -> None:
+        """Rate again what waits."""
         (result,) = self.rerate([ReratingRequest(self.organization)])
         assert isinstance(result, Accepted), result
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from perminute.adapters.dynamodb.calls import DynamoDBCalls, DynamoDBCallsUnderW
 from perminute.adapters.dynamodb.content_keys import DynamoDBContentKeys
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.adapters.dynamodb.digests import DynamoDBDigests
+from perminute.adapters.dynamodb.erasure import DynamoDBErasure
 from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
 from perminute.adapters.dynamodb.postings import DynamoDBPostings
 from perminute.adapters.dynamodb.recorded_content import DynamoDBRecordedContent
@@ -26,6 +28,7 @@ from perminute.adapters.memory import (
     InMemoryCalls,
     InMemoryContentKeys,
     InMemoryDigests,
+    InMemoryErasure,
     InMemoryPostings,
     InMemoryRecordedContent,
     InMemoryStore,
@@ -40,7 +43,7 @@ if TYPE_CHECKING:
     from perminute.domain.notifications.notifications import Notification
     from perminute.ports.messaging import Digests
     from perminute.ports.postings import Postings
-    from perminute.ports.privacy import ContentKeys, RecordedContent
+    from perminute.ports.privacy import ContentKeys, Erasure, RecordedContent
     from perminute.ports.reports import AccountStates
     from perminute.ports.stores import (
         BookChecks,
@@ -72,6 +75,9 @@ class Stores:
     postings: Postings
     content: RecordedContent
     keys: ContentKeys
+    erasure: Erasure
+    stored: Callable[[str], str]
+    """All that is stored of an organization but its key, as text."""
 
 
 def twins(twin: InMemoryStore | None = None) -> Stores:
@@ -93,6 +99,8 @@ def twins(twin: InMemoryStore | None = None) -> Stores:
         InMemoryPostings(twin),
         InMemoryRecordedContent(twin),
         InMemoryContentKeys(),
+        InMemoryErasure(twin),
+        lambda _: _text_of(twin),
     )
 
 
@@ -115,6 +123,8 @@ def stores_on(
         DynamoDBPostings(schema),
         DynamoDBRecordedContent(schema),
         DynamoDBContentKeys(schema.connection, content_keys),
+        DynamoDBErasure(schema),
+        lambda who: _stored_text(schema, who),
     )
 
 
@@ -138,3 +148,25 @@ def _stored_outbox(table: str, organization: str) -> list[str]:
     return sorted(
         json.dumps(document) for row in rows for document in json.loads(row["notifications"]["S"])
     )
+
+
+def _text_of(twin: InMemoryStore) -> str:
+    # Who only reads a timeline leaves an empty one behind.
+    records = vars(twin).values()
+    return repr(
+        [
+            {key: one for key, one in some.items() if one} if isinstance(some, dict) else some
+            for some in records
+        ]
+    )
+
+
+def _stored_text(schema: Tables, organization: str) -> str:
+    events = boto3.client("dynamodb").scan(
+        TableName=schema.events.name,
+        FilterExpression="organizationId = :o",
+        ExpressionAttributeValues={":o": {"S": organization}},
+    )["Items"]
+    tables = schema.credit, schema.usage, schema.licensing
+    items = [*events, *(item for table in tables for item in table.items_of(organization))]
+    return json.dumps(items, default=lambda value: zlib.decompress(value).decode())

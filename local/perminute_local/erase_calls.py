@@ -10,6 +10,7 @@ from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.adapters.dynamodb.erasure import DynamoDBErasure
 from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
 from perminute.adapters.dynamodb.recorded_content import DynamoDBRecordedContent
+from perminute.adapters.dynamodb.reratings import DynamoDBReratings
 from perminute.adapters.dynamodb.tables import Tables, connect
 from perminute.application.erase_calls import EraseCalls, Erased
 from perminute.application.retry import RetryPolicy
@@ -58,6 +59,7 @@ def _connect(stack_name: str) -> EraseCalls:
         content=DynamoDBRecordedContent(tables),
         erasure=DynamoDBErasure(tables),
         keys=DynamoDBContentKeys(tables.connection, output(stack_name, "ContentKeysTableName")),
+        reratings=DynamoDBReratings(tables),
         retry=RetryPolicy(),
         run_all=InThreads(),
     )

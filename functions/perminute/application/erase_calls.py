@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from perminute.application.retry import RetryPolicy
     from perminute.domain.rating.usage_record import Usage
     from perminute.ports.privacy import ContentKeys, Erasure, OtherRecords, RecordedContent
-    from perminute.ports.stores import CreditStore, LicensingStore
+    from perminute.ports.stores import CreditStore, LicensingStore, Reratings
 
     # The stream from which notifications are published keeps records for one day.
 PUBLISHED_WITHIN = timedelta(days=2)
@@ -55,6 +55,7 @@ class EraseCalls:
     content: RecordedContent
     erasure: Erasure
     keys: ContentKeys
+    reratings: Reratings
     retry: RetryPolicy
     run_all: RunAll = in_order
 
@@ -105,7 +106,11 @@ class EraseCalls:
             raise NotFound("organization", f"nothing is stored of {organization_id}")
         if user_id is not None:
             self._check_licenses(organization_id, user_id, at)
-            return {user_id}
+        users = {user_id} if user_id is not None else self._all_users(organization_id)
+        self._check_reratings(organization_id, users)
+        return users
+
+    def _all_users(self, organization_id: str) -> set[str]:
         users = self.erasure.users(organization_id)
         for page in self.content.pages(organization_id, masked=True):
             users.update(usage.call.organizer_id for usage in page.usages)
@@ -121,6 +126,15 @@ class EraseCalls:
                 "still holds licenses, and may call: send License Removed first, and erase the "
                 "user when all calls have been reported",
             )
+
+    def _check_reratings(self, organization_id: str, users: set[str]) -> None:
+        # These find the calls of a user by his name.
+        for rerating in self.reratings.waiting(organization_id):
+            if not users.isdisjoint(rerating.since):
+                raise Refused(
+                    "user",
+                    "has calls that are just being rated again: erase the user in some minutes",
+                )
 
     def _pseudonym(self, organization_id: str, user_id: str, key: bytes) -> str:
         # One of a former erasure has its own licenses.

@@ -22,6 +22,7 @@ from perminute.adapters.dynamodb.digests import COUNTED
 from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
 from perminute.adapters.dynamodb.list_items import REVISED, organizers_in, with_organizers
 from perminute.adapters.dynamodb.outbox_items import CALLS_TO_COUNT, documents_in
+from perminute.adapters.dynamodb.reratings import rerating_of
 from perminute.adapters.dynamodb.tables import readable, unavailable
 from perminute.adapters.dynamodb.timelines import (
     FURTHER,
@@ -43,22 +44,24 @@ from perminute.adapters.dynamodb.writes import (
     put_alone,
     update_alone,
 )
+from perminute.domain.credit.ledger import RERATING
 from perminute.domain.credit.transaction import ERASED_CONTENT, AccountChanged
 from perminute.domain.errors import Contended
 from perminute.domain.licensing.attributes import NAME
 from perminute.domain.limits.spending import SpendKind
+from perminute.domain.rating.erased_calls import names_any
 from perminute.domain.values.times import parse_instant
 from perminute.ports.privacy import OtherRecords
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from datetime import datetime
 
     from perminute.adapters.dynamodb.codec import Item
     from perminute.adapters.dynamodb.tables import Operation, Tables
     from perminute.adapters.dynamodb.timelines import TimelineItem
 
-_CORRECTED, _OUTBOX, _CHANGE, _RERATING = "corrected#", "outbox#", "change#", "rerating#"
+_CORRECTED, _OUTBOX, _CHANGE = "corrected#", "outbox#", "change#"
 
 
 class DynamoDBErasure:
@@ -205,7 +208,7 @@ class _Eraser:
             SPENDING: self._delete_counter,
             CALLS_TO_COUNT: self._count_recent,
             COUNTED: self._count_recent,
-            _RERATING: self._count_recent,
+            RERATING: self._count_rerating,
             _OUTBOX: self._delete_notifications,
             _CHANGE: lambda changed: self.empty(self._tables.credit.update, changed),
         }
@@ -238,6 +241,10 @@ class _Eraser:
         texts = (value["S"] for name, value in item.items() if "S" in value and name != "record")
         if any(self._is_named(_decoded(text)) for text in texts):
             self.found["recent"] += 1
+
+    def _count_rerating(self, item: Item) -> None:
+        named = rerating_of(item).since.keys()
+        self.found["recent"] += self._everything or not self._names.keys().isdisjoint(named)
 
     def _delete_notifications(self, item: Item) -> None:
         documents = documents_in(item)
@@ -277,7 +284,7 @@ class _Eraser:
             update_alone(self._tables.connection, operation)
 
     def _is_named(self, value: object) -> bool:
-        return self._everything or _names_any(value, self._names.keys())
+        return self._everything or names_any(value, self._names.keys())
 
     def _put(self, kind: str, item: Item) -> None:
         self.found[kind] += 1
@@ -295,15 +302,3 @@ def _decoded(text: str) -> object:
         return json.loads(text)
     except ValueError:
         return text
-
-
-def _names_any(value: object, users: Collection[str]) -> bool:
-    match value:
-        case str():
-            return value in users
-        case dict():
-            return any(_names_any(part, users) for part in value.values())
-        case list():
-            return any(_names_any(part, users) for part in value)
-        case _:
-            return False

@@ -3,6 +3,7 @@
 from perminute.adapters.memory.books import InMemoryBookChecks, InMemoryBooks
 from perminute.adapters.memory.calls import InMemoryCalls
 from perminute.adapters.memory.digests import InMemoryDigests
+from perminute.adapters.memory.erasure import InMemoryErasure
 from perminute.adapters.memory.outside import (
     AnnouncedNotifications,
     InMemoryReratingQueue,
@@ -25,6 +26,7 @@ __all__ = [
     "InMemoryCalls",
     "InMemoryContentKeys",
     "InMemoryDigests",
+    "InMemoryErasure",
     "InMemoryPostings",
     "InMemoryRecordedContent",
     "InMemoryRecordsBucket",

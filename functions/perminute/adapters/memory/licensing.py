@@ -34,7 +34,9 @@ class LicensingRecords(Records):
 
     def users(self, account: Account) -> Mapping[str, Timeline]:
         organization_id = account.organization_id
-        users = [user for of, user in self.facts if of == organization_id and user is not None]
+        known = (user for of, user in self.facts if of == organization_id and user is not None)
+        # A copy is there twice until the user is erased.
+        users = [user for user in known if (organization_id, user) not in self.copies]
         return {user_id: self._timeline(organization_id, user_id) for user_id in users}
 
     def seats(self, account: Account) -> Seats:
@@ -67,7 +69,7 @@ class LicensingRecords(Records):
         self._record(events)
         self._wait([] if rerating is None else [rerating])
         of_users = (change.facts for change, _ in changes if change.user_id is not None)
-        self._next_version(organization_id, sum(map(len, of_users)))
+        self.next_version(organization_id, sum(map(len, of_users)))
 
     def roll_over(
         self, organization_id: str, user_id: str | None, *, fold_before: datetime
@@ -80,9 +82,10 @@ class LicensingRecords(Records):
         left_out = len(facts) - len(kept)
         if left_out:
             self.folded_until[key] = max(fold_before, self.folded_until.get(key, fold_before))
-            self._next_version(organization_id, 0 if user_id is None else -left_out)
+            self.next_version(organization_id, 0 if user_id is None else -left_out)
 
-    def _next_version(self, organization_id: str, of_users: int) -> None:
+    def next_version(self, organization_id: str, of_users: int) -> None:
+        """Count up the versions of the account, and by `of_users` the facts about users."""
         account = self._account(organization_id)
         self.listed.add(organization_id)
         self.accounts[organization_id] = account._replace(

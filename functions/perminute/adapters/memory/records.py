@@ -78,6 +78,8 @@ class Records:
     )
     """Those that were moved from there when a timeline was full."""
     folded_until: dict[tuple[str, str | None], datetime] = field(default_factory=dict)
+    copies: set[tuple[str, str]] = field(default_factory=set)
+    """Pseudonyms with the timeline of a user who is just being erased, by organization."""
     max_facts: int = MAX_FACTS
     _lock: RLock = field(default_factory=RLock)
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from perminute.domain.rating.call_content import digest_of, has_number, without_number
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from perminute.domain.rating.usage_record import Usage
 
 ERASED = "erased"
@@ -36,3 +38,16 @@ def erased_usage(usage: Usage, pseudonym: str, key: bytes) -> Usage:
         content_digest=masked.content_digest or digest_of(usage.call, key),
         is_erased=True,
     )
+
+
+def names_any(document: object, users: Collection[str]) -> bool:
+    """Whether a document, as JSON is read, has one of these users as a value anywhere."""
+    match document:
+        case str():
+            return document in users
+        case dict():
+            return any(names_any(one, users) for one in document.values())
+        case list():
+            return any(names_any(one, users) for one in document)
+        case _:
+            return False
