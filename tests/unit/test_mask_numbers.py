@@ -7,6 +7,7 @@ from datetime import timedelta
 from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING
+from unittest.mock import Mock
 
 import pytest
 from builders import ORGANIZATION, WITHOUT_WAITING
@@ -72,6 +73,19 @@ def test_a_page_that_takes_too_long_is_gone_on_with(
     assert done == MaskedNumbers(ORGANIZATION, masked=1, goes_on=True)
     assert masked(world) == ["a"]
     assert world.mask().masked == 4
+
+
+def test_the_key_is_read_once_and_only_if_a_number_is_masked(
+    world: MaskedWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mask_numbers, "CALLS_AT_ONCE", 1)
+    keys = Mock(wraps=world.stores.keys)
+    masking = replace(world.mask_numbers, keys=keys)
+    assert masking(WORK).masked == 5
+    keys.get_or_make.assert_called_once_with(ORGANIZATION)
+    keys.reset_mock()
+    assert masking(WORK).masked == 0
+    assert keys.mock_calls == []
 
 
 def test_a_store_that_fails_is_tried_again_and_loses_nothing(world: MaskedWorld) -> None:

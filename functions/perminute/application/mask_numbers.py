@@ -7,7 +7,7 @@ looks at the records to see what is left to mask, so it can be interrupted or re
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from perminute.application.retry import NEVER, Deadline, RetryPolicy
@@ -57,6 +57,7 @@ class MaskNumbers:
         if self.kept is None:
             return done
         before = work.at - self.kept
+        key_of = cache(self.keys.get_or_make)  # read once, and made only if a number is masked
         pages = self.content.pages(work.organization_id, answered_before=before, after=work.after)
         try:
             for page in pages:
@@ -66,7 +67,8 @@ class MaskNumbers:
                     if usage.call.ended_at < before and has_number(usage)
                 ]
                 for start in range(0, len(due), CALLS_AT_ONCE):
-                    done = self._mask(due[start : start + CALLS_AT_ONCE], done)
+                    key = key_of(work.organization_id)
+                    done = self._mask(due[start : start + CALLS_AT_ONCE], key, done)
                     if deadline.passed:
                         # What is masked of this page is not read again.
                         return replace(done, goes_on=True)
@@ -77,8 +79,7 @@ class MaskNumbers:
             return replace(done, failed=error)
         return done
 
-    def _mask(self, due: Sequence[Usage], done: MaskedNumbers) -> MaskedNumbers:
-        key = self.keys.get_or_make(done.organization_id)
+    def _mask(self, due: Sequence[Usage], key: bytes, done: MaskedNumbers) -> MaskedNumbers:
         written = self.run_all([partial(self._replace, usage, key) for usage in due])
         masked = sum(written)
         changed = len(written) - masked
