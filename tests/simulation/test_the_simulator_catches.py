@@ -12,6 +12,7 @@ from unittest.mock import patch
 import planted_adapter_bugs
 import planted_bugs
 import planted_digest_bugs
+import planted_erasure_bugs
 import planted_event_bugs
 import planted_forecast_bugs
 import planted_lot_bugs
@@ -31,6 +32,7 @@ from planted_bugs import (
     without_version,
 )
 from planted_digest_bugs import DIGEST_BUGS, counting_before_the_day_is_over
+from planted_erasure_bugs import ERASURE_BUGS
 from planted_event_bugs import EVENT_BUGS, refusing_half_a_surrogate_pair_anywhere
 from planted_forecast_bugs import FORECAST_BUGS
 from planted_lot_bugs import LOT_BUGS
@@ -104,6 +106,7 @@ BUGS_OVER_MOTO = [
 
 _OF_ONE_PROMISE = (
     DIGEST_BUGS,
+    ERASURE_BUGS,
     EVENT_BUGS,
     FORECAST_BUGS,
     LOT_BUGS,
@@ -213,6 +216,7 @@ def test_each_bug_that_is_planted_is_looked_for() -> None:
     assert set(bugs_in(planted_event_bugs)) == set(EVENT_BUGS)
     assert set(bugs_in(planted_adapter_bugs)) == set(ADAPTER_BUGS)
     assert set(bugs_in(planted_digest_bugs)) == set(DIGEST_BUGS)
+    assert set(bugs_in(planted_erasure_bugs)) == set(ERASURE_BUGS)
     assert set(bugs_in(planted_forecast_bugs)) == set(FORECAST_BUGS)
     assert set(bugs_in(planted_lot_bugs)) == set(LOT_BUGS)
     assert set(bugs_in(planted_masking_bugs)) == set(MASKING_BUGS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from perminute_local.console.page import page_files
@@ -44,5 +45,6 @@ def _costs(template: Template, one: Measured) -> Iterator[Cost]:
     # What CloudFront has, it asks S3 for again: the files may change at any time.
     gets = of_a_million("s3", "million_gets", files * MILLION)
     yield Cost("S3", gets, f"{files} files")
-    reports = sum(cost.dollars for cost in overview_costs(template, one)) * REPORTS
+    overview = sum((cost.dollars for cost in overview_costs(template, one)), Decimal())
+    reports = overview * REPORTS
     yield Cost("reports", reports, f"{REPORTS}, each taken to cost as much as an overview")

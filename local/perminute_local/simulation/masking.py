@@ -99,11 +99,12 @@ def _leaves_no_number(stored: Snapshot, now: datetime) -> Iterator[str]:
 def _is_a_duplicate(before: Snapshot, after: Snapshot) -> Iterator[str]:
     """A masked call that is delivered again changes nothing."""
     # Any message may bring an account up to date, and so expire credit.
-    if _charges(before) != _charges(after):
+    if charges_of(before) != charges_of(after):
         changed = [one for one, usage in before.usages.items() if after.usages[one] != usage]
         yield f"the charges, or the calls {changed}, have changed"
 
 
-def _charges(stored: Snapshot) -> tuple[object, ...]:
+def charges_of(stored: Snapshot) -> tuple[object, ...]:
+    """Return what no delivery of the same events may change."""
     booked = [entry for entry in stored.statement.entries if entry.type is not EntryType.EXPIRY]
     return stored.usages, booked, stored.statement.charges_micros, stored.statement.pool_minutes

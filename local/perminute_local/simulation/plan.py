@@ -188,6 +188,13 @@ class NumbersMasked(NamedTuple):
     organization_id: str
 
 
+class CallsErased(NamedTuple):
+    """An operator is to erase a user, or all users, once everything has settled."""
+
+    organization_id: str
+    user_id: str | None = None
+
+
 class ReportRequested(NamedTuple):
     """A report that somebody requests; if it has pages, one after the other."""
 
@@ -243,6 +250,7 @@ Action = (
     | RateCardPublished
     | RatesCorrected
     | NumbersMasked
+    | CallsErased
     | ReportRequested
     | OfRecords
     | Quiesce
@@ -261,7 +269,14 @@ def described(action: Action) -> str:
             return f"directory {version}"
         case RatesCorrected(version, _, organization_id):
             return f"calls of {organization_id} are corrected by rate card {version}"
-        case CallPlaced() | NumbersMasked() | ReportRequested() | ObjectDropped() | RecordPosted():
+        case (
+            CallPlaced()
+            | CallsErased()
+            | NumbersMasked()
+            | ObjectDropped()
+            | RecordPosted()
+            | ReportRequested()
+        ):
             return str(action)
         case Quiesce():
             return "all is to settle"

@@ -39,9 +39,9 @@ from perminute_local.simulation.invariants.events import EventLog, refused_once
 from perminute_local.simulation.invariants.invariant import everything_settles, reads_stored
 from perminute_local.simulation.invariants.notifications import notified_in_the_end
 from perminute_local.simulation.invariants.organization import books_of
-from perminute_local.simulation.masking import Masking
 from perminute_local.simulation.plan import (
     CallPlaced,
+    CallsErased,
     DirectoryPublished,
     EventSent,
     NumbersMasked,
@@ -54,6 +54,7 @@ from perminute_local.simulation.plan import (
     described,
     event_sent,
 )
+from perminute_local.simulation.privacy import Privacy
 from perminute_local.simulation.queues import MessageBus
 from perminute_local.simulation.report_client import ReportClient
 from perminute_local.simulation.scheduler import Functions, Scheduler
@@ -129,8 +130,7 @@ class Simulator:
         self.senders = CallRecordSenders(self.bus, self.records, recorder.records)
         self.bus.on_calls = lambda body: self.events.send(calls_sent(body), self.scheduler.now)
         self.corrections = Corrections(self.backend, self.scheduler, self.bus.deliver_writes)
-        again = partial(self.bus.send, promptly=True)
-        self.masking = Masking(self.backend, self.scheduler, self.events, again, self._settle)
+        self.privacy = Privacy(self.backend, self.bus, self.events, recorder, self._settle)
         self.schedules = self.backend.stack.schedules()
         self.functions.after = self.bus.deliver_writes
         self.injector.overtake, self.injector.log = self._overtake, self.scheduler.log
@@ -260,8 +260,8 @@ class Simulator:
                 self.backend.store_version(content, version)
                 self.events.publish(content, version)
                 self.corrections.begin(item.number, corrected)
-            case NumbersMasked(organization_id):
-                self.masking.begin(item.number, organization_id)
+            case NumbersMasked() | CallsErased() as private:
+                self.privacy.begin(item.number, private)
             case ReportRequested() as requested:
                 self.reports.request(requested, item.label)
             case ObjectDropped() | RecordPosted() | DirectoryPublished() as of_records:
@@ -296,10 +296,10 @@ class Simulator:
             return (
                 self._settle()
                 or self._repeat_corrections()
-                or self.masking.finish()
+                or self.privacy.go_on()
                 or self._have_books_checked()
                 or self._settle()
-                or (self._end_the_day() if is_last else None)
+                or (self._end_the_day() or self.privacy.finish() if is_last else None)
                 or next(self._check(is_last=is_last), None)
                 # After what is stored: of two promises that a bug breaks, its own is named.
                 or (self.reports.request_last() if is_last else None)
@@ -366,7 +366,7 @@ class Simulator:
     # ── Checks ───────────────────────────────────────────────────────────────────────────────
 
     def _snapshots(self) -> Iterator[tuple[str, Snapshot]]:
-        return ((name, self.backend.snapshot(name)) for name in self.plan.organizations)
+        return ((name, self.privacy.snapshot(name)) for name in self.plan.organizations)
 
     def _check(self, *, is_last: bool) -> Iterator[Broken]:
         if broken := self._first_broken():
@@ -388,7 +388,7 @@ class Simulator:
             return None
         changed, self.recorder.changed = self.recorder.changed, set()
         for name in sorted(changed):
-            stored = self.backend.snapshot(name)
+            stored = self.privacy.snapshot(name)
             grants = covered_at_any_price(stored, self.events.cards)
             if broken := next(chain(books_of(name, stored, self.scheduler.now), grants), None):
                 return broken

@@ -19,6 +19,7 @@ from perminute_local.simulation.faults import ALL_FAULTS, Fault, FaultInjector, 
 from perminute_local.simulation.plan import CALLS_PER_PART, Plan, Quiesce
 from perminute_local.simulation.simulator import Outcome, Simulator
 from perminute_local.simulation.workloads.calls_together import CallsTogether
+from perminute_local.simulation.workloads.erasure import ErasedOrganizations
 from perminute_local.simulation.workloads.events import BEGINNINGS
 from perminute_local.simulation.workloads.late_changes import DirectorySync, NewLimits
 from perminute_local.simulation.workloads.masking import MaskedOrganizations
@@ -77,7 +78,7 @@ def _plan(world: World) -> Plan:
         # What is counted and read is the same over any store; worlds over moto are slow and stay
         # small.
         workloads += [NewLimits, Records]
-    workloads += [Readers, MaskedOrganizations]
+    workloads += [Readers, MaskedOrganizations, ErasedOrganizations]
     for workload in workloads:
         plan = workload(plan.seed, plan.items[0].at).woven_into(plan)
     return plan

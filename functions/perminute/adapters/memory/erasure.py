@@ -145,9 +145,8 @@ class _Eraser:
                 store.lists[organization_id, key] = listed._replace(usages=usages)
         for version, revision in of(organization_id, store.revisions).items():
             if self._is_found("lists", self._organize(chain(*revision.usages))):
-                revised = (RevisedUsage(*map(self._renamed, both)) for both in revision.usages)
-                renamed = revision._replace(usages=tuple(revised))
-                store.revisions[organization_id, version] = renamed
+                revised = tuple(map(self._both_renamed, revision.usages))
+                store.revisions[organization_id, version] = revision._replace(usages=revised)
 
     def _organize(self, usages: Iterable[ListedUsage]) -> bool:
         return any(usage.organizer_id in self.names for usage in usages)
@@ -155,6 +154,9 @@ class _Eraser:
     def _renamed(self, usage: ListedUsage) -> ListedUsage:
         organizer_id = self.names.get(usage.organizer_id, usage.organizer_id)
         return usage._replace(organizer_id=organizer_id)
+
+    def _both_renamed(self, revised: RevisedUsage) -> RevisedUsage:
+        return RevisedUsage(*map(self._renamed, revised))
 
     def _rename_changes(self) -> None:
         for number, changes in of(self.organization_id, self.store.corrected).items():
@@ -192,6 +194,14 @@ class _Eraser:
             if not is_gone:
                 kept.append(decided)
         self.store.outbox[:] = kept
+        self._forget_first_calls({one.call_id for one in kept if not one.counted_on})
+
+    def _forget_first_calls(self, published: set[str | None]) -> None:
+        # The notification is the record of it.
+        for group, call_id in of(self.organization_id, self.store.first_calls).items():
+            is_named = self.everything or group.organizer_id in self.names
+            if is_named and self.write and call_id not in published:
+                del self.store.first_calls[self.organization_id, group]
 
     def _count_recent(self) -> None:
         organization_id, store = self.organization_id, self.store

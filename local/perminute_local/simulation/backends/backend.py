@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from perminute.application.check_books import BooksReport, CheckBooks
     from perminute.application.correct_rates import RateCorrection
+    from perminute.application.erase_calls import Erased
     from perminute.application.mask_numbers import MaskedNumbers
     from perminute.domain.authorization.reservations import Reservation
     from perminute.domain.credit.accounts import Account
@@ -114,6 +115,8 @@ class Snapshot(NamedTuple):
     check: BooksCheck
     content_key: bytes | None
     """That of the digests of its calls, if numbers were masked."""
+    notifications: Callable[[], object]
+    """Reads those that are stored, and the calls that a digest is to count."""
 
     @property
     def account(self) -> Account:
@@ -155,6 +158,12 @@ class Backend(Protocol):
 
     def mask_numbers(self, organization_id: str, at: datetime) -> MaskedNumbers:
         """Mask the numbers of an organization's calls that ended before an instant."""
+
+    def content_key(self, organization_id: str) -> bytes:
+        """Return the key of the digests of an organization's calls, made if there is none."""
+
+    def erase_calls(self, organization_id: str, user_id: str | None, at: datetime) -> Erased:
+        """Erase a user of an organization, or all, as the command line does."""
 
     def snapshot(self, organization_id: str) -> Snapshot:
         """Return all that is stored of an organization."""

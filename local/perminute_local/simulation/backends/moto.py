@@ -33,6 +33,8 @@ from perminute.adapters.dynamodb.calls import DynamoDBCalls
 from perminute.adapters.dynamodb.content_keys import DynamoDBContentKeys
 from perminute.adapters.dynamodb.counter_items import SPENDING, spending_of
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
+from perminute.adapters.dynamodb.digests import COUNTED
+from perminute.adapters.dynamodb.erasure import DynamoDBErasure
 from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
 from perminute.adapters.dynamodb.postings import DynamoDBPostings
 from perminute.adapters.dynamodb.recorded_content import DynamoDBRecordedContent
@@ -47,6 +49,7 @@ from perminute.adapters.dynamodb.timelines import (
 from perminute.adapters.s3_rate_cards import S3RateCards
 from perminute.application.check_books import CheckBooks
 from perminute.application.correct_rates import CorrectRates
+from perminute.application.erase_calls import EraseCalls
 from perminute.application.licensing_cache import LicensingCache
 from perminute.application.mask_numbers import MaskNumbers
 from perminute.application.recorded_calls import RecordedCalls
@@ -84,6 +87,7 @@ if TYPE_CHECKING:
 
     from perminute.application.check_books import BooksReport
     from perminute.application.correct_rates import RateCorrection
+    from perminute.application.erase_calls import Erased
     from perminute.application.mask_numbers import MaskedNumbers
     from perminute.application.retry import Deadline
     from perminute.domain.licensing.timelines import Fact
@@ -155,6 +159,21 @@ class Moto:
         mask = MaskNumbers(content, self._content_keys, retry, timedelta())
         return mask(RunOrganization(at, organization_id))
 
+    def content_key(self, organization_id: str) -> bytes:
+        return self._content_keys.get_or_make(organization_id)
+
+    def erase_calls(self, organization_id: str, user_id: str | None, at: datetime) -> Erased:
+        erase = EraseCalls(
+            credit=DynamoDBCreditStore(self._schema),
+            licensing=DynamoDBLicensingStore(self._schema),
+            content=DynamoDBRecordedContent(self._schema),
+            erasure=DynamoDBErasure(self._schema),
+            keys=self._content_keys,
+            reratings=DynamoDBReratings(self._schema),
+            retry=RetryPolicy(sleep=lambda _: None),
+        )
+        return erase(organization_id, user_id, at)
+
     @property
     def _content_keys(self) -> DynamoDBContentKeys:
         table = self.stack.setting("CONTENT_KEYS_TABLE")
@@ -189,7 +208,12 @@ class Moto:
             processed_event=self._processed_event,
             check=self._checks.check(organization_id),
             content_key=self._content_keys.find(organization_id),
+            notifications=partial(self._notifications, organization_id),
         )
+
+    def _notifications(self, organization_id: str) -> object:
+        prefixes = "outbox#", COUNTED
+        return [[*self._schema.credit.items_of(organization_id, prefix)] for prefix in prefixes]
 
     def corrupt(self, organization_id: str, micros: int) -> None:
         boto3.client("dynamodb").update_item(

@@ -18,6 +18,7 @@ from perminute.adapters.memory import (
     InMemoryBookChecks,
     InMemoryCalls,
     InMemoryDigests,
+    InMemoryErasure,
     InMemoryPostings,
     InMemoryRecordedContent,
     InMemoryReratingQueue,
@@ -28,8 +29,10 @@ from perminute.adapters.memory import (
     SentWork,
     StoredRejections,
 )
+from perminute.adapters.memory.records import of
 from perminute.adapters.messaging import work_body
 from perminute.application.correct_rates import CorrectRates
+from perminute.application.erase_calls import EraseCalls
 from perminute.application.mask_numbers import MaskNumbers
 from perminute.domain.credit.transaction import AccountChanged, Transaction
 from perminute.domain.errors import Contended, Throttled, Unavailable
@@ -57,6 +60,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from perminute.application.correct_rates import RateCorrection
+    from perminute.application.erase_calls import Erased
     from perminute.application.mask_numbers import MaskedNumbers
     from perminute.domain.rerating.rerating import Rerating
     from perminute.ports.messaging import Announcement, Rejection
@@ -88,6 +92,7 @@ _CONTEND: Mapping[type, frozenset[str]] = {
     InMemoryBookChecks: _names(InMemoryBookChecks.store),
     InMemoryCalls: _names(InMemoryCalls.usages),
     InMemoryDigests: _names(InMemoryDigests.claim, InMemoryDigests.count, InMemoryDigests.send),
+    InMemoryErasure: _names(InMemoryErasure.copy_timeline, InMemoryErasure.move_timeline),
 }
 """Other writes under a condition, and transactions that read: they raise `Contended`."""
 _READ_TOGETHER = _names(
@@ -162,6 +167,17 @@ class Twins:
         keys = self._through(self._shared.content_keys)
         return MaskNumbers(content, keys, RETRY, timedelta())(RunOrganization(at, organization_id))
 
+    def content_key(self, organization_id: str) -> bytes:
+        return self._shared.content_keys.get_or_make(organization_id)
+
+    def erase_calls(self, organization_id: str, user_id: str | None, at: datetime) -> Erased:
+        store = self._through(self._shared.store)
+        content = self._through(InMemoryRecordedContent(self._shared.store))
+        erasure = self._through(InMemoryErasure(self._shared.store))
+        keys = self._through(self._shared.content_keys)
+        erase = EraseCalls(store, store, content, erasure, keys, store, RETRY)
+        return erase(organization_id, user_id, at)
+
     def snapshot(self, organization_id: str) -> Snapshot:
         store = self._shared.store
         users = [u for name, u in store.facts if name == organization_id and u is not None]
@@ -189,7 +205,15 @@ class Twins:
             processed_event=store.processed_event,
             check=self._shared.checks.check(organization_id),
             content_key=self._shared.content_keys.find(organization_id),
+            notifications=partial(self._notifications, organization_id),
         )
+
+    def _notifications(self, organization_id: str) -> object:
+        store = self._shared.store
+        return [one for one in store.outbox if one.organization_id == organization_id], [
+            of(organization_id, some)
+            for some in (store.calls_to_count, store.counted, store.first_calls)
+        ]
 
     def corrupt(self, organization_id: str, micros: int) -> None:
         accounts = self._shared.store.accounts

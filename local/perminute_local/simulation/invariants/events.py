@@ -7,10 +7,12 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
+from perminute.application.apply_licensing import LicensingEvent
 from perminute.application.charge_calls import EndedCall
-from perminute.domain.credit.transaction import IdentityKind
+from perminute.domain.credit.transaction import ERASED_CONTENT, IdentityKind
 from perminute.domain.errors import Refused
 from perminute.domain.rating.call_content import differing_content
+from perminute.domain.rating.calls import Call
 from perminute.events.billing import BILLING, credit_event
 from perminute.events.event import read_event
 from perminute.events.licensing import LICENSING, licensing_event
@@ -24,7 +26,7 @@ from perminute_local.simulation.invariants.organization import (
     broken_by,
     organization_of,
 )
-from perminute_local.simulation.plan import CALLS_PER_PART, Expected, events_in
+from perminute_local.simulation.plan import CALLS_PER_PART, EventSent, Expected, events_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -33,7 +35,6 @@ if TYPE_CHECKING:
     from perminute.domain.rating.rate_card import RateCard
     from perminute_local.simulation.backends.backend import Snapshot
     from perminute_local.simulation.invariants.invariant import Broken
-    from perminute_local.simulation.plan import EventSent
     from perminute_local.simulation.write_recorder import WriteRecorder
 
 _taken_or_refused = promise("each event is taken or refused")
@@ -97,6 +98,21 @@ class EventLog:
                     and not differing_content(call, usage, stored.content_key)
                 ):
                     yield sent.body
+
+    def call(self, organization_id: str, call_id: str) -> Iterator[Call]:
+        """Yield each content that was sent of a call."""
+        for content in self.contents.get(("call", organization_id, call_id), ()):
+            if isinstance(content, Call):
+                yield content
+
+    def about(self, organization_id: str) -> Iterator[tuple[EventSent, ReadEvent]]:
+        """Yield the calls and licensing events of an organization."""
+        for body, _, event in self.sent.values():
+            if event is not None and organization_of(event) == organization_id:
+                if isinstance(event, EndedCall):
+                    yield EventSent("telephony", body), event
+                elif isinstance(event, LicensingEvent):
+                    yield EventSent("licensing", body), event
 
     def check(
         self, snapshots: Mapping[str, Snapshot], recorder: WriteRecorder, now: datetime
@@ -209,4 +225,5 @@ def _is_taken(event: ReadEvent, snapshots: Mapping[str, Snapshot]) -> bool:
             return False
         return not differing_content(event.call, usage, snapshot.content_key)
     known = snapshot.processed_event(event.processed_event.key)
-    return known is not None and known.content == event.processed_event.content
+    # Of an event about somebody who is erased remains only that it was processed.
+    return known is not None and known.content in (event.processed_event.content, ERASED_CONTENT)
