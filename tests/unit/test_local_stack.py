@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -15,8 +16,9 @@ import pytest
 
 from perminute_local import doctor
 from perminute_local.cli import main
-from perminute_local.local_stack import commands
-from perminute_local.local_stack.driving import DailyRuns, WaitingMapping
+from perminute_local.deployed.deploying import ToolError
+from perminute_local.local_stack import commands, serving
+from perminute_local.local_stack.driving import DailyRuns, Mappings, WaitingMapping
 from perminute_local.local_stack.place import Place, Served, only_local, place_of_user, running
 from perminute_local.replay.lambda_runtime import LambdaFunction, Scheduled
 from perminute_local.stack import Function, Queue, ScheduleTrigger
@@ -33,6 +35,7 @@ SERVED = Served(
     directory=None,
     made={"functions": 11},
 )
+ORDER = serving.Order(template="template.yaml", rates=SERVED.rates, directory=None)
 HOLD = """
 import sys
 from pathlib import Path
@@ -268,6 +271,59 @@ def test_nothing_runs_while_nothing_arrives() -> None:
     assert WaitingMapping(Queue("url", "arn", None, None), 4, function, client).poll() == 0
     assert function.events == []
     assert client.waited == [3]
+
+
+class Listed:
+    """Lambda, with mappings in these states."""
+
+    def __init__(self, states: dict[tuple[str, str], str]) -> None:
+        self.states = states
+
+    def get_paginator(self, name: str) -> Listed:
+        assert name == "list_event_source_mappings"
+        return self
+
+    def paginate(self) -> list[dict[str, Any]]:
+        return [
+            {"EventSourceMappings": [mapping]}
+            for mapping in (
+                {
+                    "EventSourceArn": source,
+                    "FunctionArn": f"arn:aws:lambda:us-east-1:000000000000:function:{name}:live",
+                    "State": state,
+                }
+                for (source, name), state in self.states.items()
+            )
+        ]
+
+
+def test_a_mapping_is_not_read_while_an_operator_has_disabled_it() -> None:
+    lambda_: Any = Listed({("stream", "local-A"): "Disabling", ("stream", "local-B"): "Enabled"})
+    mappings = Mappings(lambda_)
+    mappings.look()
+    assert not mappings.is_read("stream", "local-A")
+    assert mappings.is_read("stream", "local-B")
+    assert mappings.is_read("queue", "local-A")
+    lambda_.states["stream", "local-A"] = "Enabled"
+    mappings.look()
+    assert mappings.is_read("stream", "local-A")
+
+
+def test_what_a_tool_said_before_it_failed_is_in_the_log_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        msg = "sam deploy failed:\nUploading 1 / 9\nUploading 9 / 9\nno such type\n\n"
+        raise ToolError(msg)
+
+    monkeypatch.setattr(serving, "serve", fail)
+    monkeypatch.setattr(sys, "argv", ["serving", str(tmp_path), json.dumps(ORDER._asdict())])
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    with pytest.raises(SystemExit, match="1"):
+        serving.main()
+    *before, last = capsys.readouterr().err.splitlines()
+    assert last.endswith("Z ToolError: no such type")
+    assert "Uploading 9 / 9" in before
 
 
 def test_a_daily_run_is_made_once_when_its_hour_has_come() -> None:

@@ -2,7 +2,8 @@
 
 It runs in ministack's own environment and knows nothing of ours. Its time is that of the machine.
 Requests stay quick as tables grow (`quick_queries.py`), policies are evaluated as
-`emulated_policies.py` says, and what makes functions run is left to us (`event_sources.py`).
+`emulated_policies.py` says, what operators do has its effect (`emulated_operations.py`), and what
+makes functions run is left to us (`event_sources.py`).
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ def main() -> None:
     """Install all of that, then run the emulator."""
     threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
     importlib.import_module("emulated_policies").install()
+    importlib.import_module("emulated_operations").install()
     importlib.import_module("event_sources").leave()
     _quick_queries().install()
     runpy.run_module("ministack", run_name="__main__")

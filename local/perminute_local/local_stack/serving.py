@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     from perminute_local.deployed.deploying import Deployment
 
 CHECK_SECONDS = 1.0
-PARAMETERS = {"DropBucket": "true"}
-"""Parameters that cost something on AWS, and can be tried here."""
+PARAMETERS = {"DropBucket": "true", "EventArchiveDays": "35", "NumbersKeptDays": "90"}
+"""Parameters that cost or change something on AWS, and can be tried here."""
 COUNTED = {
     "AWS::Lambda::Function": "functions",
     "AWS::SQS::Queue": "queues",
@@ -114,8 +114,13 @@ def main() -> None:
         serve(place, order, log)
     except Exception as error:  # noqa: BLE001 - `up` shows the last line, whatever it is
         log(traceback.format_exc())
-        log(" ".join(f"{type(error).__name__}: {error}".split()))
+        log(f"{type(error).__name__}: {_last_line(str(error))}")
         sys.exit(1)
+
+
+def _last_line(text: str) -> str:
+    """Return why a tool failed: before it stands all that it said until then."""
+    return next((line for line in reversed(text.splitlines()) if line.strip()), "")
 
 
 if __name__ == "__main__":
