@@ -3,6 +3,7 @@
 DynamoDB restores to new tables. A stack keeps its own tables, with their streams, so only items
 that differ are written: those that have changed or are gone are put, and those that came later are
 deleted. So the stream contains little more than these, and no notification is published again.
+How far books were checked is forgotten: the next night reads them from their beginning.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import boto3
 
-from perminute_local.deployment import calling_aws, deployed_tables
+from perminute_local.deployment import calling_aws, deployed_tables, output
 from perminute_local.terminal import remark, write_json, write_lines
 from perminute_local.wrong_call import WrongCall
 
@@ -26,6 +27,9 @@ SEGMENTS = 8
 """Parts of a table that are read side by side."""
 READ_TOGETHER = 100  # AWS: BatchGetItem
 WRITTEN_TOGETHER = 25  # AWS: BatchWriteItem
+
+CHECKS = "checks"
+"""How far books have been checked: nothing of it holds for books of another second."""
 
 Item = dict[str, Any]
 
@@ -48,6 +52,8 @@ def run_restore(stack_name: str, restored: Mapping[str, str], *, write: bool, as
             _restore(client, kind, getattr(names, kind), copy, write=write)
             for kind, copy in restored.items()
         ]
+        checks = output(stack_name, "BookChecksTableName")
+        done.append(_restore(client, CHECKS, checks, None, write=write))
     if as_json:
         write_json({"written": write, "tables": [table._asdict() for table in done]})
     else:
@@ -67,9 +73,19 @@ def _check(names: TableNames, restored: Mapping[str, str]) -> None:
             raise WrongCall(msg)
 
 
-def _restore(client: Any, kind: str, table: str, copy: str, *, write: bool) -> TableDifference:  # noqa: ANN401 - botocore's
+def _restore(
+    client: Any,  # noqa: ANN401 - botocore's
+    kind: str,
+    table: str,
+    copy: str | None,
+    *,
+    write: bool,
+) -> TableDifference:
     key_schema = client.describe_table(TableName=table)["Table"]["KeySchema"]
-    if client.describe_table(TableName=copy)["Table"]["KeySchema"] != key_schema:
+    copied = key_schema
+    if copy is not None:
+        copied = client.describe_table(TableName=copy)["Table"]["KeySchema"]
+    if copied != key_schema:
         msg = f"--{kind}-copy: {copy} has other keys than {table}"
         raise WrongCall(msg)
     keys = [key["AttributeName"] for key in key_schema]
@@ -86,7 +102,7 @@ class _Restorer:
         self,
         client: Any,  # noqa: ANN401 - botocore's
         table: str,
-        copy: str,
+        copy: str | None,  # None: nothing remains
         keys: Sequence[str],
         *,
         write: bool,
@@ -96,7 +112,8 @@ class _Restorer:
 
     def put_segment(self, segment: int) -> int:
         found = 0
-        for items in _parts(self._scan(self._copy, segment), READ_TOGETHER):
+        copied = self._scan(self._copy, segment) if self._copy is not None else ()
+        for items in _parts(copied, READ_TOGETHER):
             there = self._read(self._table, items)
             lost = [item for item in items if there.get(self._name(item)) != item]
             self._write_all([{"PutRequest": {"Item": item}} for item in lost])
@@ -106,7 +123,7 @@ class _Restorer:
     def delete_segment(self, segment: int) -> int:
         found = 0
         for items in _parts(self._scan(self._table, segment), READ_TOGETHER):
-            known = self._read(self._copy, items)
+            known = self._read(self._copy, items) if self._copy is not None else {}
             later = [item for item in items if self._name(item) not in known]
             self._write_all([{"DeleteRequest": {"Key": self._key(item)}} for item in later])
             found += len(later)

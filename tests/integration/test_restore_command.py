@@ -117,7 +117,22 @@ def test_tables_are_what_their_copies_are_and_only_if_told_to(
     assert stored(system) == before
     assert main([*COMMAND, "--json"]) == 0
     tables = json.loads(capsys.readouterr().out)["tables"]
-    assert [(one["put"], one["deleted"]) for one in tables] == [(0, 0)] * 4
+    assert [(one["put"], one["deleted"]) for one in tables] == [(0, 0)] * 5
+
+
+def test_how_far_books_were_checked_is_forgotten(
+    system: System, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Else the night would go on in books of another second."""
+    copy_tables(system)
+    client: Any = boto3.client("dynamodb")
+    checks = system.stack.setting("BOOK_CHECKS_TABLE")
+    client.put_item(TableName=checks, Item={"organizationId": {"S": "contoso"}})
+    assert main(COMMAND) == 0
+    assert "checks             0 to put         1 to delete\n" in capsys.readouterr().out
+    assert len(items(checks)) == 1
+    assert main([*COMMAND, "--yes"]) == 0
+    assert items(checks) == []
 
 
 @pytest.mark.parametrize("seed", [None, 1])
