@@ -121,6 +121,8 @@ def _as_list(value: Any) -> list[Any]:  # noqa: ANN401 - JSON of policies has on
 
 
 MAX_ALARMS_AT_ONCE = 100
+WITHOUT_BACKUPS = "ContentKeysTable"
+"""A key that is destroyed with an organization's erasure must not come back."""
 """Alarms that CloudWatch describes by name in one request."""
 
 
@@ -174,6 +176,10 @@ class _CheckedStack:
             restorable = (recovery or {}).get("PointInTimeRecoveryStatus") == "ENABLED"
             if status != "ACTIVE":
                 yield fail(name, f"is {status}")
+            elif name == WITHOUT_BACKUPS and restorable:
+                yield fail(name, "can be restored, with erased keys: switch off its recovery")
+            elif name == WITHOUT_BACKUPS:
+                yield ok(name, "is active and has no backups")
             elif not restorable:
                 yield fail(name, "cannot be restored: switch on its recovery")
             else:

@@ -37,11 +37,12 @@ def stack(moto_stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Stack:
     """
     publish_rate_card(RATES.read_bytes(), moto_stack)
     dynamodb = boto3.client("dynamodb")
-    for table in dynamodb.list_tables()["TableNames"]:
-        dynamodb.update_continuous_backups(
-            TableName=table,
-            PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True},
-        )
+    for table in resources_of(STACK_NAME):
+        if table.kind == "AWS::DynamoDB::Table" and table.logical_id != "ContentKeysTable":
+            dynamodb.update_continuous_backups(
+                TableName=table.name,
+                PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True},
+            )
     boto3.client("sns").subscribe(
         TopicArn=moto_stack.setting("NOTIFICATION_TOPIC_ARN"),
         Protocol="sqs",
@@ -122,6 +123,7 @@ def test_a_stack_that_can_charge_calls_is_ok_in_each_part(
     assert main(OF_STACK) == 0
     lines = capsys.readouterr().out.splitlines()
     assert "OK   CreditTable: is active and can be restored" in lines
+    assert "OK   ContentKeysTable: is active and has no backups" in lines
     assert "OK   CallsDeadLetters: nothing waits" in lines
     count = len(read_rate_card(RATES.read_bytes()).rates)
     assert any(f"with {count} rates is in force" in line for line in lines)
@@ -160,6 +162,21 @@ def test_a_table_that_cannot_be_restored_is_found(
         "health": "FAIL",
         "what": "CreditTable",
         "message": "cannot be restored: switch on its recovery",
+    }
+
+
+def test_keys_that_would_come_back_from_a_backup_are_found(
+    stack: Stack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    boto3.client("dynamodb").update_continuous_backups(
+        TableName=stack.setting("CONTENT_KEYS_TABLE"),
+        PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True},
+    )
+    (found,) = findings(capsys, code=1)
+    assert found == {
+        "health": "FAIL",
+        "what": "ContentKeysTable",
+        "message": "can be restored, with erased keys: switch off its recovery",
     }
 
 

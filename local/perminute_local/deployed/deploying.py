@@ -146,18 +146,19 @@ def adapt(template: Template, deployed: list[Resource]) -> None:
     - Queues are read by our drivers (`emulated_links.py`), not by the emulator; they act as each
       function's role, so its trust has us added to it.
     - Roles get the rights that only the emulator asks for.
-    - Tables can be restored: the emulator's CloudFormation passes over that they shall.
+    - Tables can be restored if they shall: the emulator's CloudFormation passes over it.
     - Loopback has no TLS, which the bucket's policy asks for.
     """
     names = {resource.logical_id: resource.name for resource in deployed}
     for name, function in resources(template, "AWS::Serverless::Function"):
         _run_by_bootstrap(names[name])
         _adapt_role(names[function["Properties"]["Role"]["Fn::GetAtt"][0]])
-    for table, _ in resources(template, "AWS::DynamoDB::Table"):
-        boto3.client("dynamodb").update_continuous_backups(
-            TableName=names[table],
-            PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True},
-        )
+    for table, resource in resources(template, "AWS::DynamoDB::Table"):
+        recovery = resource["Properties"].get("PointInTimeRecoverySpecification")
+        if recovery is not None:
+            boto3.client("dynamodb").update_continuous_backups(
+                TableName=names[table], PointInTimeRecoverySpecification=recovery
+            )
     for _, policy in resources(template, "AWS::S3::BucketPolicy"):
         boto3.client("s3").delete_bucket_policy(Bucket=names[policy["Properties"]["Bucket"]["Ref"]])
 
