@@ -12,7 +12,7 @@ from perminute.domain.advice.basis import (
     LicensedUser,
     MonthOfCalls,
 )
-from perminute_local.reports.given_advice import rate_by_the_minute
+from perminute_local.reports.advice_file import rate_by_the_minute
 
 if TYPE_CHECKING:
     from perminute.domain.advice.advice import Advice

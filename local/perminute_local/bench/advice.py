@@ -18,7 +18,7 @@ from perminute.domain.advice.basis import (
 from perminute.domain.advice.costs import PlanCosts, chosen_of
 from perminute.domain.rating.rate_card import SECONDS_PER_MINUTE
 from perminute_local.bench.report import Row, best_cpu_seconds, print_result
-from perminute_local.reports.given_advice import rate_by_the_minute
+from perminute_local.reports.advice_file import rate_by_the_minute
 
 if TYPE_CHECKING:
     from perminute.domain.advice.costs import Chosen

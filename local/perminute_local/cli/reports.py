@@ -259,7 +259,7 @@ def what_if(*, rates: Path | None, licenses: Path | None, **parameters: object) 
     if rates is None and licenses is None and parameters["pool"] is None:
         msg = "needs --rates FILE, --licenses FILE or --pool N, to say what differs"
         raise WrongCall(msg)
-    from perminute_local.reports.assumed import card_parameter, license_parameters
+    from perminute_local.reports.what_if_files import card_parameter, license_parameters
 
     return {
         **parameters,

@@ -32,7 +32,7 @@ def show_from(source: Source, question: Question, form: Form, *, at_most: int | 
     """Write a report from where its figures are; returns the exit code."""
     if source.figures is not None:
         # Imported for this alone: it takes as long as the functions to start.
-        from perminute_local.reports.given import GivenFigures  # noqa: PLC0415
+        from perminute_local.reports.figures_file import GivenFigures  # noqa: PLC0415
 
         return show(GivenFigures(source.figures), question, form, at_most=at_most)
     if source.folder is not None:

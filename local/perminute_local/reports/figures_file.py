@@ -1,6 +1,6 @@
 """Reports computed from figures in a file, without a stack: `perminute forecast --input FILE`.
 
-`license-advice` has its own figures (`given_advice`).
+`license-advice` has its own figures (`advice_file`).
 
 A file has one JSON object. Amounts are text, such as "0.026".
 """
@@ -24,7 +24,7 @@ from perminute.domain.values.printable import counted
 from perminute.domain.values.times import format_instant
 from perminute.fields import LAST_YEAR, Amount, Currency, Instant, Message, PositiveAmount
 from perminute.parsing import parse, text_type
-from perminute_local.reports.given_advice import GivenAdvice, advised
+from perminute_local.reports.advice_file import GivenAdvice, advised
 from perminute_local.user_input import date_or_instant, read_text
 from perminute_local.wrong_call import WrongCall, WrongFile
 
