@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from functools import partial
 
-from perminute.api.http import Door, http_response
+from perminute.api.http import ApiFunction, http_response
 from perminute.api.serving import metric_of, serve_http, serve_invocation
 from perminute.aws import AwsResources
 from perminute.bootstrap.authorize_calls import charging_api
@@ -16,7 +16,7 @@ api = charging_api(AwsResources(os.environ))
 tokens = TokenSettings.from_environment(os.environ)
 handler = lambda_handler(
     named_run(
-        Door(
+        ApiFunction(
             over_http=partial(serve_http, api, tokens=tokens),
             invoked=partial(serve_invocation, api),
             response=http_response,

@@ -1,6 +1,6 @@
 """JSON from outside becomes a checked message, or a refusal that names every field that is wrong.
 
-Both doors, the events and the charging API, parse by this. msgspec checks what the types of a
+Events and the charging API are parsed by this. msgspec checks what the types of a
 message say. A `TextType` reads what JSON writes as text: ids, amounts, times. Refusals are logged:
 they say what a field must be, and never what was sent.
 """

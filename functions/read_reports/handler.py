@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from functools import partial
 
-from perminute.api.http import Door
+from perminute.api.http import ApiFunction
 from perminute.api.reports.responses import http_response
 from perminute.api.reports.serving import metric_of, serve_http, serve_invocation
 from perminute.aws import AwsResources
@@ -18,7 +18,7 @@ reader = report_reader(aws)
 tokens = TokenSettings.from_environment(os.environ)
 handler = lambda_handler(
     named_run(
-        Door(
+        ApiFunction(
             over_http=partial(serve_http, reader, tokens=tokens),
             invoked=partial(serve_invocation, reader),
             response=http_response,

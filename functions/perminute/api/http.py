@@ -178,7 +178,7 @@ def error_document(error: Exception) -> ErrorDocument:
             return ErrorDocument(error="unavailable", message=again)
 
 
-class Door(NamedTuple):
+class ApiFunction(NamedTuple):
     """How a function serves requests over HTTP and direct invocations."""
 
     over_http: Callable[[dict[str, Any], Deadline], Served]

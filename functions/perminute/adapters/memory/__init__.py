@@ -4,7 +4,7 @@ from perminute.adapters.memory.books import InMemoryBookChecks, InMemoryBooks
 from perminute.adapters.memory.calls import InMemoryCalls
 from perminute.adapters.memory.digests import InMemoryDigests
 from perminute.adapters.memory.erasure import InMemoryErasure
-from perminute.adapters.memory.outside import (
+from perminute.adapters.memory.messaging import (
     AnnouncedNotifications,
     InMemoryReratingQueue,
     PublishedRateCards,
