@@ -51,6 +51,7 @@ def test_a_table_is_rfc_4180_with_a_byte_order_mark() -> None:
         ("-9.625", "-9.625"),
         ("+498001110550", "+498001110550"),
         ("+49151234****", "+49151234****"),
+        ("+49*********", "+49*********"),
     ],
 )
 def test_no_cell_is_a_formula_or_more_than_a_cell(cell: str, shown: str) -> None:

@@ -17,7 +17,7 @@ _FORMULA = re.compile(r"[=+\-@\uff1d\uff0b\uff0d\uff20]")
 # in quotation marks if the row does not begin with them.
 _FORMULA_AFTER_END = re.compile(rf'(?<=;)(?P<between>[ "]*)(?={_FORMULA.pattern})')
 # A number, an amount, or a phone number, perhaps with a masked tail: computes nothing.
-_NUMBER = re.compile(r"[+-]?[0-9][0-9., ]*\*{0,4}")
+_NUMBER = re.compile(r"[+-]?[0-9][0-9., ]*\**")
 
 
 def one_line(text: str, *, at_most: int = MAX_CHARACTERS) -> str:
