@@ -80,7 +80,7 @@ export function calls({ organization, period, signal, failed }) {
     const isMasked = found.length > 0 && found.every((call) => call.number?.includes("*") ?? true);
     list.replaceChildren(
       found.length ? table("Calls, the last first", CALLS, found.map(row)) : el("p", {}, "No calls."),
-      isMasked ? el("p", { class: "quiet" }, "Ends of phone numbers are masked: you do not have the role numbers.") : "");
+      isMasked ? el("p", { class: "quiet" }, "Ends of phone numbers are masked: you do not have the role numbers, or they are kept for some days only.") : "");
   }
 
   function row(call) {
