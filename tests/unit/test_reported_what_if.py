@@ -203,6 +203,7 @@ def test_a_month_may_have_too_many_calls(
         ({"pool": "-1"}, "pool: "),
         ({"licenses": "E5:adele"}, 'licenses.0: "E5:adele" must be one of payPerMinute, '),
         ({"licenses": "subscription:"}, "licenses.0: "),
+        ({"licenses": "subscription:a,none:a"}, 'licenses: "a" has none and another one; '),
         ({"rateCard": "no card"}, 'rateCard: "no card" must be a rate card as `perminute what-if'),
         ({"rateCard": base64.b64encode(gzip.compress(b"a,b")).decode()}, "rateCard: "),
     ],

@@ -12,7 +12,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from perminute.api.reports.documents import ReportDocument
 from perminute.api.reports.endpoint import report
-from perminute.api.reports.parameters import MonthQuery
+from perminute.api.reports.parameters import MonthQuery, refused
 from perminute.api.values import Count, Money
 from perminute.application.reporting.what_if import read_what_if
 from perminute.domain.advice.what_if import (
@@ -191,11 +191,13 @@ def _other_licenses(assumed: Iterable[AssumedLicense]) -> Mapping[str, OtherLice
     by_user: defaultdict[str, set[License | None]] = defaultdict(set)
     for license_assumed, user_id in assumed:
         by_user[user_id].add(license_assumed)
-    return {user_id: _other(licenses) for user_id, licenses in by_user.items()}
+    return {user_id: _other(user_id, licenses) for user_id, licenses in by_user.items()}
 
 
-def _other(licenses: set[License | None]) -> OtherLicenses:
+def _other(user_id: str, licenses: set[License | None]) -> OtherLicenses:
     conferencing = licenses - {License.COMMUNICATIONS_CREDITS}
+    if None in conferencing and len(conferencing) > 1:
+        raise refused("licenses", user_id, f"has {NONE} and another one; leave out one of them")
     return OtherLicenses(
         frozenset(license_ for license_ in conferencing if license_ is not None)
         if conferencing
