@@ -46,7 +46,7 @@ NEEDED_BY = {
     "perminute.api.reports.responses": "read_reports",
     "perminute.domain.authorization.authorization": "authorize_calls",
     "perminute.domain.credit.booking": (
-        "book_credit charge_calls expire_credit pull_graph_calls rerate_calls"
+        "book_credit charge_calls expire_credit pull_graph_calls render_statements rerate_calls"
     ),
     "perminute.domain.rating.rating": "authorize_calls charge_calls expire_credit rerate_calls",
     "perminute.domain.reconciliation": "reconcile_books",
