@@ -133,6 +133,23 @@ def test_listings_have_pages_filters_and_explanations(open_page: Open, address: 
     picture(page, "explained")
 
 
+def test_of_two_calls_the_one_that_was_chosen_last_is_explained(open_page: Open) -> None:
+    page = ready(open_page())
+    calls = page.locator("#calls .link")
+    held: list[Route] = []
+    page.route("**/explanation?*", lambda route: route.continue_() if held else held.append(route))
+    with page.expect_request("**/explanation?*"):
+        calls.nth(0).click()
+    calls.nth(1).click()
+    heading = page.locator(".explanation h3")
+    heading.wait_for()
+    chosen = heading.text_content()
+    with page.expect_response("**/explanation?*"):
+        held[0].continue_()
+    page.evaluate("() => fetch('/').then(() => null)")  # what came before it is read
+    assert heading.text_content() == chosen
+
+
 def test_an_organization_without_credit_is_told_what_to_do(open_page: Open) -> None:
     page = ready(open_page())
     balance = page.locator(".card .figure").first.text_content()

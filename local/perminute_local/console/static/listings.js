@@ -46,6 +46,7 @@ export function calls({ organization, period, signal, failed }) {
     legType: choice("Type", Object.keys(LEG_TYPES), (value) => LEG_TYPES[value]), country: choice("Country"),
   };
   const holder = el("div");
+  let asked = null; // the call whose explanation is waited for
   show(section, el("div", { class: "filters" }, ...Object.values(filters)), beside, holder);
   begin();
   return { offer, explain };
@@ -93,6 +94,7 @@ export function calls({ organization, period, signal, failed }) {
   }
 
   function close() {
+    asked = null;
     aside.hidden = true;
     beside.classList.remove("open");
     for (const one of list.querySelectorAll(".chosen")) one.classList.remove("chosen");
@@ -105,8 +107,10 @@ export function calls({ organization, period, signal, failed }) {
 
   // When it is closed, the focus goes back to where it came from.
   async function explain(callId, from) {
+    asked = from;
     try {
       const found = await report(organization, "explanation", { callId }, signal);
+      if (asked !== from) return; // another call was chosen meanwhile
       const shut = () => { close(); from.focus(); };
       aside.replaceChildren(el("h3", {}, `Call ${callId}`),
         el("ol", {}, ...found.sentences.map((sentence) => el("li", {}, sentence))),
