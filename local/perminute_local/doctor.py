@@ -18,6 +18,7 @@ from perminute_local.dead_letters import DEAD_LETTERS, UNKNOWN
 from perminute_local.deployment import calling_aws, outputs, parameters, resources_of
 from perminute_local.findings import Finding, Status, fail, ok, warn
 from perminute_local.record_checks import record_findings
+from perminute_local.retention_checks import retention_findings
 from perminute_local.terminal import remark, write_json, write_lines
 from perminute_local.wrong_call import WrongCall
 
@@ -153,6 +154,7 @@ class _CheckedStack:
             self._rate_card,
             self._records,
             self._console,
+            self._retention,
             self._mappings,
             self._dead_letters,
             self._alarms,
@@ -213,6 +215,10 @@ class _CheckedStack:
 
     def _console(self) -> Iterator[Finding]:
         return console_findings(self._name, self._outputs, self._parameters)
+
+    def _retention(self) -> Iterator[Finding]:
+        names = {one.logical_id: one.name for one in self._resources}
+        return retention_findings(names, self._outputs, self._parameters)
 
     def _mappings(self) -> Iterator[Finding]:
         client = boto3.client("lambda")

@@ -13,6 +13,7 @@ from receiving import RECEIVING, without_records
 
 from perminute_local.conditions import parameters_of
 from perminute_local.cost import prices
+from perminute_local.cost.archive import EVENTS, archive_costs
 from perminute_local.cost.calls import (
     BATCHES,
     FUNCTION,
@@ -65,6 +66,15 @@ def test_what_it_costs_to_read_records_stands_in_the_docs(template: Template) ->
         re.findall(r"^\| (dropped files of [\d\w, ]+|webhooks) \| ([\d.]+) \|$", PAGE, re.MULTILINE)
     )
     assert said == {way.name: f"{total(record_costs(template, way)):.2f}" for way in WAYS}
+
+
+def test_what_an_archive_costs_stands_in_the_docs() -> None:
+    said = re.findall(r"^\| ([\w `]+) \| ([\d.]+) \| ([\d.]+) \|$", PAGE, re.MULTILINE)
+    assert said == [
+        (f"`{way}`" if way == "Calls Ended" else way, *(f"{cost.dollars:.2f}" for cost in costs))
+        for way in EVENTS
+        for costs in [archive_costs(way)]
+    ]
 
 
 def test_each_alarm_and_each_metric_that_one_is_computed_from_has_its_price(

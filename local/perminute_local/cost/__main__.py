@@ -6,6 +6,7 @@ import sys
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from perminute_local.cost.archive import EVENTS, archive_costs
 from perminute_local.cost.calls import BATCHES, REQUEST_MILLISECONDS, arrivals, call_costs
 from perminute_local.cost.console import console_costs
 from perminute_local.cost.idle import idle_costs
@@ -36,6 +37,9 @@ def main() -> None:
     for way_of_records in WAYS:
         title = f"a million calls by {way_of_records.name}, until they are queued"
         _print(title, record_costs(template, way_of_records))
+    for archived in EVENTS:
+        title = f"a million calls by {archived}, archived, and all sent again once"
+        _print(title, archive_costs(archived))
     one = overview()
     _print("a million overviews", overview_costs(template, one))
     _print("a million visits of the console that a stack serves", console_costs(template, one))
