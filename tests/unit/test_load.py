@@ -202,6 +202,23 @@ def test_sending_ends_when_the_bus_takes_nothing(monkeypatch: pytest.MonkeyPatch
     assert "AccessDenied" in "\n".join(command.lines_of(result))
 
 
+def test_nothing_more_is_sent_when_one_that_sends_is_interrupted() -> None:
+    """Ctrl-C would else take as long as the load, and cost as much."""
+    bank, load = Bank(), Load(rate=100, minutes=1, organizations=1, hot=0)
+    interrupted: list[int] = []
+
+    def sender(events: Sequence[Event]) -> list[Outcome]:
+        if bank.calls and not interrupted:
+            interrupted.append(len(bank.calls))
+            raise KeyboardInterrupt
+        return bank.sender(events)
+
+    watch = Watch(bank.charged(), bank.depth)
+    with pytest.raises(KeyboardInterrupt):
+        Sending(cast("EventSender", sender), workload(load), watch).send(load)
+    assert len(bank.calls) < load.calls // 2
+
+
 def test_what_was_not_sent_in_its_time_is_not_sent_later(monkeypatch: pytest.MonkeyPatch) -> None:
     # Each look at the clock takes a second of the six.
     seconds = iter(range(1_000_000))

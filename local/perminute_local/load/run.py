@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -134,6 +134,7 @@ class Sending:
     def __init__(self, sender: EventSender, workload: Workload, watch: Watch) -> None:
         self._sender, self._workload, self._watch = sender, workload, watch
         self._lock = threading.Lock()
+        self._ended = threading.Event()
         self._next = 0
         self._taken = 0
         self._refused: list[str] = []
@@ -142,8 +143,14 @@ class Sending:
         """Send what can be sent in that time; the last number that is sent has no gap before it."""
         began = time.monotonic()
         with ThreadPoolExecutor(SENDERS) as pool:
-            for done in [pool.submit(self._work, load, began) for _ in range(SENDERS)]:
-                done.result()
+            workers = [pool.submit(self._work, load, began) for _ in range(SENDERS)]
+            try:
+                wait(workers, return_when=FIRST_EXCEPTION)
+            finally:
+                # Whoever interrupts it, or fails, ends all of them: each event may cost money.
+                self._ended.set()
+            for worker in workers:
+                worker.result()
         return Sent(self._taken, tuple(self._refused), time.monotonic() - began)
 
     def _work(self, load: Load, began: float) -> None:
@@ -156,11 +163,10 @@ class Sending:
         with self._lock:
             first, self._next = self._next, min(self._next + MAX_ENTRIES, load.calls)
             numbers = range(first, self._next)
-            wait = began + first / load.rate - time.monotonic()
-        if wait > 0:
-            time.sleep(wait)
+            early = began + first / load.rate - time.monotonic()
+        self._ended.wait(max(0, early))
         late = time.monotonic() - began > load.seconds + 1
-        return range(0) if late else self._followed(numbers, load)
+        return range(0) if late or self._ended.is_set() else self._followed(numbers, load)
 
     def _followed(self, numbers: range, load: Load) -> range:
         every = max(1, load.rate // FOLLOWED_A_SECOND)
