@@ -99,10 +99,12 @@ def _lines(done: Erased) -> Iterator[str]:
 def _remarks(done: Erased, user_id: str | None, *, erased: bool) -> Iterator[str]:
     if not erased:
         yield "nothing is erased; the same command with --yes erases it, and cannot be undone"
-    if done.left:
+        if done.left:
+            yield f"recent or under way: {done.left}, which can be erased in two days"
+    elif done.left:
         yield (
             f"left: {done.left} that are recent, under way, or have just been changed; run the "
             "same command again in two days"
         )
-    elif erased and user_id is None:
+    elif user_id is None:
         yield f"the key of {one_line(done.organization_id)} is destroyed"

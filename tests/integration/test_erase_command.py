@@ -58,6 +58,8 @@ def test_a_user_who_may_still_call_or_is_unknown_is_not_erased(
 def test_the_key_of_an_organization_is_destroyed_once_nothing_is_left(
     world: ErasedWorld, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    assert main(COMMAND) == 0
+    assert "recent or under way: 1, which can be erased in two days" in capsys.readouterr().err
     assert main([*COMMAND, "--yes"]) == 1
     assert capsys.readouterr().err.startswith("left: 1 that are recent, under way, or have just")
     assert world.stores.keys.find(ORGANIZATION) is not None
