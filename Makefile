@@ -150,6 +150,7 @@ $(VENV)/.ready: requirements/dev.lock pyproject.toml $(wildcard functions/*/__in
 	@touch $@
 
 $(MINISTACK)/.ready: $(VENV)/.ready requirements/ministack.lock
+	@echo "Installing the AWS emulator into $(MINISTACK), once." >&2
 	$(PYTHON) -m venv $(MINISTACK)
 	$(MINISTACK)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/ministack.lock
 	@touch $@
@@ -176,6 +177,7 @@ $(CHARTS)/.ready: $(VENV)/.ready requirements/console.lock
 	@touch $@
 
 $(SAM)/.ready: $(VENV)/.ready requirements/sam.lock
+	@echo "Installing what builds and deploys into $(SAM), once; it takes a minute." >&2
 	$(PYTHON) -m venv $(SAM)
 # --no-deps: the lock is complete, and pip does not match its hashes of packages with extras.
 	$(SAM)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/sam.lock
