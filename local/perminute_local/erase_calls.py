@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import boto3
+
 from perminute.adapters.dynamodb.content_keys import DynamoDBContentKeys
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.adapters.dynamodb.erasure import DynamoDBErasure
@@ -12,12 +14,13 @@ from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
 from perminute.adapters.dynamodb.recorded_content import DynamoDBRecordedContent
 from perminute.adapters.dynamodb.reratings import DynamoDBReratings
 from perminute.adapters.dynamodb.tables import Tables, connect
+from perminute.adapters.statement_bucket import folder_of
 from perminute.application.erase_calls import EraseCalls, Erased
 from perminute.application.retry import RetryPolicy
 from perminute.application.side_by_side import InThreads
 from perminute.domain.errors import NotFound, Refused
 from perminute.domain.values.printable import one_line
-from perminute_local.deployment import calling_aws, deployed_tables, output
+from perminute_local.deployment import calling_aws, deployed_tables, output, outputs
 from perminute_local.terminal import remark, write_json, write_lines
 from perminute_local.wrong_call import WrongCall
 
@@ -37,15 +40,16 @@ def run_erase(
             done = use_case.preview(organization_id, user_id, at)
             if erase:
                 done = use_case(organization_id, user_id, at)
+            statements = _statements(stack_name, organization_id, erase=erase)
         except NotFound as error:
             remark(str(error))
             return 1
         except Refused as error:
             raise WrongCall(str(error)) from error
     if as_json:
-        write_json(_document(done, user_id, erased=erase))
+        write_json(_document(done, user_id, statements, erased=erase))
     else:
-        write_lines(_lines(done))
+        write_lines(_lines(done, statements))
     for line in _remarks(done, user_id, erased=erase):
         remark(line)
     return 1 if erase and done.left else 0
@@ -65,7 +69,25 @@ def _connect(stack_name: str) -> EraseCalls:
     )
 
 
-def _document(done: Erased, user_id: str | None, *, erased: bool) -> dict[str, Any]:
+def _statements(stack_name: str, organization_id: str, *, erase: bool) -> int:
+    """Count the files of statements, in all versions, or delete them: they name organizers.
+
+    Whoever asks for one gets it anew, with pseudonyms.
+    """
+    bucket = outputs(stack_name).get("StatementsBucketName")
+    if bucket is None:
+        return 0
+    files = boto3.resource("s3").Bucket(bucket).object_versions
+    of_organization = files.filter(Prefix=folder_of(organization_id))
+    count = sum(1 for _ in of_organization)
+    if erase:
+        of_organization.delete()
+    return count
+
+
+def _document(
+    done: Erased, user_id: str | None, statements: int, *, erased: bool
+) -> dict[str, Any]:
     found = done.others
     return {
         "organizationId": done.organization_id,
@@ -78,11 +100,12 @@ def _document(done: Erased, user_id: str | None, *, erased: bool) -> dict[str, A
         "notifications": found.notifications,
         "events": found.events,
         "notEnded": found.not_ended,
+        "statementFiles": statements,
         "left": done.left,
     }
 
 
-def _lines(done: Erased) -> Iterator[str]:
+def _lines(done: Erased, statements: int) -> Iterator[str]:
     found = done.others
     for what, count in (
         ("users", done.users),
@@ -92,6 +115,7 @@ def _lines(done: Erased) -> Iterator[str]:
         ("notifications", found.notifications),
         ("processed events", found.events),
         ("calls that never ended", found.not_ended),
+        ("files of statements", statements),
     ):
         yield f"{count:>9}  {what}"
 

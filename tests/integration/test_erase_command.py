@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import boto3
 import pytest
 from builders import ORGANIZATION, ORGANIZER
 from erasing import ErasedWorld
 from stores import stores_on
 
+from perminute.adapters.statement_bucket import S3StatementBucket
+from perminute.domain.pools.pools import Month
+from perminute.domain.reporting.statement import Basis
+from perminute.ports.statements import StatementFile, StatementKey
+from perminute_local import erase_calls
 from perminute_local.cli import main
 from perminute_local.replay.run import table_names
 from perminute_local.stack import STACK_NAME
@@ -40,6 +46,32 @@ def test_it_counts_what_names_a_user_and_erases_it_only_if_told_to(
     done = json.loads(capsys.readouterr().out)
     assert (done["calls"], done["lists"], done["erased"], done["left"]) == (3, 3, True, 0)
     assert ORGANIZER not in world.stored()
+
+
+@pytest.fixture
+def statements(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The bucket that a stack with `Statements=true` has, with two versions of one statement."""
+    bucket = boto3.resource("s3").create_bucket(Bucket="statements")
+    bucket.Versioning().enable()
+    monkeypatch.setattr(erase_calls, "outputs", lambda _: {"StatementsBucketName": bucket.name})
+    kept = S3StatementBucket(lambda: boto3.client("s3"), bucket.name)
+    for organization in (ORGANIZATION, ORGANIZATION, f"{ORGANIZATION}-2"):
+        key = StatementKey(organization, Month.parse("2026-10"), Basis.STATED)
+        kept.keep(key, StatementFile("csv", "text/csv", ORGANIZER.encode()))
+    return bucket
+
+
+def test_statements_that_name_organizers_are_deleted_with_their_versions(
+    world: ErasedWorld, statements: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.without_licenses()
+    assert main([*COMMAND, "--user", ORGANIZER]) == 0
+    assert "        2  files of statements\n" in capsys.readouterr().out
+    assert len(list(statements.object_versions.all())) == 3
+    assert main([*COMMAND, "--user", ORGANIZER, "--yes", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["statementFiles"] == 2
+    left = [file.object_key for file in statements.object_versions.all()]
+    assert left == [f"{ORGANIZATION}-2/2026-10/statement-stated.csv"]
 
 
 def test_a_user_who_may_still_call_or_is_unknown_is_not_erased(

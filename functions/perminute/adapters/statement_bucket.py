@@ -28,10 +28,15 @@ _LONGEST_NAME = 900
 
 
 def object_key(key: StatementKey, form: str) -> str:
-    name = quote(key.organization_id, safe="")
+    return f"{folder_of(key.organization_id)}{key.month}/statement-{key.basis}.{form}"
+
+
+def folder_of(organization_id: str) -> str:
+    """Return how the keys of an organization begin."""
+    name = quote(organization_id, safe="")
     if len(name) > _LONGEST_NAME:
-        name = f"sha256={sha256(key.organization_id.encode()).hexdigest()}"
-    return f"{name}/{key.month}/statement-{key.basis}.{form}"
+        name = f"sha256={sha256(organization_id.encode()).hexdigest()}"
+    return f"{name}/"
 
 
 class S3StatementBucket:
