@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 from authorizing import asks, under_way
-from builders import ANSWERED, ENDED, LONG_AGO, ORGANIZER, fact
+from builders import ANSWERED, ENDED, LONG_AGO, ORGANIZER, WITHOUT_WAITING, fact
 from erasing import (
     CHANGE_OF_OTHER,
     MEETING,
@@ -22,7 +23,9 @@ from erasing import (
 )
 from masking import LATER
 
+from perminute.application import send_digests
 from perminute.application.results import Duplicate
+from perminute.application.send_digests import SendDigests
 from perminute.domain.authorization.reservations import Answer, Decision, Reservation, ReservedPart
 from perminute.domain.credit.transaction import ERASED_CONTENT, Authorized, Transaction
 from perminute.domain.errors import NotFound, Refused, Unavailable
@@ -175,6 +178,24 @@ def test_a_user_who_is_erased_again_gets_another_pseudonym(world: ErasedWorld) -
     assert is_pseudonym(second)
     with pytest.raises(Refused, match="is the pseudonym of a user who is erased already"):
         world.erase(second)
+
+
+def test_calls_that_wait_for_a_digest_are_all_in_the_one_of_the_pseudonym(
+    world: ErasedWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Although they are counted in several pieces, and were notified of by the user's name."""
+    for number in range(5):
+        world.charged(f"waits-{number}", organizer_id=UNLICENSED, remote_number=THIRD_NUMBER)
+    world.publish_first_calls()
+    assert world.erase(UNLICENSED).left == 6
+    monkeypatch.setattr(send_digests, "MAX_RECORDS_COUNTED", 2)
+    stores = world.stores
+    send = SendDigests(stores.credit, stores.under_way, stores.digests, WITHOUT_WAITING)
+    assert send(world.organization, LATER, LATER).sent == 1
+    told = map(json.loads, stores.outbox(world.organization))
+    (digest,) = [one for one in told if "calls" in one]
+    assert is_pseudonym(digest["organizerId"])
+    assert digest["calls"] == 5
 
 
 # ── What the port promises ───────────────────────────────────────────────────────────────────────

@@ -127,6 +127,8 @@ def count(
 ) -> dict[CallGroup, CountedCalls]:
     """Count calls by their records as they are now; return the groups that changed.
 
+    These are the groups of `counted` as well: by the organizers that the records have.
+
     `firsts` names the first call of each group, which no digest counts.
     """
     changed: dict[CallGroup, CountedCalls] = {}
@@ -138,6 +140,8 @@ def count(
             continue
         body = as_it_is_now(decided, usage)
         if body is not None:
+            # An organizer who was erased since then is counted under the pseudonym.
+            group = group._replace(organizer_id=body.organizer_id)
             first = call._replace(notification=decided._replace(body=body))
             before = changed.get(group) or counted.get(group)
             before = before or CountedCalls(first=first, currency=currency)
