@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,16 +23,22 @@ json.dump(transform(template, parameters, ManagedPolicyLoader(None)), sys.stdout
 
 def translate(template: Template, **parameters: str) -> Template:
     """Ask SAM's own translator, which lives with the emulator: it wants another pydantic."""
+    packaged = {**template, "Resources": _packaged(template["Resources"])}
+    translated: Template = json.loads(_translated(json.dumps([packaged, parameters])))
+    return translated
+
+
+@cache
+def _translated(asked: str) -> str:
     done = subprocess.run(  # noqa: S603 - our own environment's interpreter
         [Path(sys.prefix) / "ministack" / "bin" / "python", "-c", TRANSLATE],
-        input=json.dumps([{**template, "Resources": _packaged(template["Resources"])}, parameters]),
+        input=asked,
         env={"AWS_DEFAULT_REGION": "us-east-1"},
         capture_output=True,
         text=True,
         check=True,
     )
-    translated: Template = json.loads(done.stdout)
-    return translated
+    return done.stdout
 
 
 def _packaged(resources_: dict[str, Any]) -> dict[str, Any]:

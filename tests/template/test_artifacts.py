@@ -8,6 +8,8 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from perminute_local.stack import Template, resources
 
 ROOT = Path(__file__).parents[2]
@@ -28,6 +30,14 @@ def build(function: str, artifacts: Path) -> Path:
     return artifacts / function
 
 
+@pytest.fixture(scope="module")
+def artifacts(template: Template, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Where each function was built, by its logical id."""
+    folder = tmp_path_factory.mktemp("artifacts")
+    functions = resources(template, "AWS::Serverless::Function")
+    return {name: build(name, folder) for name, _ in functions}
+
+
 def files(folder: Path) -> set[str]:
     """The files that matter: bytecode is there or not, by the Python that is at hand."""
     return {
@@ -42,19 +52,19 @@ def source(folder: str) -> set[str]:
 
 
 def test_an_artifact_holds_its_own_handler_our_package_and_nothing_else(
-    template: Template, tmp_path: Path
+    template: Template, artifacts: dict[str, Path]
 ) -> None:
     built, expected = {}, {}
     for name, function in resources(template, "AWS::Serverless::Function"):
         folder, module, _ = function["Properties"]["Handler"].split(".")
         assert (FUNCTIONS / folder / f"{module}.py").is_file()
-        built[name] = files(build(name, tmp_path))
+        built[name] = files(artifacts[name])
         expected[name] = source(folder) | source("perminute") | {"perminute/dependencies.sha256"}
     assert built == expected
 
 
 def test_a_changed_layer_changes_the_artifact_of_every_function(
-    template: Template, tmp_path: Path
+    template: Template, artifacts: dict[str, Path]
 ) -> None:
     # Without it a change of the layer alone would not be published behind the alias.
     def digest(*layers: str) -> str:
@@ -67,7 +77,7 @@ def test_a_changed_layer_changes_the_artifact_of_every_function(
 
     functions = dict(resources(template, "AWS::Serverless::Function"))
     digests = {
-        name: (build(name, tmp_path) / "perminute" / "dependencies.sha256").read_text().strip()
+        name: (artifacts[name] / "perminute" / "dependencies.sha256").read_text().strip()
         for name in functions
     }
     assert digests == {
