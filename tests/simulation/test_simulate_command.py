@@ -48,7 +48,7 @@ def test_a_world_that_breaks_is_told_with_the_shortest_history_found(
     capsys: CaptureFixture[str],
 ) -> None:
     with rearmed_on_every_call():
-        assert main(["simulate", "--seed", "5", "--events", "120", "--json"]) == 1
+        assert main(["simulate", "--seed", "3", "--events", "40", "--json"]) == 1
         (world,) = json.loads(capsys.readouterr().out)["worlds"]
         shortest = world["shortest"]
         assert world["broken"]["promise"] == shortest["broken"]["promise"]
@@ -66,10 +66,10 @@ def test_a_world_that_breaks_is_told_to_people(
 ) -> None:
     monkeypatch.setattr(shrinking, "MOST_RUNS", 5)  # how short it becomes is seen above
     with rearmed_on_every_call():
-        assert main(["simulate", "--seed", "5", "--events", "120"]) == 1
+        assert main(["simulate", "--seed", "3", "--events", "40"]) == 1
     printed = capsys.readouterr().out
     assert "broken: one id for each crossing\n" in printed
-    assert "again:  perminute simulate --seed 5 --events 120\n" in printed
+    assert "again:  perminute simulate --seed 3 --events 40\n" in printed
     assert "the shortest history found, " in printed
 
 
