@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, settings
 from moto import mock_aws
 from moto.cloudformation import models as cloudformation
 from moto.core.base_backend import BaseBackend
+from moto.core.serialize import XFormedAttributePicker
 from moto.core.utils import method_names_from_class
 from moto.kms import utils as kms
 from stacks_on_moto import StacksOnMoto
@@ -29,7 +30,9 @@ from perminute_local.replay.lambda_runtime import QUIET
 from perminute_local.stack import Stack, Template, create_stack, load_template
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
+
+    from moto.core.serialize import AttributePickerContext
 
 # How long an example takes says how busy the machine is, not whether the code is right: what must
 # be fast is measured by `make bench`. `@settings` of a test add to this; a profile named on the
@@ -78,10 +81,12 @@ def _what_never_differs_is_made_once() -> Iterator[None]:
 
     botocore lists and parses its models of services for each session, and looks for the names that
     each of its events had before; moto reads a template as YAML and makes an RSA key for each
-    stack, and looks for the paths and methods of a service at each request. A test whose handler
-    has all of these would take half a second more. And our template is read as YAML once.
+    stack, and looks for the paths and methods of a service at each request, and for the names that
+    each part of an answer may have. A test whose handler has all of these would take half a second
+    more. And our template is read as YAML once.
     """
     urls, alias = vars(BaseBackend)["urls"].fget, vars(EventAliaser)["_alias_event_name"]
+    keys = XFormedAttributePicker.get_possible_keys
     with (
         patch.object(JSONFileLoader, "load_file", _once(JSONFileLoader.load_file)),
         patch.object(_Files, "load_file", _once(_Files.load_file)),
@@ -91,6 +96,7 @@ def _what_never_differs_is_made_once() -> Iterator[None]:
         patch.object(BaseBackend, "urls", property(_once_for_each_class(urls))),
         patch("moto.core.responses.method_names_from_class", cache(method_names_from_class)),
         patch("perminute_local.stack.decode", _once_for_each_content(decode)),
+        patch.object(XFormedAttributePicker, "get_possible_keys", _once_for_each_shape(keys)),
         patch("moto.kms.models.generate_private_key", cache(kms.generate_private_key)),
         patch.object(cloudformation.Stack, "parse_template", staticmethod(json.loads)),
     ):
@@ -140,6 +146,23 @@ def _once_for_each_code(judge: Callable[[Any], Any]) -> Callable[[Any], Any]:
         if code not in found:
             found[code] = judge(handler)
         return found[code]
+
+    return once
+
+
+def _once_for_each_shape(
+    keys: Callable[[Any, AttributePickerContext], Iterator[str]],
+) -> Callable[[Any, AttributePickerContext], Iterable[str]]:
+    """Return a method that looks once for the names that a part of a dictionary may have."""
+    found: dict[tuple[Any, str], tuple[str, ...]] = {}
+
+    def once(one: Any, context: AttributePickerContext) -> Iterable[str]:
+        if type(context.obj) is not dict:  # an object's class has a part in it
+            return keys(one, context)
+        part = context.shape, context.key
+        if part not in found:
+            found[part] = tuple(keys(one, context))
+        return found[part]
 
     return once
 
