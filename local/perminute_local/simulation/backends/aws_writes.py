@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from perminute_local.simulation.write_recorder import WriteRecorder
 
 Answer = dict[str, Any]
+_HAS_NOT_ENDED = f"attribute_not_exists({OUTCOME})"
+"""How the condition begins of a call that is new; a corrected one has another condition."""
 
 
 class AwsWrites(NamedTuple):
@@ -73,11 +75,7 @@ class AwsWrites(NamedTuple):
         puts = [operation["Put"] for operation in operations if "Put" in operation]
         credit = [item for table, item in _made(operations) if table == self.tables.credit]
         usages = [put for put in puts if put["TableName"] == self.tables.usage]
-        ended = [
-            usage_of(put["Item"])
-            for put in usages
-            if OUTCOME in put["Item"] and "ConditionExpression" in put
-        ]
+        ended = [usage_of(put["Item"]) for put in usages if _has_just_ended(put)]
         calls = [call_of(put["Item"]) for put in usages]
         for item in credit:
             self.recorder.put(item, is_new=False)
@@ -103,6 +101,11 @@ class AwsWrites(NamedTuple):
                 pools=[pool_of(item) for item in credit if item["record"]["S"].startswith(POOL)],
             )
         )
+
+
+def _has_just_ended(put: Answer) -> bool:
+    condition = put.get("ConditionExpression", "")
+    return OUTCOME in put["Item"] and condition.startswith(_HAS_NOT_ENDED)
 
 
 def _taken(entries: Sequence[Answer], answer: Answer) -> Iterator[Answer]:
