@@ -146,11 +146,11 @@ def test_another_process_has_the_same_history(
 
 
 def test_what_is_left_out_of_a_plan_changes_nothing_about_the_rest() -> None:
-    plan = World(seed=6).plan()
+    plan = World(seed=1).plan()
     kinds = {type(item.action).__name__ for item in plan.items}
     assert kinds == {kind.__name__ for kind in get_args(Action)}
     assert [item.number for item in plan.items] == list(range(len(plan.items)))
-    longer = World(seed=6, events=400).plan()
+    longer = World(seed=1, events=400).plan()
     same = len(plan.items) - 1
     assert isinstance(plan.items[-1].action, Quiesce)
     assert longer.items[:same] == plan.items[:same]

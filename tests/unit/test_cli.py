@@ -324,7 +324,7 @@ def test_a_sound_card_is_counted(card: Path, capsys: pytest.CaptureFixture[str])
         "warnings": [],
     }
     assert main(["rates", "check", str(card)]) == 0
-    assert capsys.readouterr().out == f"{card}: 1 rates, no fault\n"
+    assert capsys.readouterr().out == f"{card}: 1 rate, no fault\n"
 
 
 def test_what_hardly_anybody_means_is_a_warning_and_no_fault(

@@ -35,7 +35,7 @@ def given(monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
 @pytest.mark.parametrize(
     ("words", "content", "shown"),
     [
-        (["rates", "check", "-"], CARD, "standard input: 1 rates, no fault"),
+        (["rates", "check", "-"], CARD, "standard input: 1 rate, no fault"),
         (["rates", "convert", "--from", "acs", "-"], DECK, "dialOut,49,DE,Germany,USD,0.015"),
         (["quote", "--rates", "rates.csv", "--calls", "-"], CALL, "total 0.03 USD\n"),
         (["quote", "--rates", "-", "--calls", "calls.jsonl"], CARD, "total 0.03 USD\n"),
@@ -83,7 +83,7 @@ def test_a_file_of_that_name_is_read_by_its_path(
 ) -> None:
     (tmp_path / "-").write_bytes(CARD)
     assert main(["rates", "check", "./-"]) == 0
-    assert capsys.readouterr().out.splitlines()[-1].startswith("-: 1 rates, no fault")
+    assert capsys.readouterr().out.splitlines()[-1].startswith("-: 1 rate, no fault")
 
 
 def test_it_is_read_as_bytes_only() -> None:
