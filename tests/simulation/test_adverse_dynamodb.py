@@ -19,9 +19,11 @@ from planted_adapter_bugs import (
     trusting_the_order_of_a_batch,
 )
 
+from perminute.adapters.dynamodb.account_items import ACCOUNT
 from perminute_local.embedded_aws import REGION, environment
 from perminute_local.simulation.backends import adverse
 from perminute_local.simulation.backends.adverse import LONGEST_PAGE, AdverseDynamoDB
+from perminute_local.simulation.backends.moto import cheap_transactions
 from perminute_local.simulation.command import report_of
 from perminute_local.simulation.faults import FaultInjector, FaultRates
 from perminute_local.simulation.world import Over, World, simulate
@@ -144,6 +146,32 @@ def asked() -> Iterator[ChargingRequest]:
             one("PutItem", by_function=False, TableName=TABLE, Item=item(number, "old"))
             one("PutItem", by_function=False, TableName=TABLE, Item=item(number))
         yield one
+
+
+@pytest.mark.parametrize(
+    ("name", "attribute"), [(ACCOUNT, "version"), ("org", "facts"), ("change#c", "issuedAt")]
+)
+def test_a_canceled_transaction_over_moto_changes_nothing(
+    asked: ChargingRequest, name: str, attribute: str
+) -> None:
+    client = asked.client
+    of_name = {"owner": {"S": "contoso"}, "name": {"S": name}}
+    stored = {**of_name, attribute: {"S": "before"}}
+    client.put_item(TableName=TABLE, Item=stored)
+    update = {
+        "TableName": TABLE,
+        "Key": of_name,
+        "UpdateExpression": f"SET {attribute} = :after",
+        "ExpressionAttributeValues": {":after": {"S": "after"}},
+    }
+    failing = {
+        "TableName": TABLE,
+        "Key": key(0),
+        "ConditionExpression": "attribute_not_exists(content)",
+    }
+    with cheap_transactions(), pytest.raises(ClientError, match="TransactionCanceled"):
+        client.transact_write_items(TransactItems=[{"Update": update}, {"ConditionCheck": failing}])
+    assert client.get_item(TableName=TABLE, Key=of_name)["Item"] == stored
 
 
 QUERY: dict[str, Any] = {

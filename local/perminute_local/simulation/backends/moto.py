@@ -84,6 +84,7 @@ from perminute_local.stack import BACKING_TYPES, create_stack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from perminute.application.check_books import BooksReport
     from perminute.application.correct_rates import RateCorrection
@@ -327,7 +328,7 @@ def over_moto(
         client = cache(connection.session.create_client)
         with (
             patch.object(BaseClient, "_make_api_call", _intercepting(backend, original)),
-            patch.object(Table, "__deepcopy__", _snapshot, create=True),
+            cheap_transactions(),
             replaced_in_bootstrap(
                 RetryPolicy=patient, CheckBooks=_check_books, InThreads=lambda: InTurns(injector)
             ),
@@ -345,11 +346,21 @@ def _check_books(
     return in_pieces(CheckBooks(**{**parts, "whole_within_days": WHOLE_WITHIN_DAYS}))
 
 
+def cheap_transactions() -> AbstractContextManager[object]:
+    """Have moto copy no more for a transaction than what it may change."""
+    return patch.object(Table, "__deepcopy__", _snapshot, create=True)
+
+
+_UPDATED = {"facts", "issuedAt"}
+"""Of these attributes one at least is in an item that transactions update."""
+
+
 def _snapshot(table: Table, _: object) -> Table:
     """Copy a table for the case that a transaction is canceled.
 
     moto copies it for each item that is written, and that with all it holds. Items are put anew
-    and never changed, but for those that are updated: accounts and timelines.
+    and never changed, but for those that a transaction updates: accounts, timelines, and the
+    records of events of which an earlier copy comes.
     """
     snapshot = copy(table)
     snapshot.items = defaultdict(dict)
@@ -358,7 +369,7 @@ def _snapshot(table: Table, _: object) -> Table:
             snapshot.items[owner] = items
             continue
         snapshot.items[owner] = {
-            name: deepcopy(item) if name.value == ACCOUNT or "facts" in item.attrs else item
+            name: deepcopy(item) if name.value == ACCOUNT or item.attrs.keys() & _UPDATED else item
             for name, item in items.items()
         }
     return snapshot
