@@ -38,9 +38,12 @@ def run_erase(
         try:
             # Also before it is erased: an id that is misspelt is noticed.
             done = use_case.preview(organization_id, user_id, at)
+            # Before the rest: run again after a failure, it would find nobody to erase.
+            statements = _statements(stack_name, organization_id, erase=erase)
             if erase:
                 done = use_case(organization_id, user_id, at)
-            statements = _statements(stack_name, organization_id, erase=erase)
+                # And those that were written meanwhile.
+                statements += _statements(stack_name, organization_id, erase=True)
         except NotFound as error:
             remark(str(error))
             return 1

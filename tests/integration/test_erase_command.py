@@ -12,6 +12,8 @@ from erasing import ErasedWorld
 from stores import stores_on
 
 from perminute.adapters.statement_bucket import S3StatementBucket
+from perminute.application.erase_calls import EraseCalls
+from perminute.domain.errors import Refused
 from perminute.domain.pools.pools import Month
 from perminute.domain.reporting.statement import Basis
 from perminute.ports.statements import StatementFile, StatementKey
@@ -72,6 +74,18 @@ def test_statements_that_name_organizers_are_deleted_with_their_versions(
     assert json.loads(capsys.readouterr().out)["statementFiles"] == 2
     left = [file.object_key for file in statements.object_versions.all()]
     assert left == [f"{ORGANIZATION}-2/2026-10/statement-stated.csv"]
+
+
+def test_statements_are_deleted_even_if_the_rest_fails_and_finds_nobody_again(
+    world: ErasedWorld, statements: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise Refused("organization", "is busy")
+
+    world.without_licenses()
+    monkeypatch.setattr(EraseCalls, "__call__", fail)
+    assert main([*COMMAND, "--user", ORGANIZER, "--yes"]) == 2
+    assert len(list(statements.object_versions.all())) == 1
 
 
 def test_a_user_who_may_still_call_or_is_unknown_is_not_erased(

@@ -69,8 +69,8 @@ def console(
 ) -> int:
     """Show reports in a browser, on a page of this machine.
 
-    A stack is read with your AWS credentials. The address contains a token: whoever knows it sees
-    the reports. Ctrl-C ends the command.
+    Requests to a stack use your AWS credentials. The address contains a token; do not pass it on:
+    it opens the reports. Ctrl-C ends the command.
     """
     origin = stack or folder
     if origin is None or (stack and folder):
