@@ -217,7 +217,7 @@ def _lines(served: Served) -> Iterator[str]:
         f"balance --organization contoso --stack {LOCAL}",
         f"explain {SAMPLE_CALL} --organization contoso --stack {LOCAL}",
         f"doctor --stack {LOCAL}",
-        f"console --stack {LOCAL}",
+        f"console --stack {LOCAL} --organization contoso",
         f"load --stack {LOCAL} --rate 50 --minutes 1",
         "down",
     ):

@@ -197,7 +197,7 @@ function chooseOrganizations(names) {
 async function go() {
   const { organization = page.organization || page.organizations[0], month } = asked();
   if (!organization) {
-    byId("as-of").textContent = "Name an organization.";
+    byId("as-of").textContent = "Enter the id of an organization.";
     return;
   }
   if (page.organizations.length && !page.organizations.includes(organization)) {
