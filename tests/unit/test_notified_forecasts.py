@@ -12,12 +12,14 @@ from histories import listed
 
 from perminute.adapters.memory import InMemoryPostings, InMemoryStore
 from perminute.application.notify_forecasts import READ_SECONDS, ForecastDone, NotifyForecasts
-from perminute.application.retry import Deadline
+from perminute.application.reporting.forecast import credit_of, read_spent
+from perminute.application.retry import NEVER, Deadline
 from perminute.domain.credit.accounts import ForecastState
 from perminute.domain.credit.credit_settings import CreditSettings
 from perminute.domain.credit.transaction import AccountChanged
 from perminute.domain.errors import Unavailable
 from perminute.domain.forecast.figures import Confidence
+from perminute.domain.forecast.forecast import HORIZON_DAYS, Forecast
 from perminute.domain.notifications.notifications import MonthCostForecast, RunOutForecast
 from perminute.domain.pools.pools import Month
 from perminute.domain.reporting.postings import Posting, UsageList
@@ -133,11 +135,21 @@ def test_two_notifications_of_one_day_have_their_own_ids(world: World) -> None:
     assert len({one.id for one in world.sent}) == 2
 
 
-@pytest.mark.parametrize(("amount", "is_notified"), [(69, True), (500, False)])
-def test_only_a_day_within_a_week_counts(world: World, amount: int, is_notified: bool) -> None:  # noqa: FBT001 - a parameter
+@pytest.mark.parametrize("amount", range(50, 90))
+def test_only_a_day_within_a_week_counts(world: World, amount: int) -> None:
     world.holds(amount)
+    account = world.store.accounts["contoso"]
+    spent = read_spent(InMemoryPostings(world.store), account, RUN, NEVER)
+    found = spent.forecast(credit_of(account, ()), horizon_days=HORIZON_DAYS)
+    assert isinstance(found, Forecast)
+    assert found.runs_out.expected is not None
     world.run()
-    assert bool(world.sent) is is_notified
+    if found.runs_out.expected > RUN.date() + 7 * DAY:
+        assert not world.sent
+    else:
+        (sent,) = world.sent
+        assert isinstance(sent.body, RunOutForecast)
+        assert sent.body.runs_out == found.runs_out
 
 
 def test_credit_that_is_used_up_changes_nothing(world: World) -> None:

@@ -11,8 +11,8 @@ from perminute.application.reporting.forecast import credit_of, read_spent
 from perminute.application.retry import NEVER, Deadline, RetryPolicy
 from perminute.application.transact import transact
 from perminute.domain.errors import Unavailable
-from perminute.domain.forecast.forecast import HORIZON_DAYS
-from perminute.domain.forecast.notified import notify_of_forecast
+from perminute.domain.forecast.forecast import HORIZON_DAYS, Forecast
+from perminute.domain.forecast.notified import RUNS_OUT_WITHIN_DAYS, notify_of_forecast
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,7 +78,11 @@ class NotifyForecasts:
         def decide(account: Account) -> Transaction | None:
             # By the account as it is now. The calls were read a moment before, once.
             credit = credit_of(account, further_lots(self.credit, account))
-            found = spent.forecast(credit, horizon_days=HORIZON_DAYS)
+            # Most organizations do not run out soon, and a short horizon shows that in less time.
+            found = spent.forecast(credit, horizon_days=RUNS_OUT_WITHIN_DAYS + 1)  # from today on
+            if isinstance(found, Forecast) and found.runs_out.expected is not None:
+                # The notification says by when at the latest.
+                found = spent.forecast(credit, horizon_days=HORIZON_DAYS)
             # Unless it was charged meanwhile.
             is_idle = spent.is_nothing and account.version == spent.version
             return notify_of_forecast(account, found, spent.so_far, spent.at, is_idle=is_idle)

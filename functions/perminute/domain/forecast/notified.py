@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from perminute.domain.credit.transaction import Transaction
     from perminute.domain.forecast.forecast import NotEnoughData, SpentSoFar
 
-RUNS_OUT_WITHIN = timedelta(days=7)
+RUNS_OUT_WITHIN_DAYS = 7
 """How far ahead the expected day may be when admins are notified: time enough to buy credit."""
 
 
@@ -64,7 +64,8 @@ def notify_of_forecast(
 def runs_out_soon(account: Account, found: Forecast, at: datetime) -> RunOutForecast | None:
     """Return a notification if the credit is expected to run out within days."""
     expected = found.runs_out.expected
-    if expected is None or expected > at.astimezone(UTC).date() + RUNS_OUT_WITHIN:
+    latest = at.astimezone(UTC).date() + timedelta(days=RUNS_OUT_WITHIN_DAYS)
+    if expected is None or expected > latest:
         return None
     return RunOutForecast(
         runs_out=found.runs_out,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pkgutil
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 from importlib import import_module
 from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -17,6 +17,7 @@ from perminute.domain.values.money import format_micros
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from types import ModuleType
 
     from perminute.application.check_books import BooksReport, CheckBooks
     from perminute.application.correct_rates import RateCorrection
@@ -65,12 +66,17 @@ def in_pieces(check_books: CheckBooks) -> Callable[[RunOrganization, Deadline], 
     return piece
 
 
+@cache  # functions are loaded again and again, whenever one was killed
+def _bootstrap_modules() -> list[ModuleType]:
+    names = [module.name for module in pkgutil.iter_modules(bootstrap.__path__)]
+    return [import_module(f"{bootstrap.__name__}.{name}") for name in names]
+
+
 @contextmanager
 def replaced_in_bootstrap(**replacements: Any) -> Iterator[None]:  # noqa: ANN401 - classes and functions
     """Replace what use cases are made of, in each module of `bootstrap` that imports it."""
-    names = [module.name for module in pkgutil.iter_modules(bootstrap.__path__)]
     with ExitStack() as patches:
-        for module in [import_module(f"{bootstrap.__name__}.{name}") for name in names]:
+        for module in _bootstrap_modules():
             for name in replacements.keys() & vars(module).keys():
                 patches.enter_context(patch.object(module, name, replacements[name]))
         yield

@@ -31,7 +31,7 @@ from perminute_local.simulation.invariants.invariant import (
     everything_settles,
     invariant,
 )
-from perminute_local.simulation.invariants.postings import posted
+from perminute_local.simulation.invariants.postings import months_are_stated, posted
 from perminute_local.simulation.invariants.same_second import earliest_copies
 
 if TYPE_CHECKING:
@@ -333,6 +333,7 @@ _INVARIANTS: tuple[Callable[[Organization], Iterator[Broken]], ...] = (
     _facts_are_stored,
     _set_up_by_the_first,
     _cost_by_the_rules,
+    lambda organization: months_are_stated(organization.stored),
     lambda organization: calls.state_their_price(organization.stored, organization.cards),
     lambda organization: calls.paid_in_own_currency(organization.stored),
     lambda organization: calls.flag_masked_numbers(organization.stored, organization.cards),
