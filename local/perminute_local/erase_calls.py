@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 
+from perminute.adapters.bucket_folders import folder_of
 from perminute.adapters.dynamodb.content_keys import DynamoDBContentKeys
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.adapters.dynamodb.erasure import DynamoDBErasure
@@ -14,7 +15,6 @@ from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
 from perminute.adapters.dynamodb.recorded_content import DynamoDBRecordedContent
 from perminute.adapters.dynamodb.reratings import DynamoDBReratings
 from perminute.adapters.dynamodb.tables import Tables, connect
-from perminute.adapters.statement_bucket import folder_of
 from perminute.application.erase_calls import EraseCalls, Erased
 from perminute.application.retry import RetryPolicy
 from perminute.application.side_by_side import InThreads

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from hashlib import sha256
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
+from perminute.adapters.bucket_folders import folder_of
 from perminute.adapters.dynamodb.tables import unavailable
 
 if TYPE_CHECKING:
@@ -23,20 +22,9 @@ if TYPE_CHECKING:
 LINK_LASTS = timedelta(minutes=15)
 """Long enough to open a link, and far shorter than the lifetime of the credentials that sign it."""
 
-# S3 has 1,024 bytes for a key. An organization with a longer name is named by a digest.
-_LONGEST_NAME = 900
-
 
 def object_key(key: StatementKey, form: str) -> str:
     return f"{folder_of(key.organization_id)}{key.month}/statement-{key.basis}.{form}"
-
-
-def folder_of(organization_id: str) -> str:
-    """Return how the keys of an organization begin."""
-    name = quote(organization_id, safe="")
-    if len(name) > _LONGEST_NAME:
-        name = f"sha256={sha256(organization_id.encode()).hexdigest()}"
-    return f"{name}/"
 
 
 class S3StatementBucket:
