@@ -47,6 +47,7 @@ class ErasedWorld(MaskedWorld):
             stores.keys,
             stores.reratings,
             WITHOUT_WAITING,
+            archive=self.archive,
         )
         facts = fact(PAYS, value=True), fact(CREDITS, value=True), fact(COUNTRY, "DE")
         key = CHANGE_OF_OTHER._replace(organization_id=organization)

@@ -16,7 +16,7 @@ from builders import (
     purchase,
 )
 
-from perminute.adapters.memory import PublishedRateCards
+from perminute.adapters.memory import InMemoryUsageArchive, PublishedRateCards
 from perminute.application.apply_licensing import ApplyLicensing, LicensingEvent
 from perminute.application.book_credit import BookCredit
 from perminute.application.charge_calls import ChargeCalls, EndedCall
@@ -61,7 +61,10 @@ class MaskedWorld:
         parts = stores.credit, stores.calls, licensing, cards, WITHOUT_WAITING
         self.charge = ChargeCalls(*parts, content_keys=stores.keys)
         self.rerate = RerateCalls(RecordedCalls(*parts), stores.reratings)
-        self.mask_numbers = MaskNumbers(stores.content, stores.keys, WITHOUT_WAITING, KEPT)
+        self.archive = InMemoryUsageArchive()
+        self.mask_numbers = MaskNumbers(
+            stores.content, stores.keys, WITHOUT_WAITING, KEPT, archive=self.archive
+        )
 
     def call(self, call_id: str = "call-1", **changed: Any) -> Call:
         return phone_call(**{"organization_id": self.organization, "call_id": call_id, **changed})

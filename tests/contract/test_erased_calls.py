@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from authorizing import asks, under_way
@@ -196,6 +196,69 @@ def test_calls_that_wait_for_a_digest_are_all_in_the_one_of_the_pseudonym(
     (digest,) = [one for one in told if "calls" in one]
     assert is_pseudonym(digest["organizerId"])
     assert digest["calls"] == 5
+
+
+def archived(world: ErasedWorld) -> list[tuple[str, str, str | None]]:
+    calls = [usage.call for usage in world.archive.calls(world.organization)]
+    return [(one.organizer_id, one.meeting_id, one.remote_number) for one in calls]
+
+
+def test_the_archive_names_nobody_who_is_erased_and_forgets_an_organization_with_all_its_users(
+    world: ErasedWorld,
+) -> None:
+    world.without_licenses()
+    # At the same time: some calls are masked, and all are archived, when the user is erased.
+    world.archive.keep(world.organization, [world.usage("call-2")])
+    assert world.mask().masked == 5
+    expected = world.erase_calls.preview(world.organization, ORGANIZER, LATER)
+    assert (expected.calls, expected.archived) == (3, 2)
+    assert world.erase() == expected
+    pseudonym = world.usage().call.organizer_id
+    other, stranger = (world.usage(one).call.meeting_id for one in ("other", "unlicensed"))
+    assert sorted({*archived(world)}) == sorted(
+        [
+            (OTHER, other, OTHER_NUMBER),
+            (pseudonym, "erased", "+49**********"),
+            (UNLICENSED, stranger, THIRD_NUMBER),
+        ]
+    )
+    assert len(archived(world)) == 6
+    assert world.erase(None).archived == 1 + 1
+    assert archived(world) == []
+
+
+def test_whoever_was_archived_while_he_was_erased_is_erased_again(world: ErasedWorld) -> None:
+    """A masking that is under way may archive the calls that it has read before."""
+    world.without_licenses()
+    read = world.usage()
+    world.erase()
+    world.archive.keep(world.organization, [read])
+    assert world.erase_calls.preview(world.organization, ORGANIZER, LATER).archived == 1
+    assert world.erase().archived == 1
+    ((organizer, _, _),) = archived(world)
+    assert is_pseudonym(organizer)
+
+
+def test_the_archive_is_erased_first_and_what_comes_meanwhile_last(
+    world: ErasedWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.without_licenses()
+    world.mask()
+    with monkeypatch.context() as broken:
+        broken.setattr(type(world.stores.erasure), "copy_timeline", _fails)
+        with pytest.raises(Unavailable):
+            world.erase()
+    assert ORGANIZER not in str(archived(world))
+    assert world.usage().call.organizer_id == ORGANIZER
+    forget, read = type(world.stores.erasure).erase_others, world.usage()
+
+    def archiving(*who: Any, **what: Any) -> OtherRecords:
+        world.archive.keep(world.organization, [read])
+        return forget(*who, **what)
+
+    monkeypatch.setattr(type(world.stores.erasure), "erase_others", archiving)
+    assert world.erase().archived == 1
+    assert ORGANIZER not in str(archived(world))
 
 
 # ── What the port promises ───────────────────────────────────────────────────────────────────────

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from unittest.mock import Mock
 
 import pytest
@@ -130,3 +130,59 @@ def test_a_number_is_kept_for_as_long_as_it_says(world: MaskedWorld) -> None:
     ended_at = world.usage("a").call.ended_at
     assert world.mask(ended_at + KEPT).masked == 0
     assert world.mask(ended_at + KEPT + timedelta(microseconds=1)).masked == len(CALLS)
+
+
+# ── Archived before ──────────────────────────────────────────────────────────────────────────
+
+
+def archived(world: MaskedWorld) -> list[Usage]:
+    return world.archive.calls(ORGANIZATION)
+
+
+def test_calls_are_archived_as_they_were_before_they_were_masked(world: MaskedWorld) -> None:
+    before = [world.usage(one) for one in CALLS]
+    assert world.mask().masked == 5
+    assert archived(world) == before
+    assert world.mask().masked == 0
+    assert archived(world) == before
+
+
+def test_what_cannot_be_archived_is_not_masked(
+    world: MaskedWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mask_numbers, "CALLS_AT_ONCE", 1)
+    keep, failures = world.archive.keep, iter([False, True])
+
+    def sometimes(*what: Any) -> None:
+        if next(failures, False):
+            raise Unavailable("s3://archive/… cannot be written")
+        keep(*what)
+
+    monkeypatch.setattr(world.archive, "keep", sometimes)
+    done = world.mask()
+    assert (done.masked, str(done.failed)) == (1, "s3://archive/… cannot be written")
+    assert masked(world) == ["a"]
+    assert world.mask().masked == 4
+    assert [usage.call.call_id for usage in archived(world)] == list(CALLS)
+
+
+def test_a_call_that_changed_after_it_was_archived_is_archived_again(world: MaskedWorld) -> None:
+    before = world.usage("b")
+    changed = before._replace(notifications_held=True)
+    real = world.stores.content
+
+    class Changed:
+        pages = staticmethod(real.pages)
+
+        def replace(self, usage: Usage, after: Usage) -> bool:
+            return usage.call.call_id != "b" and real.replace(usage, after)
+
+    replace(world.mask_numbers, content=Changed())(WORK)
+    world.stores.content.store.usages[ORGANIZATION, "b"] = changed  # type: ignore[attr-defined] # the twin's
+    assert world.mask().masked == 1
+    assert [usage for usage in archived(world) if usage.call.call_id == "b"] == [before, changed]
+
+
+def test_without_an_archive_numbers_are_masked_all_the_same(world: MaskedWorld) -> None:
+    assert replace(world.mask_numbers, archive=None)(WORK).masked == 5
+    assert archived(world) == []

@@ -3,7 +3,8 @@
 A pseudonym replaces the id of the user; only the organization's key can connect the two. Everything
 that decides about money stays: what each call cost, the entries, the pools, and under
 the pseudonym the licenses, by which late events may still rate calls again. With all users of an
-organization its key is destroyed.
+organization its key is destroyed. What is archived of the user's calls is rewritten first, so that
+an interrupted run finds the user again.
 
 Each step may be interrupted and begun again. Until the last one, the user's licenses are found
 under both names, so that a call is rated alike whichever name its record has.
@@ -28,10 +29,16 @@ if TYPE_CHECKING:
 
     from perminute.application.retry import RetryPolicy
     from perminute.domain.rating.usage_record import Usage
-    from perminute.ports.privacy import ContentKeys, Erasure, OtherRecords, RecordedContent
+    from perminute.ports.privacy import (
+        ArchivedCalls,
+        ContentKeys,
+        Erasure,
+        OtherRecords,
+        RecordedContent,
+    )
     from perminute.ports.stores import CreditStore, LicensingStore, Reratings
 
-    # The stream from which notifications are published keeps records for one day.
+# The stream from which notifications are published keeps records for one day.
 PUBLISHED_WITHIN = timedelta(days=2)
 MAX_PSEUDONYMS = 1_000  # so often a user can be erased
 
@@ -43,6 +50,7 @@ class Erased(NamedTuple):
     users: int
     calls: int
     others: OtherRecords
+    archived: int = 0  # files of the archive
     left: int = 0  # what was changed meanwhile, or is recent: it is erased by another run
 
 
@@ -57,6 +65,7 @@ class EraseCalls:
     keys: ContentKeys
     reratings: Reratings
     retry: RetryPolicy
+    archive: ArchivedCalls | None = None  # None, no call is archived
     run_all: RunAll = in_order
 
     def preview(self, organization_id: str, user_id: str | None, at: datetime) -> Erased:
@@ -64,10 +73,14 @@ class EraseCalls:
         names = {name: name for name in self._users(organization_id, user_id, at)}
         calls = sum(len(page) for page in self._pages(organization_id, names))
         others = self._erase_others(organization_id, user_id, names, at, write=False)
-        known = calls or any(others) or self.erasure.has_timeline(organization_id, user_id)
+        # Calls may be archived while their user is erased: then they are in the archive alone.
+        archived = self._erase_archived(organization_id, user_id, names, write=False)
+        known = (
+            calls or archived or any(others) or self.erasure.has_timeline(organization_id, user_id)
+        )
         if user_id is not None and not known:
             raise NotFound("user", f"nothing is stored of this user of {organization_id}")
-        return Erased(organization_id, len(names), calls, others, others.recent)
+        return Erased(organization_id, len(names), calls, others, archived, others.recent)
 
     def __call__(
         self,
@@ -83,6 +96,7 @@ class EraseCalls:
         users = self._users(organization_id, user_id, at)
         key = self.keys.get_or_make(organization_id)
         names = {user: self._pseudonym(organization_id, user, key) for user in sorted(users)}
+        archived = self._erase_archived(organization_id, user_id, names, write=True)
         for user, pseudonym in names.items():
             self._retried(self.erasure.copy_timeline, organization_id, user, pseudonym)
         done = Counter[bool]()
@@ -92,6 +106,8 @@ class EraseCalls:
         others = self._erase_others(organization_id, user_id, names, at, write=True)
         if user_id is None:
             self._retried(self.erasure.forget_name, organization_id)
+        # And what was archived meanwhile.
+        archived += self._erase_archived(organization_id, user_id, names, write=True)
         moved = [
             self._retried(self.erasure.move_timeline, organization_id, *named)
             for named in names.items()
@@ -99,7 +115,7 @@ class EraseCalls:
         left = done[False] + moved.count(False) + others.recent
         if user_id is None and not left:
             self.keys.destroy(organization_id)
-        return Erased(organization_id, len(users), done[True], others, left)
+        return Erased(organization_id, len(users), done[True], others, archived, left)
 
     def _users(self, organization_id: str, user_id: str | None, at: datetime) -> set[str]:
         if self.credit.account(organization_id).version == 0:
@@ -157,6 +173,13 @@ class EraseCalls:
         after = erased_usage(usage, names[usage.call.organizer_id], key)
         write = partial(self.content.replace, usage, after)
         return self.retry.call(write, usage.call.organization_id)
+
+    def _erase_archived(
+        self, organization_id: str, user_id: str | None, names: Mapping[str, str], *, write: bool
+    ) -> int:
+        if self.archive is None:
+            return 0
+        return self.archive.erase(organization_id, names, everything=user_id is None, write=write)
 
     def _erase_others(
         self,

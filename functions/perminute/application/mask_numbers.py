@@ -1,7 +1,8 @@
 """Mask the phone numbers of calls that ended long ago, an organization at a time.
 
-The digits that name the country or that priced the call remain; `*` replaces the others. A run
-looks at the records to see what is left to mask, so it can be interrupted or repeated.
+The digits that name the country or that priced the call remain; `*` replaces the others. If there
+is an archive, it has the calls as they were before. A run looks at the records to see what is left
+to mask, so it can be interrupted or repeated.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ if TYPE_CHECKING:
 
     from perminute.domain.rating.usage_record import Usage
     from perminute.ports.messaging import RunOrganization
-    from perminute.ports.privacy import ContentKeys, RecordedContent
+    from perminute.ports.privacy import ContentKeys, RecordedContent, UsageArchive
 
 
-# Calls that are written before it is asked again whether there is time for more.
+# Calls that are archived and written before it is asked again whether there is time for more.
 CALLS_AT_ONCE = 200
 
 
@@ -50,6 +51,7 @@ class MaskNumbers:
     retry: RetryPolicy
     kept: timedelta | None  # how long after the end of a call its number is kept; None, for ever
     run_all: RunAll = in_order  # how the calls of a page are written
+    archive: UsageArchive | None = None  # None, what is masked is gone for good
 
     def __call__(self, work: RunOrganization, deadline: Deadline = NEVER) -> MaskedNumbers:
         """Mask the numbers of an organization's calls, from where the work says."""
@@ -80,6 +82,9 @@ class MaskNumbers:
         return done
 
     def _mask(self, due: Sequence[Usage], key: bytes, done: MaskedNumbers) -> MaskedNumbers:
+        if self.archive is not None:
+            # What is not stored there is masked on another night.
+            self.archive.keep(done.organization_id, due)
         written = self.run_all([partial(self._replace, usage, key) for usage in due])
         masked = sum(written)
         changed = len(written) - masked

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from perminute.adapters.dynamodb.recorded_content import DynamoDBRecordedContent
+from perminute.adapters.usage_archive import S3UsageArchive
 from perminute.application.daily_runs import DailyRun, ListOrganizations
 from perminute.application.mask_numbers import MaskedNumbers, MaskNumbers, rest_of
 from perminute.application.retry import RetryPolicy
@@ -20,11 +21,14 @@ if TYPE_CHECKING:
 def masking(aws: AwsResources) -> DailyRun[MaskedNumbers]:
     """Return the run over one connection to AWS."""
     days = int(aws.setting("NUMBERS_KEPT_DAYS"))
+    # Empty if there is no archive.
+    bucket = aws.environment.get("USAGE_ARCHIVE_BUCKET")
     mask_numbers = MaskNumbers(
         content=DynamoDBRecordedContent(aws.tables),
         keys=content_keys(aws),
         retry=RetryPolicy(),
         kept=timedelta(days=days) if days else None,
         run_all=InThreads(),
+        archive=S3UsageArchive(lambda: aws.client("s3"), bucket) if bucket else None,
     )
     return DailyRun(ListOrganizations(aws.credit, work(aws)), mask_numbers, rest_of)

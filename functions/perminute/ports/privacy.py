@@ -24,6 +24,29 @@ class ContentKeys(Protocol):
         """Delete the key: no digest of the organization can be compared with anything again."""
 
 
+class UsageArchive(Protocol):
+    """Where calls are kept in full when their numbers are masked. Raises `Unavailable`."""
+
+    def keep(self, organization_id: str, usages: Sequence[Usage]) -> None:
+        """Store calls of an organization; it returns when they are stored, and not before.
+
+        The same calls, stored again, are stored once.
+        """
+
+
+class ArchivedCalls(Protocol):
+    """What an archive has of calls, as far as erasing it goes. Raises `Unavailable`."""
+
+    def erase(
+        self, organization_id: str, names: Mapping[str, str], *, everything: bool, write: bool
+    ) -> int:
+        """Rewrite files that name users, and delete what they were before; return how many.
+
+        A call of a user has the pseudonym then, and no number and meeting. With `everything` all
+        files of the organization are deleted. Unless `write` is set, files are only counted.
+        """
+
+
 class OtherRecords(NamedTuple):
     """The number of records, beside calls, that name erased users of an organization, by kind."""
 

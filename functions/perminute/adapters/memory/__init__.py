@@ -15,7 +15,11 @@ from perminute.adapters.memory.messaging import (
     StoredRejections,
 )
 from perminute.adapters.memory.postings import InMemoryPostings
-from perminute.adapters.memory.privacy import InMemoryContentKeys, InMemoryRecordedContent
+from perminute.adapters.memory.privacy import (
+    InMemoryContentKeys,
+    InMemoryRecordedContent,
+    InMemoryUsageArchive,
+)
 from perminute.adapters.memory.records_bucket import InMemoryRecordsBucket
 from perminute.adapters.memory.store import InMemoryStore
 
@@ -32,6 +36,7 @@ __all__ = [
     "InMemoryRecordsBucket",
     "InMemoryReratingQueue",
     "InMemoryStore",
+    "InMemoryUsageArchive",
     "PublishedRateCards",
     "ScheduledRedeliveries",
     "SentCalls",

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 from secrets import token_bytes
 from typing import TYPE_CHECKING
 
 from perminute.domain.rating.call_content import KEY_BYTES
+from perminute.domain.rating.erased_calls import erased_usage
+from perminute.formats.archived_calls import by_month
 from perminute.ports.privacy import RecordedPage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
     from perminute.adapters.memory.calls import CallRecords
@@ -33,6 +36,41 @@ class InMemoryContentKeys:
 
     def destroy(self, organization_id: str) -> None:
         self.keys.pop(organization_id, None)
+
+
+@dataclass
+class InMemoryUsageArchive:
+    """`UsageArchive` and `ArchivedCalls` in dictionaries: the calls of each file."""
+
+    files: defaultdict[str, dict[tuple[Usage, ...], None]] = field(
+        default_factory=lambda: defaultdict(dict)
+    )
+
+    def keep(self, organization_id: str, usages: Sequence[Usage]) -> None:
+        for _, ended in by_month(usages):
+            self.files[organization_id][tuple(ended)] = None
+
+    def calls(self, organization_id: str) -> list[Usage]:
+        """Return what is stored, which only those who read the archive need."""
+        return [usage for file in self.files[organization_id] for usage in file]
+
+    def erase(
+        self, organization_id: str, names: Mapping[str, str], *, everything: bool, write: bool
+    ) -> int:
+        files = self.files[organization_id]
+        found = [
+            file for file in files if everything or any(u.call.organizer_id in names for u in file)
+        ]
+        for file in found if write else ():
+            del files[file]
+            if not everything:
+                files[tuple(_renamed(usage, names) for usage in file)] = None
+        return len(found)
+
+
+def _renamed(usage: Usage, names: Mapping[str, str]) -> Usage:
+    pseudonym = names.get(usage.call.organizer_id)
+    return usage if pseudonym is None else erased_usage(usage, pseudonym, b"")
 
 
 @dataclass

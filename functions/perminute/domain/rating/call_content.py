@@ -66,11 +66,16 @@ def differing_content(call: Call, recorded: Usage, key: bytes | None = None) -> 
     return () if digest_of(call, key) == recorded.content_digest else ("remote_number",)
 
 
-def _kept_number(usage: Usage) -> str | None:
-    # The prefix that priced the call, so that it is priced alike whenever it is rated again.
-    number, prefix = usage.call.remote_number, usage.price.prefix
+def kept_number(number: str | None, leg_type: LegType, prefix: str | None) -> str | None:
+    """Mask an attendee's number as far as it did not set the price of a call.
+
+    The prefix that priced the call is kept, so it is priced alike whenever it is rated again.
+    """
     if number is None:
         return None
-    is_priced_by_it = usage.call.leg_type is LegType.DIAL_OUT and prefix is not None
-    kept = 1 + len(prefix) if is_priced_by_it and prefix else _COUNTRY_CHARACTERS
+    kept = 1 + len(prefix) if leg_type is LegType.DIAL_OUT and prefix else _COUNTRY_CHARACTERS
     return number[:kept] + MASK * (len(number) - kept)
+
+
+def _kept_number(usage: Usage) -> str | None:
+    return kept_number(usage.call.remote_number, usage.call.leg_type, usage.price.prefix)
