@@ -15,6 +15,7 @@ from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
 from perminute.adapters.dynamodb.recorded_content import DynamoDBRecordedContent
 from perminute.adapters.dynamodb.reratings import DynamoDBReratings
 from perminute.adapters.dynamodb.tables import Tables, connect
+from perminute.adapters.usage_archive import S3UsageArchive
 from perminute.application.erase_calls import EraseCalls, Erased
 from perminute.application.retry import RetryPolicy
 from perminute.application.side_by_side import InThreads
@@ -60,6 +61,7 @@ def run_erase(
 
 def _connect(stack_name: str) -> EraseCalls:
     tables = Tables.bind(connect(), deployed_tables(stack_name))
+    bucket = outputs(stack_name).get("UsageArchiveBucketName")
     return EraseCalls(
         credit=DynamoDBCreditStore(tables),
         licensing=DynamoDBLicensingStore(tables),
@@ -68,6 +70,7 @@ def _connect(stack_name: str) -> EraseCalls:
         keys=DynamoDBContentKeys(tables.connection, output(stack_name, "ContentKeysTableName")),
         reratings=DynamoDBReratings(tables),
         retry=RetryPolicy(),
+        archive=S3UsageArchive(lambda: boto3.client("s3"), bucket) if bucket else None,
         run_all=InThreads(),
     )
 
@@ -104,6 +107,7 @@ def _document(
         "events": found.events,
         "notEnded": found.not_ended,
         "statementFiles": statements,
+        "archiveFiles": done.archived,
         "left": done.left,
     }
 
@@ -119,6 +123,7 @@ def _lines(done: Erased, statements: int) -> Iterator[str]:
         ("processed events", found.events),
         ("calls that never ended", found.not_ended),
         ("files of statements", statements),
+        ("files of archived calls", done.archived),
     ):
         yield f"{count:>9}  {what}"
 

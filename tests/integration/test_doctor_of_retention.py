@@ -1,4 +1,4 @@
-"""What `perminute doctor` finds of masking and of the archive: whether it is as configured."""
+"""What `perminute doctor` finds of masking and of the archives: whether it is as configured."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from perminute_local.stack import Template
 
 NAMES = {"MaskNumbersFunction": "mask", "MaskNumbersFunctionNightly": "nightly"}
+PUBLISH = "increment CONFIGURATION in template.yaml, and deploy it"
 BUS = "arn:aws:events:us-east-1:123456789012:event-bus/default"
 
 
@@ -56,7 +57,7 @@ def test_a_stack_that_keeps_numbers_and_no_events_is_not_asked_about_them() -> N
         (
             Deployed(kept="30"),
             Status.FAIL,
-            "is 90, but numbers are kept for 30 days: deploy the template again",
+            f"is 90, but numbers are kept for 30 days: {PUBLISH}",
         ),
         (
             Deployed(state="DISABLED"),
@@ -109,3 +110,60 @@ def test_an_archive_that_takes_nothing_in_is_found(monkeypatch: pytest.MonkeyPat
     ((status, _, message),) = found(arn="…/kept", EventArchiveDays="35")
     assert status is Status.FAIL
     assert message == "is 35, but nothing is archived: the archive is CREATE_FAILED"
+
+
+# ── The archive of calls ─────────────────────────────────────────────────────────────────────
+
+DAYS, CALLS = 3650, "calls"
+
+
+def of_calls(monkeypatch: pytest.MonkeyPatch, bucket: str = CALLS, out: str = CALLS) -> str:
+    """Return what is found if the function writes to this bucket."""
+
+    class Masking:
+        def get_function_configuration(self, **_: str) -> dict[str, Any]:
+            return {"Environment": {"Variables": {"USAGE_ARCHIVE_BUCKET": bucket}}}
+
+    services: dict[str, Any] = {"lambda": Masking(), "s3": boto3.client("s3")}
+    outputs = {"UsageArchiveBucketName": out} if out else {}
+    with monkeypatch.context() as patched:
+        patched.setattr(boto3, "client", services.__getitem__)
+        ((status, what, message),) = retention_findings(
+            NAMES, outputs, {"UsageArchiveDays": f"{DAYS}"}
+        )
+    assert what == "UsageArchiveDays"
+    return f"{status.name}: {message}"
+
+
+@pytest.mark.usefixtures("moto_stack")
+def test_calls_are_archived_as_was_configured(
+    monkeypatch: pytest.MonkeyPatch, template: Template
+) -> None:
+    deploy = "deploy the template again"
+    assert of_calls(monkeypatch, out="") == f"FAIL: is 3650, and no call is archived: {deploy}"
+    unarchived = f"FAIL: is 3650, but calls are masked and not archived: {PUBLISH}"
+    assert of_calls(monkeypatch, bucket="") == unarchived
+    gone = "FAIL: is 3650, but the bucket is gone, and no number is masked"
+    assert of_calls(monkeypatch) == gone
+    bucket = boto3.resource("s3").create_bucket(Bucket=CALLS)
+    never = f"FAIL: is 3650, but files of the archive are deleted never: {deploy}"
+    assert of_calls(monkeypatch) == never
+    said = template["Resources"]["UsageArchiveBucket"]["Properties"]["LifecycleConfiguration"]
+    (forget,) = (rule for rule in said["Rules"] if "ExpirationInDays" in rule)
+    for days, message in (
+        (35, f"FAIL: is 3650, but files of the archive are deleted after 35 days: {deploy}"),
+        (DAYS, "OK: calls are archived before they are masked, and kept for 3650 days"),
+    ):
+        bucket.LifecycleConfiguration().put(
+            LifecycleConfiguration={
+                "Rules": [
+                    {
+                        "ID": forget["Id"],
+                        "Status": "Enabled",
+                        "Prefix": "",
+                        "Expiration": {"Days": days},
+                    }
+                ]
+            }
+        )
+        assert of_calls(monkeypatch) == message

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
 from builders import ORGANIZATION, ORGANIZER
-from erasing import ErasedWorld
+from erasing import NUMBER, OTHER, ErasedWorld
+from masking import LATER
 from stores import stores_on
 
 from perminute.adapters.statement_bucket import S3StatementBucket
+from perminute.adapters.usage_archive import S3UsageArchive
 from perminute.application.erase_calls import EraseCalls
 from perminute.domain.errors import Refused
 from perminute.domain.pools.pools import Month
 from perminute.domain.reporting.statement import Basis
+from perminute.ports.messaging import RunOrganization
 from perminute.ports.statements import StatementFile, StatementKey
 from perminute_local import erase_calls
 from perminute_local.cli import main
@@ -86,6 +91,33 @@ def test_statements_are_deleted_even_if_the_rest_fails_and_finds_nobody_again(
     monkeypatch.setattr(EraseCalls, "__call__", fail)
     assert main([*COMMAND, "--user", ORGANIZER, "--yes"]) == 2
     assert len(list(statements.object_versions.all())) == 1
+
+
+def test_archived_calls_of_a_user_are_rewritten_and_those_of_an_organization_deleted(
+    world: ErasedWorld, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bucket = boto3.resource("s3").create_bucket(Bucket="archived")
+    bucket.Versioning().enable()
+    monkeypatch.setattr(erase_calls, "outputs", lambda _: {"UsageArchiveBucketName": bucket.name})
+    archive = S3UsageArchive(lambda: boto3.client("s3"), bucket.name)
+    masking = replace(world.mask_numbers, archive=archive)
+    world.without_licenses()
+    assert masking(RunOrganization(LATER, ORGANIZATION)).masked == 5
+    assert main([*COMMAND, "--user", ORGANIZER]) == 0
+    assert "        1  files of archived calls\n" in capsys.readouterr().out
+    assert ORGANIZER in archived(bucket)
+    assert main([*COMMAND, "--user", ORGANIZER, "--yes", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["archiveFiles"] == 1
+    text = archived(bucket)
+    assert (ORGANIZER in text, NUMBER in text, OTHER in text) == (False, False, True)
+    assert main([*COMMAND, "--yes"]) == 1
+    assert archived(bucket) == ""
+
+
+def archived(bucket: Any) -> str:
+    """Return what all versions contain of an archive, as text."""
+    contents = (version.get()["Body"].read() for version in bucket.object_versions.all())
+    return "".join(gzip.decompress(content).decode() for content in contents)
 
 
 def test_a_user_who_may_still_call_or_is_unknown_is_not_erased(

@@ -451,6 +451,8 @@ def test_every_function_is_told_what_its_settings_ask_for(template: Template) ->
     charging = environment_of(functions(template)["ChargeCallsFunction"], template)
     masking = environment_of(functions(template)["MaskNumbersFunction"], template)
     assert masking["NUMBERS_KEPT_DAYS"] == {"Ref": "NumbersKeptDays"}
+    archive = {"Fn::If": ["ArchivesUsage", {"Ref": "UsageArchiveBucket"}, ""]}
+    assert masking["USAGE_ARCHIVE_BUCKET"] == archive
     for asked in (charging, masking):
         assert asked["CONTENT_KEYS_TABLE"] == {"Ref": "ContentKeysTable"}
     publisher = environment_of(functions(template)["PublishNotificationsFunction"], template)

@@ -165,6 +165,16 @@ def test_keys_of_digests_are_read_and_made_by_who_compares_and_masks(template: T
     }
 
 
+def test_calls_are_put_into_their_archive_and_no_function_reads_or_deletes_them(
+    template: Template,
+) -> None:
+    files = {"Fn::Sub": "${UsageArchiveBucket.Arn}/*"}
+    assert granted(template, files) == {("MaskNumbersRole", "s3:PutObject")}
+    assert granted(template, {"Fn::GetAtt": ["UsageArchiveBucket", "Arn"]}) == set()
+    without = decided(template, parameters_of(template, {"NumbersKeptDays": "90"}))
+    assert granted(without, files) == set()
+
+
 def test_who_masks_numbers_writes_nothing_about_money(template: Template) -> None:
     (masking,) = (
         statement

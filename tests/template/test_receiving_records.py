@@ -54,6 +54,7 @@ def test_a_stack_has_of_it_what_is_asked_for_and_by_default_nothing(template: Te
         {},
         STATEMENTS,
         {"NumbersKeptDays": "90"},
+        {"NumbersKeptDays": "90", "UsageArchiveDays": "3650"},
         *({name: RECEIVING[name]} for name in RECEIVING),
     ],
 )

@@ -48,6 +48,7 @@ SETTINGS = {
     "BOOK_CHECKS_TABLE": "book-checks",
     "CONTENT_KEYS_TABLE": "content-keys",
     "NUMBERS_KEPT_DAYS": "90",
+    "USAGE_ARCHIVE_BUCKET": "archive",
     "BOOKS_READ_WHOLE_WITHIN_DAYS": "28",
     "NOTIFICATION_TOPIC_ARN": "arn:aws:sns:us-east-1:000000000000:notifications",
     "RECORDS_QUEUE_URL": "http://127.0.0.1/records",

@@ -42,7 +42,12 @@ if TYPE_CHECKING:
     from perminute_local.deployed.deploying import Deployment
 
 CHECK_SECONDS = 1.0
-PARAMETERS = {"DropBucket": "true", "EventArchiveDays": "35", "NumbersKeptDays": "90"}
+PARAMETERS = {
+    "DropBucket": "true",
+    "EventArchiveDays": "35",
+    "NumbersKeptDays": "90",
+    "UsageArchiveDays": "3650",
+}
 """Parameters that cost or change something on AWS, and can be tried here."""
 COUNTED = {
     "AWS::Lambda::Function": "functions",
