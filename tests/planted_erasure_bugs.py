@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
-from perminute.adapters.memory import InMemoryContentKeys, InMemoryErasure
+from perminute.adapters.memory import InMemoryContentKeys, InMemoryErasure, InMemoryUsageArchive
 from perminute.adapters.memory.erasure import _Eraser
 from perminute.application import results
 from perminute.domain.rating.call_content import differing_content
@@ -65,6 +65,13 @@ def keeping_corrected_calls() -> Iterator[None]:
 
 
 @contextmanager
+def keeping_archived_calls() -> Iterator[None]:
+    """What was archived before numbers were masked still names who called whom."""
+    with patch.object(InMemoryUsageArchive, "erase", lambda *_, **__: 0):
+        yield
+
+
+@contextmanager
 def keeping_the_key() -> Iterator[None]:
     """All users of an organization are erased, and their pseudonyms can be found by trying."""
     with patch.object(InMemoryContentKeys, "destroy", _nothing):
@@ -102,6 +109,7 @@ ERASURE_BUGS: dict[Callable[[], AbstractContextManager[None]], str] = {
     erasing_licenses_with_their_user: "erasing changes no money",
     keeping_what_events_say: "nothing that is stored names who is erased",
     keeping_corrected_calls: "nothing that is stored names who is erased",
+    keeping_archived_calls: "nothing that is stored names who is erased",
     keeping_the_key: "the key of an organization whose users are all erased is destroyed",
     comparing_erased_calls: "each event is taken or refused",
     replacing_erased_calls: "an erased call that is delivered again changes nothing",

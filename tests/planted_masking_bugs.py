@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from unittest.mock import patch
 
-from perminute.adapters.memory import InMemoryStore
+from perminute.adapters.memory import InMemoryStore, InMemoryUsageArchive
 from perminute.application import mask_numbers
+from perminute.application.mask_numbers import MaskedNumbers, MaskNumbers
 from perminute.domain.rating import call_content
-from perminute.domain.rating.call_content import digest_of, has_number
+from perminute.domain.rating.call_content import digest_of, has_number, without_number
 from perminute.domain.rating.calls import LegType
 from perminute.domain.rating.usage_record import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
 
@@ -84,10 +86,41 @@ def masking_the_priced_prefix() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def masking_what_is_archived_later() -> Iterator[None]:
+    """Numbers are masked first: if the archive then takes nothing, they are nowhere."""
+    mask = MaskNumbers._mask  # noqa: SLF001 - what is done with some calls of a page
+
+    def at_once(
+        masking: MaskNumbers, due: Sequence[Usage], key: bytes, done: MaskedNumbers
+    ) -> MaskedNumbers:
+        masked = mask(replace(masking, archive=None), due, key, done)
+        assert masking.archive is not None
+        masking.archive.keep(done.organization_id, due)
+        return masked
+
+    with patch.object(MaskNumbers, "_mask", at_once):
+        yield
+
+
+@contextmanager
+def archiving_what_is_masked() -> Iterator[None]:
+    """The archive has what is left of the calls."""
+    keep = InMemoryUsageArchive.keep
+
+    def masked(archive: InMemoryUsageArchive, who: str, usages: Sequence[Usage]) -> None:
+        keep(archive, who, [without_number(usage, b"") for usage in usages])
+
+    with patch.object(InMemoryUsageArchive, "keep", masked):
+        yield
+
+
 MASKING_BUGS: dict[Callable[[], AbstractContextManager[None]], str] = {
     masking_calls_as_charged_first: "masking changes no money",
     masking_calls_out_only: "what was masked leaves no number behind",
     replacing_masked_calls: "a masked call that is delivered again changes nothing",
+    masking_what_is_archived_later: "what was masked is in the archive as it was before",
+    archiving_what_is_masked: "what was masked is in the archive as it was before",
     digesting_what_is_left: "each event is taken or refused",
     masking_the_priced_prefix: "each call costs what the rules say",
 }

@@ -349,6 +349,7 @@ def _names_nobody(
         "the check of the books": stored.check,
         "events": contents,
         "notifications": notifications,
+        "the archive": stored.archived,
     }
     for kind, records in kinds.items():
         text = repr(records).lower()

@@ -1,6 +1,7 @@
 """Organizations whose calls lose their phone numbers, while these calls are rated again.
 
-What is masked must still be a duplicate when it is delivered again, and must cost what it did.
+What is masked must still be a duplicate when it is delivered again, and must cost what it did. What
+it was before must be in the archive, however often that took nothing.
 """
 
 from __future__ import annotations
@@ -11,15 +12,16 @@ from typing import TYPE_CHECKING
 
 from perminute.domain.credit.ledger import EntryType
 from perminute.domain.errors import Unavailable
-from perminute.domain.rating.call_content import has_number, without_number
+from perminute.domain.rating.call_content import digest_of, has_number, without_number
 from perminute_local.simulation.faults import Killed, rng_of
 from perminute_local.simulation.invariants.invariant import invariant
 from perminute_local.simulation.plan import EventSent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from datetime import datetime
 
+    from perminute.domain.rating.usage_record import Usage
     from perminute_local.simulation.backends.backend import Backend, Snapshot
     from perminute_local.simulation.invariants.events import EventLog
     from perminute_local.simulation.invariants.invariant import Broken
@@ -39,6 +41,8 @@ class Masking:
     send: Callable[[EventSent, str], object]
     settle: Callable[[], Broken | None]
     _organizations: dict[str, None] = field(default_factory=dict)
+    _looked_up: set[tuple[str, str]] = field(default_factory=set)
+    """Masked calls that were found in the archive: later their users may be erased."""
 
     def begin(self, number: int, organization_id: str) -> None:
         """Mask what has ended, with faults."""
@@ -62,8 +66,20 @@ class Masking:
         if done.failed is not None:
             raise done.failed
         masked = self.backend.snapshot(organization_id)
-        for broken in chain(_changes_no_money(before, masked), _leaves_no_number(masked, now)):
+        new = {
+            call_id: usage
+            for call_id, usage in masked.usages.items()
+            if usage.content_digest is not None
+            and not usage.is_erased
+            and (call_id, usage.content_digest) not in self._looked_up
+        }
+        for broken in chain(
+            _changes_no_money(before, masked),
+            _leaves_no_number(masked, now),
+            _is_archived(new, before, masked),
+        ):
             yield broken.of(organization_id)
+        self._looked_up |= {(one, usage.content_digest or "") for one, usage in new.items()}
         for number, body in enumerate(islice(self.events.masked(masked), _SENT_AGAIN)):
             identity = f"masked-{organization_id}-{self.scheduler.now:%m%dT%H%M%S.%f}-{number}"
             self.send(EventSent("telephony", body), identity)
@@ -93,6 +109,22 @@ def _leaves_no_number(stored: Snapshot, now: datetime) -> Iterator[str]:
     for call_id, usage in stored.usages.items():
         if usage.call.ended_at < now and has_number(usage):
             yield f"{call_id} still has {usage.call.remote_number}"
+
+
+@invariant
+def _is_archived(new: Mapping[str, Usage], before: Snapshot, after: Snapshot) -> Iterator[str]:
+    """What was masked is in the archive as it was before."""
+    if after.archived is None:
+        return
+    archived, key = set(after.archived), after.content_key or b""
+    digests = {(one.call.call_id, digest_of(one.call, key)) for one in archived}
+    for call_id, usage in new.items():
+        known = before.usages[call_id]
+        if known.content_digest is None and known not in archived:
+            yield f"{call_id} was {known}, and is not in the archive"
+        # Of what was masked earlier, with faults, only the digest is known.
+        if (call_id, usage.content_digest) not in digests:
+            yield f"{call_id} is in the archive, if at all, with another content"
 
 
 @invariant

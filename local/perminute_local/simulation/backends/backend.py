@@ -121,6 +121,8 @@ class Snapshot(NamedTuple):
     check: BooksCheck
     content_key: bytes | None
     """That of the digests of its calls, if numbers were masked."""
+    archived: Sequence[Usage] | None
+    """Calls as they were before they were masked, if there is an archive."""
     notifications: Callable[[], object]
     """Reads those that are stored, and the calls that a digest is to count."""
 

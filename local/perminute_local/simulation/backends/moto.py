@@ -209,6 +209,7 @@ class Moto:
             processed_event=self._processed_event,
             check=self._checks.check(organization_id),
             content_key=self._content_keys.find(organization_id),
+            archived=None,
             notifications=partial(self._notifications, organization_id),
         )
 

@@ -24,6 +24,7 @@ from perminute.adapters.memory import (
     InMemoryPostings,
     InMemoryReratingQueue,
     InMemoryStore,
+    InMemoryUsageArchive,
     PublishedRateCards,
     ScheduledRedeliveries,
     SentCalls,
@@ -98,6 +99,7 @@ class SharedTwins:
     """Calls that were queued again, by queue."""
     checks: InMemoryBookChecks = field(default_factory=InMemoryBookChecks)
     content_keys: InMemoryContentKeys = field(default_factory=InMemoryContentKeys)
+    archive: InMemoryUsageArchive = field(default_factory=InMemoryUsageArchive)
     work: defaultdict[str, SentWork] = field(default_factory=lambda: defaultdict(SentWork))
     """Work of daily runs, by queue."""
     refused: defaultdict[str, StoredRejections] = field(

@@ -165,7 +165,9 @@ class Twins:
     def mask_numbers(self, organization_id: str, at: datetime) -> MaskedNumbers:
         content = self._through(InMemoryRecordedContent(self._shared.store))
         keys = self._through(self._shared.content_keys)
-        return MaskNumbers(content, keys, RETRY, timedelta())(RunOrganization(at, organization_id))
+        archive = self._through(self._shared.archive)
+        mask = MaskNumbers(content, keys, RETRY, timedelta(), archive=archive)
+        return mask(RunOrganization(at, organization_id))
 
     def content_key(self, organization_id: str) -> bytes:
         return self._shared.content_keys.get_or_make(organization_id)
@@ -175,7 +177,8 @@ class Twins:
         content = self._through(InMemoryRecordedContent(self._shared.store))
         erasure = self._through(InMemoryErasure(self._shared.store))
         keys = self._through(self._shared.content_keys)
-        erase = EraseCalls(store, store, content, erasure, keys, store, RETRY)
+        archive = self._through(self._shared.archive)
+        erase = EraseCalls(store, store, content, erasure, keys, store, RETRY, archive)
         return erase(organization_id, user_id, at)
 
     def snapshot(self, organization_id: str) -> Snapshot:
@@ -205,6 +208,7 @@ class Twins:
             processed_event=store.processed_event,
             check=self._shared.checks.check(organization_id),
             content_key=self._shared.content_keys.find(organization_id),
+            archived=self._shared.archive.calls(organization_id),
             notifications=partial(self._notifications, organization_id),
         )
 
