@@ -25,6 +25,7 @@ from perminute_local.cost.console import REPORTS, console_costs
 from perminute_local.cost.idle import Cost, idle_costs, snapshot_month
 from perminute_local.cost.records import WAYS, record_costs
 from perminute_local.cost.reports import overview, overview_costs
+from perminute_local.cost.usage_archive import FILES, usage_archive_costs
 from perminute_local.stack import stage_parameters
 
 if TYPE_CHECKING:
@@ -75,6 +76,20 @@ def test_what_an_archive_costs_stands_in_the_docs() -> None:
         for way in EVENTS
         for costs in [archive_costs(way)]
     ]
+
+
+def test_what_an_archive_of_calls_costs_stands_in_the_docs() -> None:
+    said = {
+        way: list(map(Decimal, dollars))
+        for way, *dollars in re.findall(
+            r"^\| ([\w ]+, [a-z ]+) \| ([\d.]+) \| ([\d.]+) \|$", PAGE, re.MULTILINE
+        )
+    }
+    assert said.keys() == FILES.keys()
+    for way, dollars in said.items():
+        for written, cost in zip(dollars, usage_archive_costs(way), strict=True):
+            # Another version of zlib compresses otherwise.
+            assert abs(written - cost.dollars) <= Decimal("0.03"), cost
 
 
 def test_each_alarm_and_each_metric_that_one_is_computed_from_has_its_price(

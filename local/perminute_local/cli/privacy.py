@@ -28,8 +28,9 @@ from perminute_local.cli.parameters import (
 def erase(*, stack: str, organization: str, user: str | None, yes: bool, as_json: bool) -> int:
     """Erase who made calls, and leave what they cost.
 
-    Numbers, organizers and meetings are erased for good, so nobody can find out who made the calls.
-    Charges, statements and minute pools do not change: docs/retention.md says what becomes of what.
+    Numbers, organizers and meetings are erased for good, so nobody can find out who made the calls,
+    in archived calls as well. Charges, statements and minute pools do not change: docs/retention.md
+    says what becomes of what.
     """
     from perminute_local.erase_calls import run_erase
 

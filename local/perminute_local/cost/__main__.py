@@ -13,6 +13,7 @@ from perminute_local.cost.idle import idle_costs
 from perminute_local.cost.prices import AS_OF
 from perminute_local.cost.records import WAYS, record_costs
 from perminute_local.cost.reports import overview, overview_costs
+from perminute_local.cost.usage_archive import FILES, usage_archive_costs
 from perminute_local.stack import load_template, stage_parameters
 
 if TYPE_CHECKING:
@@ -40,6 +41,9 @@ def main() -> None:
     for archived in EVENTS:
         title = f"a million calls by {archived}, archived, and all sent again once"
         _print(title, archive_costs(archived))
+    for together in FILES:
+        title = f"a million calls, archived before they are masked: {together}"
+        _print(title, usage_archive_costs(together))
     one = overview()
     _print("a million overviews", overview_costs(template, one))
     _print("a million visits of the console that a stack serves", console_costs(template, one))

@@ -85,10 +85,11 @@ def restored_in(text: str, table: str) -> int:
 
 
 def test_what_is_erased_is_nowhere_and_its_call_a_duplicate(aws: dict[str, str]) -> None:
-    masking, commands = commands_of("retention.md")
+    masking, archived, commands = commands_of("retention.md")
     erasing, send, again = commands.rpartition("samples | perminute send")
-    shown = run(f"{masking}\n{erasing}", aws)
+    shown = run(f"{masking}\n{archived}\n{erasing}", aws)
     assert "to +49********** was made from a scheduled meeting of alex" in shown
+    assert f'"remoteNumber": "+{NUMBER}"' in shown
     before = repeated(CALL)
     functions, _, _ = masking.partition("samples |")
     shown = run(f"{functions}\n{send}{again}", aws)
