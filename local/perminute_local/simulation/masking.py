@@ -116,7 +116,8 @@ def _is_archived(new: Mapping[str, Usage], before: Snapshot, after: Snapshot) ->
     """What was masked is in the archive as it was before."""
     if after.archived is None:
         return
-    archived, key = set(after.archived), after.content_key or b""
+    archived = {one for one in after.archived if one.call.call_id in new}
+    key = after.content_key or b""
     digests = {(one.call.call_id, digest_of(one.call, key)) for one in archived}
     for call_id, usage in new.items():
         known = before.usages[call_id]
