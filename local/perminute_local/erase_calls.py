@@ -83,12 +83,12 @@ def _statements(stack_name: str, organization_id: str, *, erase: bool) -> int:
     bucket = outputs(stack_name).get("StatementsBucketName")
     if bucket is None:
         return 0
-    files = boto3.resource("s3").Bucket(bucket).object_versions
-    of_organization = files.filter(Prefix=folder_of(organization_id))
-    count = sum(1 for _ in of_organization)
-    if erase:
-        of_organization.delete()
-    return count
+    versions = boto3.resource("s3").Bucket(bucket).object_versions
+    of_organization = list(versions.filter(Prefix=folder_of(organization_id)))
+    for version in of_organization if erase else ():
+        # One by one: S3's answer about many would not fail if it has left some of them.
+        version.delete()
+    return len(of_organization)
 
 
 def _document(

@@ -58,8 +58,9 @@ def test_it_counts_what_names_a_user_and_erases_it_only_if_told_to(
 @pytest.fixture
 def statements(monkeypatch: pytest.MonkeyPatch) -> Any:
     """The bucket that a stack with `Statements=true` has, with two versions of one statement."""
-    bucket = boto3.resource("s3").create_bucket(Bucket="statements")
-    bucket.Versioning().enable()
+    bucket = boto3.resource("s3").create_bucket(
+        Bucket="statements", ObjectLockEnabledForBucket=True
+    )
     monkeypatch.setattr(erase_calls, "outputs", lambda _: {"StatementsBucketName": bucket.name})
     kept = S3StatementBucket(lambda: boto3.client("s3"), bucket.name)
     for organization in (ORGANIZATION, ORGANIZATION, f"{ORGANIZATION}-2"):
@@ -91,6 +92,22 @@ def test_statements_are_deleted_even_if_the_rest_fails_and_finds_nobody_again(
     monkeypatch.setattr(EraseCalls, "__call__", fail)
     assert main([*COMMAND, "--user", ORGANIZER, "--yes"]) == 2
     assert len(list(statements.object_versions.all())) == 1
+
+
+def test_a_statement_that_cannot_be_deleted_ends_it_before_users_are_erased(
+    world: ErasedWorld, statements: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    *_, last = statements.object_versions.filter(Prefix=f"{ORGANIZATION}/")
+    boto3.client("s3").put_object_legal_hold(
+        Bucket=statements.name,
+        Key=last.object_key,
+        VersionId=last.id,
+        LegalHold={"Status": "ON"},
+    )
+    world.without_licenses()
+    assert main([*COMMAND, "--user", ORGANIZER, "--yes"]) == 2
+    assert "AccessDenied" in capsys.readouterr().err
+    assert ORGANIZER in world.stored()
 
 
 def test_archived_calls_of_a_user_are_rewritten_and_those_of_an_organization_deleted(
