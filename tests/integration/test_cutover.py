@@ -12,6 +12,8 @@ import pytest
 from perminute_local.cli import main
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
 RATES = """leg_type,prefix,country,currency,rate_per_minute
@@ -89,7 +91,10 @@ def cutover(organization: str) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def document(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def document(
+    tmp_path_factory: pytest.TempPathFactory,
+    one_emulator: Callable[[], AbstractContextManager[None]],
+) -> dict[str, Any]:
     """March goes on, April comes, and the first lot expires. Fabrikam corrects what it said."""
     folder: Path = tmp_path_factory.mktemp("cutover")
     (folder / "rates.csv").write_text(RATES)
@@ -111,7 +116,7 @@ def document(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     )
     events.sort(key=lambda one: str(one["time"]))
     (folder / "events.jsonl").write_text("".join(json.dumps(one) + "\n" for one in events))
-    with redirect_stdout(io.StringIO()) as shown:
+    with one_emulator(), redirect_stdout(io.StringIO()) as shown:
         assert main(["replay", str(folder), "--json"]) == 0
     replayed: dict[str, Any] = json.loads(shown.getvalue())
     assert replayed["rejected"] == []

@@ -34,7 +34,8 @@ from perminute_local.replay.run import System, embedded_stack, read_plan, table_
 from perminute_local.stack import Template, resources
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from perminute_local.stack import Stack
 
@@ -541,7 +542,10 @@ def contended(links: InProcess) -> None:
 
 
 @pytest.fixture(scope="module")
-def watched(tmp_path_factory: pytest.TempPathFactory) -> Recorder:
+def watched(
+    tmp_path_factory: pytest.TempPathFactory,
+    one_emulator: Callable[[], AbstractContextManager[None]],
+) -> Recorder:
     """What functions were seen to call on a day with some trouble."""
     folder = tmp_path_factory.mktemp("day")
     events = (DAY / "events.jsonl").read_text() + "\n".join(
@@ -550,7 +554,11 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Recorder:
     (folder / "events.jsonl").write_text(events)
     (folder / "rates.csv").write_bytes((DAY / "rates.csv").read_bytes())
     plan = read_plan(folder, batch_size=None, disturbance=Disturbance())
-    with embedded_stack() as stack, (recorder := Recorder(physical_names(stack))).listening():
+    with (
+        one_emulator(),
+        embedded_stack() as stack,
+        (recorder := Recorder(physical_names(stack))).listening(),
+    ):
         links = InProcess(stack)
         results = System(links, plan.rate_card).replay(plan, advance=lambda _: None)
         reports = [one.answer for one in results.responses if one.request in REPORTS]

@@ -28,9 +28,16 @@ from perminute_local.replay.results import drain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from replayed_day import ReplayedDay
+
+
+@pytest.fixture(autouse=True)
+def _on_one_emulator(one_emulator: Callable[[], AbstractContextManager[None]]) -> Iterator[None]:
+    with one_emulator():
+        yield
 
 
 @pytest.fixture
