@@ -89,8 +89,8 @@ class System:
         return document
 
 
-def ready_system(moto_stack: Stack) -> System:
-    """An organization with credit, and an organizer who pays by the minute."""
+def make_ready(moto_stack: Stack) -> None:
+    """Give it an organization with credit, and an organizer who pays by the minute."""
     publish_rate_card((ROOT / "examples" / "day" / "rates.csv").read_bytes(), moto_stack)
     system = System(moto_stack)
     credits_license = json.loads(sample("license-assigned", license="communicationsCredits"))
@@ -102,4 +102,3 @@ def ready_system(moto_stack: Stack) -> System:
         json.dumps({**credits_license, "id": "e-2"}),
     )
     system.send("CreditQueue", sample("credit-purchased"))
-    return system

@@ -16,7 +16,6 @@ from botocore.hooks import EventAliaser
 from botocore.loaders import JSONFileLoader, Loader
 from cfnlint.decode import decode  # type: ignore[import-untyped] # it ships no annotations
 from hypothesis import HealthCheck, settings
-from moto import mock_aws
 from moto.cloudformation import models as cloudformation
 from moto.core.base_backend import BaseBackend
 from moto.core.serialize import XFormedAttributePicker
@@ -41,13 +40,6 @@ settings.register_profile(
     "unhurried", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("unhurried")
-
-MOTO = {
-    "AWS_ACCESS_KEY_ID": "moto",
-    "AWS_SECRET_ACCESS_KEY": "moto",
-    "AWS_DEFAULT_REGION": "us-east-1",
-    "AWS_REGION": "us-east-1",
-}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -186,15 +178,15 @@ def template() -> Template:
 
 
 @pytest.fixture(scope="session")
-def _stacks_on_moto(template: Template) -> StacksOnMoto:
+def stacks_on_moto(template: Template) -> StacksOnMoto:
     return StacksOnMoto(template)
 
 
 @pytest.fixture
-def moto_stack(_stacks_on_moto: StacksOnMoto) -> Iterator[Stack]:
+def moto_stack(stacks_on_moto: StacksOnMoto) -> Iterator[Stack]:
     """The template's tables, queues and bucket on moto, empty; it cannot make rules of a bus."""
-    with environment(**MOTO, **QUIET), mock_aws():
-        yield _stacks_on_moto.new()
+    with stacks_on_moto.new() as stack:
+        yield stack
 
 
 @pytest.fixture(scope="session")

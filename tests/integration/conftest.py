@@ -1,4 +1,4 @@
-"""What takes long to make and is made once: the day of the demo, an AWS for short replays."""
+"""What takes long to make, and is made once for many tests."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from unittest.mock import patch
 from urllib.request import Request, urlopen
 
 import pytest
+from charging import make_ready
 from replayed_day import kept
 
 from perminute_local.embedded_aws import embedded_aws, environment
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from replayed_day import ReplayedDay
+    from stacks_on_moto import StacksOnMoto
+
+    from perminute_local.stack import Stack
 
 
 @pytest.fixture(scope="session")
@@ -31,8 +35,15 @@ def replayed_day(_replayed_day: ReplayedDay) -> Iterator[ReplayedDay]:
         yield _replayed_day
 
 
+@pytest.fixture
+def ready_stack(stacks_on_moto: StacksOnMoto) -> Iterator[Stack]:
+    """A stack on moto with an organization that may call."""
+    with stacks_on_moto.new(make_ready) as stack:
+        yield stack
+
+
 @pytest.fixture(scope="session")
-def one_emulator() -> Iterator[Callable[[], AbstractContextManager[None]]]:
+def one_emulator() -> Iterator[Callable[[], AbstractContextManager[object]]]:
     """Within its context each replay has the same emulator, emptied: to start one takes longer."""
     with embedded_aws() as endpoint:
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from charging import ROOT, System, ready_system, sample
+from charging import ROOT, System, sample
 
 from perminute.api.serving import MAX_BODY_BYTES
 from perminute.observability import logger
@@ -25,8 +25,8 @@ NUMBER = "+493023125042"
 
 
 @pytest.fixture
-def system(moto_stack: Stack) -> System:
-    return ready_system(moto_stack)
+def system(ready_stack: Stack) -> System:
+    return System(ready_stack)
 
 
 @contextmanager

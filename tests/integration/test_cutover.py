@@ -93,7 +93,7 @@ def cutover(organization: str) -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def document(
     tmp_path_factory: pytest.TempPathFactory,
-    one_emulator: Callable[[], AbstractContextManager[None]],
+    one_emulator: Callable[[], AbstractContextManager[object]],
 ) -> dict[str, Any]:
     """March goes on, April comes, and the first lot expires. Fabrikam corrects what it said."""
     folder: Path = tmp_path_factory.mktemp("cutover")

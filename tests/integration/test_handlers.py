@@ -140,17 +140,8 @@ def system(moto_stack: Stack) -> System:
 
 
 @pytest.fixture
-def ready(system: System) -> System:
-    """An organization whose organizer may charge calls to credits."""
-    assert not system.send(
-        "LicensingQueue",
-        sample("organization-changed"),
-        sample("user-changed"),
-        sample("license-assigned"),
-        sample("license-assigned", "e-2", license="communicationsCredits"),
-    )
-    assert not system.send("CreditQueue", sample("credit-purchased"))
-    return system
+def ready(ready_stack: Stack) -> System:
+    return System(ready_stack)
 
 
 def test_a_call_is_charged_from_event_to_balance(ready: System) -> None:

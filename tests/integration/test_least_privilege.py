@@ -544,7 +544,7 @@ def contended(links: InProcess) -> None:
 @pytest.fixture(scope="module")
 def watched(
     tmp_path_factory: pytest.TempPathFactory,
-    one_emulator: Callable[[], AbstractContextManager[None]],
+    one_emulator: Callable[[], AbstractContextManager[object]],
 ) -> Recorder:
     """What functions were seen to call on a day with some trouble."""
     folder = tmp_path_factory.mktemp("day")

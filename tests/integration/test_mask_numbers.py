@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
-from charging import ready_system, sample
+from charging import System, make_ready, sample
 from log_lines import logged
 from moto import mock_aws
 
@@ -20,8 +20,6 @@ from perminute_local.stack import BACKING_TYPES, Template, create_stack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from charging import System
 
 MOTO = {
     "AWS_DEFAULT_REGION": "us-east-1",
@@ -35,7 +33,9 @@ def system(template: Template) -> Iterator[System]:
     with environment(**MOTO, **QUIET), mock_aws():
         types = BACKING_TYPES - {"AWS::Events::Rule"}
         chosen = {"NumbersKeptDays": "30", "UsageArchiveDays": "3650"}
-        yield ready_system(create_stack(template, types, chosen))
+        stack = create_stack(template, types, chosen)
+        make_ready(stack)
+        yield System(stack)
 
 
 def records(system: System) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 
 import pytest
 import schemathesis
-from charging import ROOT, System, ready_system
+from charging import ROOT, System, make_ready
 from hypothesis import HealthCheck, given, settings
 from schemathesis import GenerationMode
 from schemathesis.checks import CHECKS, load_all_checks
@@ -22,13 +22,13 @@ from perminute.api.reports.endpoint import PATH
 from perminute_local.documents.openapi import document, reports, text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from schemathesis.specs.openapi.schemas import OpenApiSchema
+    from stacks_on_moto import StacksOnMoto
 
     from perminute.api.http import Endpoint
     from perminute.fields import Message
-    from perminute_local.stack import Stack
 
 
 def test_the_document_is_what_the_code_makes_of_it() -> None:
@@ -108,12 +108,14 @@ def _respond(
     return [body.encode()]
 
 
-@pytest.fixture
-def system(moto_stack: Stack) -> System:
-    return ready_system(moto_stack)
+@pytest.fixture(scope="module")
+def system(stacks_on_moto: StacksOnMoto) -> Iterator[System]:
+    """One for all that is asked here: whatever it comes to is what a system may come to."""
+    with stacks_on_moto.new(make_ready) as stack:
+        yield System(stack)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def api(system: System) -> OpenApiSchema:
     return schemathesis.openapi.from_wsgi("/openapi.json", Gateway(system))
 
@@ -122,6 +124,7 @@ load_all_checks()
 # What API Gateway does and not the function: other methods, missing signatures. A conflict is no
 # fault.
 WITHOUT = {"unsupported_method", "ignored_auth", "positive_data_acceptance"}
+CALLS = count()
 OURS: list[Any] = [CHECKS.get_one(n) for n in CHECKS.get_all_names() if n not in WITHOUT]
 
 
@@ -148,12 +151,12 @@ def test_what_is_asked_of_a_call_in_its_turn_is_answered_as_documented(
     system: System, api: OpenApiSchema, endpoint: Endpoint[Message]
 ) -> None:
     """Whatever is asked for, with what a schema cannot say set right."""
-    operation, calls = api[endpoint.path][endpoint.method], count()
+    operation = api[endpoint.path][endpoint.method]
 
     @settings(max_examples=25, suppress_health_check=list(HealthCheck))
     @given(operation.as_strategy(generation_mode=GenerationMode.POSITIVE))
     def ask(case: schemathesis.Case[Any]) -> None:
-        path = {"organizationId": "contoso", "callId": f"call-{next(calls)}"}
+        path = {"organizationId": "contoso", "callId": f"call-{next(CALLS)}"}
         assert isinstance(case.body, dict)
         body = {name: value for name, value in case.body.items() if name not in path}
         numbers = {"serviceNumber": "+18005550100", "remoteNumber": "+493023125042"}

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import boto3
 import pytest
 from botocore.client import BaseClient
-from charging import ROOT, ready_system, sample
+from charging import ROOT, System, sample
 from log_lines import logged
 
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
@@ -38,7 +38,7 @@ class Deployed:
     """Both functions of a stack that has statements, of which one organization has some."""
 
     def __init__(self, stack: Stack, notify: str = "false") -> None:
-        self.system = ready_system(stack)
+        self.system = System(stack)
         self.system.send("CallsQueue", sample("call-ended"))
         self.s3, self.sqs = boto3.client("s3"), boto3.client("sqs")
         self.s3.create_bucket(Bucket=BUCKET)
@@ -127,8 +127,8 @@ class Deployed:
 
 
 @pytest.fixture
-def deployed(moto_stack: Stack) -> Deployed:
-    return Deployed(moto_stack)
+def deployed(ready_stack: Stack) -> Deployed:
+    return Deployed(ready_stack)
 
 
 def test_after_a_month_each_organization_that_moved_credit_has_its_statement(
@@ -155,9 +155,9 @@ def test_after_a_month_each_organization_that_moved_credit_has_its_statement(
 
 
 def test_that_a_statement_is_there_is_notified_of_once_if_that_is_wanted(
-    moto_stack: Stack,
+    ready_stack: Stack,
 ) -> None:
-    deployed = Deployed(moto_stack, notify="true")
+    deployed = Deployed(ready_stack, notify="true")
     with logged() as lines:
         # The second run of the month writes the same statement, and those of quiet months none.
         for time in (AFTER["time"], AFTER["time"], "2026-12-04T06:15:00Z", "2027-01-02T06:15:00Z"):
@@ -182,8 +182,8 @@ def test_who_is_not_to_be_notified_of_statements_is_not(deployed: Deployed) -> N
     assert set(deployed.files()) == OF_NOVEMBER
 
 
-def test_a_statement_of_which_nobody_could_be_notified_comes_again(moto_stack: Stack) -> None:
-    deployed = Deployed(moto_stack, notify="true")
+def test_a_statement_of_which_nobody_could_be_notified_comes_again(ready_stack: Stack) -> None:
+    deployed = Deployed(ready_stack, notify="true")
     with patch.object(DynamoDBCreditStore, "commit", side_effect=Unavailable("no answer")):
         (body,) = deployed.run(AFTER)
     assert json.loads(body)["organizationId"] == "contoso"

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(autouse=True)
-def _on_one_emulator(one_emulator: Callable[[], AbstractContextManager[None]]) -> Iterator[None]:
+def _on_one_emulator(one_emulator: Callable[[], AbstractContextManager[object]]) -> Iterator[None]:
     with one_emulator():
         yield
 

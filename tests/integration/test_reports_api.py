@@ -10,7 +10,7 @@ from unittest.mock import patch
 
 import pytest
 from botocore.client import BaseClient
-from charging import ROOT, System, ready_system, sample
+from charging import ROOT, System, sample
 
 from perminute.api.endpoints import BY_NAME
 
@@ -24,8 +24,8 @@ INVOKED = json.loads((ROOT / "events" / "read-report.invocation.v1.json").read_t
 
 
 @pytest.fixture
-def system(moto_stack: Stack) -> System:
-    return ready_system(moto_stack)
+def system(ready_stack: Stack) -> System:
+    return System(ready_stack)
 
 
 def read(system: System, report: str = "overview", **changed: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
-from charging import ready_system, sample
+from charging import System, sample
 
 from perminute_local.cli import main
 from perminute_local.replay.results import collect
@@ -16,8 +16,6 @@ from perminute_local.replay.run import table_names
 from perminute_local.stack import STACK_NAME
 
 if TYPE_CHECKING:
-    from charging import System
-
     from perminute_local.stack import Stack
 
 COPIES = {kind: f"copy-of-{kind}" for kind in ("credit", "usage", "licensing", "events")}
@@ -44,8 +42,8 @@ AFTER = [call(3), license_of(1, "user-changed"), purchase(2), call(4), call(2), 
 
 
 @pytest.fixture
-def system(moto_stack: Stack) -> System:
-    system = ready_system(moto_stack)
+def system(ready_stack: Stack) -> System:
+    system = System(ready_stack)
     deliver(system, BEFORE)
     return system
 
