@@ -19,7 +19,7 @@ MICROBURST := $(VENV)/microburst
 BROWSER := $(VENV)/browser
 CHARTS := $(VENV)/console
 
-.PHONY: help demo up down console test browser bugs e2e chaos conformance simulate fuzz bench cost lint types template security check format documents lock wheel clean
+.PHONY: help demo up down console test thorough browser e2e chaos conformance simulate fuzz bench cost lint types template security check format documents lock wheel clean
 
 help: ## Show the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -41,10 +41,10 @@ console: $(VENV)/.ready $(MINISTACK)/.ready $(CHARTS)/.ready ## Show the same da
 	$(BIN)/perminute console examples/day
 
 test: $(VENV)/.ready $(MINISTACK)/.ready ## Run the tests
-	$(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal -m "not planted"
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal -m "not thorough"
 
-bugs: $(VENV)/.ready ## Put each planted bug back, and see a simulated world break
-	$(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal -m planted tests/simulation
+thorough: $(VENV)/.ready ## Run the tests that take long: whole worlds, and worlds that planted bugs break
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal -m thorough
 
 e2e: $(VENV)/.ready $(MINISTACK)/.ready $(SAM)/.ready $(LAMBDA)/.ready ## Run the day again on what is built and deployed
 	$(BIN)/pytest -v tests/deployed/e2e
@@ -96,7 +96,7 @@ template: $(VENV)/.ready $(SAM)/.ready ## Validate and build what is deployed
 security: $(CHECKOV)/.ready ## Check the template for what would be unsafe (.checkov.yaml)
 	$(CHECKOV)/bin/checkov
 
-check: lint types template security e2e bugs test ## All that the continuous integration runs
+check: lint types template security e2e thorough test ## All that the continuous integration runs
 
 format: $(VENV)/.ready ## Format the code
 	$(BIN)/ruff check --fix .

@@ -58,9 +58,12 @@ WORLDS: dict[Callable[[], AbstractContextManager[None]], World] = {
 @pytest.mark.parametrize(
     "world",
     [
-        # It takes half a minute, so it is run where the bugs are for which it is as large.
-        pytest.param(world, marks=pytest.mark.planted if world is WHOLE else ())
-        for world in dict.fromkeys(WORLDS.values())
+        # With hardly any request beside those of every world.
+        World(seed=50, events=1, over=Over.ADVERSE),
+        *(
+            pytest.param(world, marks=pytest.mark.thorough)
+            for world in dict.fromkeys(WORLDS.values())
+        ),
     ],
 )
 def test_every_promise_holds_over_it(
@@ -70,7 +73,7 @@ def test_every_promise_holds_over_it(
     assert outcome.broken is None, report_of(world, outcome, template)
 
 
-@pytest.mark.planted
+@pytest.mark.thorough
 @pytest.mark.parametrize(("bug", "promise"), ADAPTER_BUGS.items())
 def test_a_bug_in_an_adapter_breaks_its_promise(
     template: Template, bug: Callable[[], AbstractContextManager[None]], promise: str

@@ -139,7 +139,7 @@ def broken_promises(
             yield broken
 
 
-@pytest.mark.planted
+@pytest.mark.thorough
 @pytest.mark.parametrize(("bug", "promises"), ALL_BUGS.items())
 def test_a_bug_breaks_its_promise(
     template: Template,
@@ -155,7 +155,7 @@ def test_a_bug_breaks_its_promise(
     pytest.fail(f"in {len(found)} worlds was found {found}")
 
 
-@pytest.mark.planted
+@pytest.mark.thorough
 @pytest.mark.parametrize(("bug", "seed", "promises"), BUGS_OVER_MOTO)
 def test_a_condition_that_dynamodb_is_not_told_breaks_a_world_over_moto(
     template: Template,
@@ -173,19 +173,14 @@ def test_a_condition_that_dynamodb_is_not_told_breaks_a_world_over_moto(
     assert broken.promise in promises
 
 
-@pytest.mark.planted
-def test_without_bugs_the_same_worlds_hold(template: Template) -> None:
-    assert [*broken_promises(template)] == []
-
-
-@pytest.mark.planted
+@pytest.mark.thorough
 def test_it_takes_faults_to_find_that_a_version_is_missing(template: Template) -> None:
     """Nothing goes wrong by itself: what finds this bug is that functions overtake each other."""
     with without_version():
         assert [*broken_promises(template, ALL_FAULTS - {Fault.OVERTAKE})] == []
 
 
-@pytest.mark.planted
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "bug", [sharing_causes_among_organizations, deciding_on_the_calls_of_whoever_came_last]
 )
@@ -199,7 +194,7 @@ def test_it_takes_organizations_that_take_turns_to_find_what_they_share(
 
 @pytest.mark.parametrize("bug", [*ALL_BUGS, *ADAPTER_BUGS])
 def test_a_bug_can_be_planted(bug: Callable[[], AbstractContextManager[None]]) -> None:
-    """It replaces something that exists: else it would be found missing by `make bugs` alone."""
+    """It replaces something that exists: else only `make thorough` would find it missing."""
     with bug():
         pass
 
