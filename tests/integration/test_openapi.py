@@ -44,6 +44,8 @@ def test_every_schema_has_a_name_of_its_own_by_which_it_is_found() -> None:
 
 
 ALL = [*ENDPOINTS, *reports()]
+QUICK = ("authorize", "balance", "usage")
+"""One that is told something, one that is asked, and a report."""
 
 
 class Gateway:
@@ -129,7 +131,13 @@ OURS: list[Any] = [CHECKS.get_one(n) for n in CHECKS.get_all_names() if n not in
 
 
 @pytest.mark.parametrize("mode", GenerationMode)
-@pytest.mark.parametrize("endpoint", ALL, ids=lambda endpoint: endpoint.name)
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        pytest.param(one, id=one.name, marks=() if one.name in QUICK else pytest.mark.thorough)
+        for one in ALL
+    ],
+)
 def test_every_answer_is_one_that_the_document_names(
     api: OpenApiSchema, endpoint: Endpoint[Message], mode: GenerationMode
 ) -> None:
