@@ -55,6 +55,11 @@ def pytest_collection() -> Iterator[None]:
     gc.set_threshold(50_000, 20, 20)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with those that look at the replayed day: so one worker replays it, and not each."""
+    items.sort(key=lambda item: "_replayed_day" not in getattr(item, "fixturenames", ()))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _what_never_differs_is_made_once() -> Iterator[None]:
     # Imported here: what starts the workers has no test, and would wait for moto.
