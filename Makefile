@@ -43,7 +43,7 @@ console: $(VENV)/.ready $(MINISTACK)/.ready $(CHARTS)/.ready ## Show the same da
 test: $(VENV)/.ready $(MINISTACK)/.ready ## Run the tests
 	$(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal -m "not thorough"
 
-thorough: $(VENV)/.ready ## Run the tests that take long: whole worlds, planted bugs that break them, every answer of the API
+thorough: $(VENV)/.ready ## Run the tests that take long: whole worlds, planted bugs, every kind of answer and event
 	$(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal -m thorough
 
 e2e: $(VENV)/.ready $(MINISTACK)/.ready $(SAM)/.ready $(LAMBDA)/.ready ## Run the day again on what is built and deployed

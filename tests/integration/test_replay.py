@@ -118,6 +118,7 @@ def _recorded_calls() -> Iterator[str]:
             yield row[16]
 
 
+@pytest.mark.thorough
 def test_duplicates_order_and_batch_size_change_no_outcome_and_no_balance(
     day: dict[str, Any], replay: Callable[..., dict[str, Any]]
 ) -> None:
@@ -570,6 +571,7 @@ def test_lines_that_are_no_events_are_refused_by_their_line(
     ]
 
 
+@pytest.mark.thorough
 def test_calls_that_are_reported_together_are_charged_as_if_each_came_alone(
     replay: Callable[..., dict[str, Any]], day: dict[str, Any], tmp_path: Path
 ) -> None:
