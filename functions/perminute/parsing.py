@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, get_args, get_origin
 
@@ -136,11 +137,11 @@ def read_message(
 
     Raises `Refused`, which repeats a faulty value as `quote` writes it; without, it repeats none.
     """
-    try:
-        return convert(sent, message, dec_hook=_read_text, strict=not from_text)
-    except (ValidationError, UnicodeEncodeError):
+    if not from_text:
         # msgspec stops at the first fault, and takes 61.0 for no integer.
-        return _read_each_field(sent, message, called, _Faults(quote), strict=not from_text)
+        with suppress(ValidationError, UnicodeEncodeError):
+            return convert(sent, message, dec_hook=_read_text)
+    return _read_each_field(sent, message, called, _Faults(quote), strict=not from_text)
 
 
 def text_type_of(annotation: object) -> TextType | None:
@@ -258,7 +259,12 @@ def _values(
         else:
             try:
                 kind, value = field.type, without_fraction(value)
-                values[field.name] = convert(value, kind, dec_hook=_read_text, strict=strict)
+                is_strict = strict or text_type_of(kind) is not None
+                read = convert(value, kind, dec_hook=_read_text, strict=is_strict)
+                if read is None and value is not None:
+                    # Where numbers are written as text, msgspec takes the text `null` for null.
+                    faults.add(name, _rule_of(kind), value)
+                values[field.name] = read
             except UnicodeEncodeError:
                 faults.add(name, NO_TEXT)
             except ValidationError as error:

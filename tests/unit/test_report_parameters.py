@@ -31,6 +31,8 @@ else:
 class Query(PeriodQuery, frozen=True, kw_only=True):
     colors: Annotated[tuple[Color, ...], about("A description is not the type.")] = ()
     limit: int | None = None
+    color: Color | None = None
+    name: str | None = None
 
 
 DAY = {"from": "2026-11-02", "to": "2026-11-03"}
@@ -44,6 +46,14 @@ def refusal(sent: dict[str, Any], *, from_text: bool = True) -> str:
     with pytest.raises(Refused) as refused:
         _ = read_parameters(sent, Query, from_text=from_text).period
     return str(refused.value)
+
+
+@pytest.mark.parametrize("written", ["null", "Null", "NULL"])
+def test_the_text_null_of_a_query_is_a_text_like_any_other(written: str) -> None:
+    assert f'limit: "{written}" must be a whole number' in refusal({**DAY, "limit": written})
+    assert f'color: "{written}" must be one of' in refusal({**DAY, "color": written})
+    query = read_parameters({**DAY, "name": written}, Query, from_text=True)
+    assert (query.name, query.limit, query.color) == (written, None, None)
 
 
 @pytest.mark.parametrize(
