@@ -77,6 +77,8 @@ class Erasing:
     settle: Callable[[], Broken | None]
     shown: MutableMapping[str, list[str | None]]
     """The names with which notifications of organizations were published."""
+    names: MutableMapping[str, str]
+    """Those of all users who are erased, by their pseudonyms."""
     _organizations: dict[str, _Erased] = field(default_factory=dict)
     _runs: Iterator[int] = field(default_factory=count)
 
@@ -111,6 +113,7 @@ class Erasing:
         erased = self._organizations[organization_id]
         before = self.backend.snapshot(organization_id)
         gone = _remember(erased, user_id, before)
+        self.names.update(erased.names)
         erased.due[user_id] = True
         if user_id is None:
             self.shown.pop(organization_id, None)

@@ -34,7 +34,8 @@ class Privacy:
         """Connect both with the world."""
         again = partial(self.bus.send, promptly=True)
         parts = self.backend, self.bus.scheduler, self.events, again, self.settle
-        self._masking, self._erasing = Masking(*parts), Erasing(*parts, self.recorder.names)
+        self._masking = Masking(*parts)
+        self._erasing = Erasing(*parts, self.recorder.names, self.recorder.digests.erased)
 
     def begin(self, number: int, action: NumbersMasked | CallsErased) -> None:
         """Mask what has ended, with faults; erase as soon as all calls have been reported."""

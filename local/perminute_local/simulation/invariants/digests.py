@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import date
+from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from perminute.domain.credit.charging import notifications_of_call
@@ -58,6 +59,8 @@ class Digests:
     """The calls of each group that were notified of."""
     firsts: set[CallGroup] = field(default_factory=set)
     """Groups whose first call was notified of."""
+    erased: dict[str, str] = field(default_factory=dict)
+    """The names of organizers by their pseudonyms."""
     _records: dict[tuple[str, str], _Recorded] = field(default_factory=dict)
     _groups: dict[str, CallGroup] = field(default_factory=dict)
     """By the ids of notifications."""
@@ -102,6 +105,14 @@ class Digests:
             if all(record.since < over_at for record in records):
                 yield from _costs(group, call_ids, records, document)
 
+    def alike(self, group: CallGroup) -> tuple[CallGroup, ...]:
+        """Return the groups whose calls a digest may count as those of a group.
+
+        An organizer may be erased after the calls were notified of, and before they are counted.
+        """
+        name = self.erased.get(group.organizer_id)
+        return (group,) if name is None else (group, group._replace(organizer_id=name))
+
     def record_of(self, group: CallGroup, call_id: str) -> _Recorded:
         """Return a call of a group as it is."""
         return self._records[group.organization_id, call_id]
@@ -117,7 +128,7 @@ def _one_first(digests: Digests, group: CallGroup, *, is_first: bool) -> Iterato
     """One call of a day is the first."""
     if is_first and group in digests.firsts:
         yield f"{group} has another first call"
-    if not is_first and group not in digests.firsts:
+    if not is_first and digests.firsts.isdisjoint(digests.alike(group)):
         yield f"of {group} others are notified of, and no first call"
 
 
@@ -146,13 +157,15 @@ def _once(
     is_first: bool,
 ) -> Iterator[str]:
     """Each call is notified of once."""
-    count = document.get("calls", 1)
+    groups, count = digests.alike(group), document.get("calls", 1)
+    decided = set(chain.from_iterable(digests.decided[one] for one in groups))
+    notified = [call_id for one in groups for call_id in digests.notified[one]]
     if len(call_ids) != count or (is_first and count > 1):
         yield f"of {count} calls of {group} {call_ids} are named"
     for number, call_id in enumerate(call_ids):
-        if call_id not in digests.decided[group]:
+        if call_id not in decided:
             yield f"{call_id} is no call of {group}"
-        if call_id in (*digests.notified[group], *call_ids[:number]):
+        if call_id in (*notified, *call_ids[:number]):
             yield f"{call_id} of {group} was notified of before"
 
 
