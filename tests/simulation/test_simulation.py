@@ -53,6 +53,20 @@ def test_over_the_twins(
     assert outcome.broken is None, report_of(world, outcome, template)
 
 
+def test_a_call_that_is_rated_again_under_a_pseudonym_has_not_changed(template: Template) -> None:
+    """Twice, so that it is as before: the statement of its month has no change to show."""
+    faults = frozenset({Fault.CLOCK, Fault.OVERTAKE})
+    items = (0, 4, 6, 66, 202, 430, 467, 475, 477, 731, 732)
+    world = World(seed=393, faults=faults, items=items)
+    outcome = simulate(world, template)
+    assert outcome.broken is None, report_of(world, outcome, template)
+    # Otherwise the plan is another one, and this world shows nothing any more.
+    assert any("erased None of erased-0" in line for line in outcome.history)
+    assert outcome.history[-1].endswith(
+        "creditsNotSetUp 0, 0 minutes of the pool, entry None, rerated"
+    )
+
+
 # Of the first 60 seeds, 50 makes the fewest requests: they take long over moto.
 @pytest.mark.parametrize(
     "world",

@@ -185,8 +185,9 @@ def _statement(report: Report, posted: Posted) -> Compared:
 
 
 def _shown(known: Known, is_in: IsIn) -> set[ListedUsage]:
-    # A flag alone changes nothing.
-    return {ListedUsage.of(usage)._replace(flags=()) for usage in known.usages_in(is_in)}
+    # A flag alone changes nothing. Nor does a pseudonym: what was posted before has it, too.
+    listed = map(ListedUsage.of, known.usages_in(is_in))
+    return {usage._replace(flags=(), organizer_id="") for usage in listed}
 
 
 def _explanation(report: Report, posted: Posted) -> Compared:
