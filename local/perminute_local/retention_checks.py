@@ -69,7 +69,8 @@ def _usage_archive(days: int, names: Mapping[str, str], outputs: Mapping[str, st
         found = boto3.client("s3").get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]
     except ClientError as error:
         if error.response["Error"]["Code"] == "NoSuchBucket":
-            return fail(what, f"is {days}, but the bucket is gone, and no number is masked")
+            gone = f"is {days}, but the bucket is gone, and no number is masked: deploy with 0,"
+            return fail(what, f"{gone} then with {days} again and CONFIGURATION incremented")
         if error.response["Error"]["Code"] != "NoSuchLifecycleConfiguration":
             raise
         found = []

@@ -143,7 +143,10 @@ def test_calls_are_archived_as_was_configured(
     assert of_calls(monkeypatch, out="") == f"FAIL: is 3650, and no call is archived: {deploy}"
     unarchived = f"FAIL: is 3650, but calls are masked and not archived: {PUBLISH}"
     assert of_calls(monkeypatch, bucket="") == unarchived
-    gone = "FAIL: is 3650, but the bucket is gone, and no number is masked"
+    gone = (
+        "FAIL: is 3650, but the bucket is gone, and no number is masked: deploy with 0, then "
+        "with 3650 again and CONFIGURATION incremented"
+    )
     assert of_calls(monkeypatch) == gone
     bucket = boto3.resource("s3").create_bucket(Bucket=CALLS)
     never = f"FAIL: is 3650, but files of the archive are deleted never: {deploy}"

@@ -81,8 +81,8 @@ def test_numbers_are_masked_after_the_days_that_the_template_says(system: System
     (masked,) = records(system)
     assert masked == {**kept, "remoteNumber": "+49**********"}
     (line,) = archived(system)
-    told = json.loads(sample("call-ended"))["detail"]
-    differing = {name for name in told if told[name] != line.get(name)}
+    reported = json.loads(sample("call-ended"))["detail"]
+    differing = {name for name in reported if reported[name] != line.get(name)}
     # Instants have no more digits than they need.
     assert differing == {"schemaVersion", "answeredAt"}
     assert (line["outcome"], line["charge"]) == ("charged", "0.435")

@@ -45,7 +45,7 @@ def test_every_schema_has_a_name_of_its_own_by_which_it_is_found() -> None:
 
 ALL = [*ENDPOINTS, *reports()]
 QUICK = ("authorize", "balance", "usage")
-"""One that is told something, one that is asked, and a report."""
+"""A route that changes something, one that only answers, and a report."""
 
 
 class Gateway:

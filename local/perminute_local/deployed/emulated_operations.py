@@ -3,7 +3,7 @@
 It runs in ministack's own environment, where `lasting_emulator.py` installs it.
 
 - CloudFormation makes the archive of a bus, which the emulator's EventBridge can have.
-- It gives buckets the rules by which they forget. The emulator only tells what these are.
+- CloudFormation gives buckets their lifecycle rules. They can be read, and nothing expires.
 - A function that may not run does not run by an alias either: reserved concurrency is of all its
   versions, and the emulator applies it to the latest one only.
 """
@@ -69,11 +69,11 @@ def _give_buckets_rules(s3: dict[str, Any], provisioners: dict[str, Any]) -> Non
     provisioners["_RESOURCE_HANDLERS"][BUCKET] = {**handlers, "create": create}
 
 
-def _rule(said: dict[str, Any]) -> dict[str, Any]:
+def _rule(declared: dict[str, Any]) -> dict[str, Any]:
     """Return a rule as S3 has it, which calls some of it otherwise than CloudFormation."""
-    same = {name: value for name, value in said.items() if name not in {"Id", *_EXPIRATION}}
-    expiration = {_EXPIRATION[name]: said[name] for name in _EXPIRATION if name in said}
-    return {"ID": said["Id"], **same, **({"Expiration": expiration} if expiration else {})}
+    same = {name: value for name, value in declared.items() if name not in {"Id", *_EXPIRATION}}
+    expiration = {_EXPIRATION[name]: declared[name] for name in _EXPIRATION if name in declared}
+    return {"ID": declared["Id"], **same, **({"Expiration": expiration} if expiration else {})}
 
 
 def _reserve_for_all_versions(functions: dict[str, Any]) -> None:
