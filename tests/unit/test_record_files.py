@@ -182,6 +182,15 @@ def test_a_document_that_is_too_large_or_too_deep_is_told(monkeypatch: pytest.Mo
     ]
 
 
+def test_levels_that_are_too_deep_are_passed_many_at_once() -> None:
+    text = "\n[" * 20_000 + '\n{"id": 1}'
+    records = list(json_documents(file(text)))
+    assert records[-1].content == {"id": 1}
+    pieces = [record.content for record in records[:-1]]
+    assert len(pieces) < 2_000
+    assert "".join(map(str, pieces)).count("[") == 20_000
+
+
 def test_lines_are_records_by_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(json_files, "MAX_LINE_BYTES", 40)
     lines = ['{"id": 1}', "", "{cut", '{"id": "' + "x" * 100 + '"}', "[1]", '{"id": 2}', "[" * 39]

@@ -45,6 +45,8 @@ _SPACE = re.compile(r"[ \t\r\n]*")
 _SPACE_IN_DAMAGED_LIST = re.compile(r"[ \t\r\n,\]}]*")
 # Of each error `json` counts the lines before it: of many in a large file, most of an hour.
 _MAX_TEXT_BEFORE = 64 * 1024
+# Each level has at least its bracket. Begun at each of them again, a megabyte took a minute.
+_CHARACTERS_OF_LEVELS = 500
 
 
 class _Document(NamedTuple):
@@ -152,7 +154,8 @@ def _each_document(text: str) -> Iterator[_Document]:
             yield _Document(line, document)
         except (ValueError, RecursionError) as error:
             space = _SPACE_IN_DAMAGED_LIST
-            found = _NEXT_DOCUMENT.search(text, place + 1)
+            passed = _CHARACTERS_OF_LEVELS if isinstance(error, RecursionError) else 1
+            found = _NEXT_DOCUMENT.search(text, place + passed)
             piece, place = (
                 text[place : found and found.end()],
                 found.end() if found else len(text),
