@@ -64,12 +64,13 @@ def _check_known(reconciled: Sequence[BooksReport], named: Sequence[str]) -> Non
 
 
 def _lines(books: BooksReport) -> Iterator[str]:
-    counted = f"{books.organization_id}: {books.entries} ledger entries"
+    entries = counted(books.entries, "ledger entry", "ledger entries")
+    found = f"{books.organization_id}: {entries}"
     if not (books.differences or books.unavailable):
-        yield f"{counted}, no difference"
+        yield f"{found}, no difference"
     for difference in books.differences:
-        entries = f" (entries {', '.join(difference.entry_ids)})" if difference.entry_ids else ""
-        yield f"{counted}: {difference.message}{entries}"
+        named = f" (entries {', '.join(difference.entry_ids)})" if difference.entry_ids else ""
+        yield f"{found}: {difference.message}{named}"
 
 
 MAX_NAMED = 20

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import boto3
 from botocore.exceptions import ClientError
 
+from perminute.domain.values.printable import counted
 from perminute_local.findings import fail, ok
 
 if TYPE_CHECKING:
@@ -97,4 +98,4 @@ def _event_archive(days: int, outputs: Mapping[str, str]) -> Finding:
     kept = found["RetentionDays"]  # 0, for ever
     if kept != days:
         return fail(what, f"is {days}, but events are kept for {kept or 'any number of'} days")
-    return ok(what, f"{found['EventCount']} events are archived, each for {days} days")
+    return ok(what, f"{counted(found['EventCount'], 'event')} archived, for {days} days")

@@ -89,7 +89,7 @@ def test_what_masks_numbers_is_called_so_in_the_template(template: Template) -> 
 @pytest.mark.usefixtures("moto_stack")
 def test_an_archive_is_what_was_configured() -> None:
     arn = archived()
-    kept = Status.OK, "EventArchiveDays", "0 events are archived, each for 35 days"
+    kept = Status.OK, "EventArchiveDays", "0 events archived, for 35 days"
     assert found(arn=arn, EventArchiveDays="35") == [kept]
     ((status, _, message),) = found(arn=arn, EventArchiveDays="90")
     assert (status, message) == (Status.FAIL, "is 90, but events are kept for 35 days")

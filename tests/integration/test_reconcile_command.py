@@ -47,7 +47,7 @@ def take_a_cent(stack: Stack, organization: str) -> None:
 
 def test_books_that_agree_are_exit_code_0(funded: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["reconcile", "--stack", STACK_NAME, "--organization", funded]) == 0
-    assert capsys.readouterr().out == f"{funded}: 1 ledger entries, no difference\n"
+    assert capsys.readouterr().out == f"{funded}: 1 ledger entry, no difference\n"
 
 
 def test_without_a_name_all_organizations_are_checked(
@@ -59,7 +59,7 @@ def test_without_a_name_all_organizations_are_checked(
     assert main(["reconcile", "--stack", STACK_NAME]) == 0
     out = capsys.readouterr().out
     for organization in ("contoso", "fabrikam"):
-        assert f"{organization}: 1 ledger entries, no difference\n" in out
+        assert f"{organization}: 1 ledger entry, no difference\n" in out
     take_a_cent(moto_stack, "fabrikam")
     assert main(["reconcile", "--stack", STACK_NAME]) == 1
 
@@ -83,8 +83,7 @@ def test_a_difference_is_named_with_its_entries_and_is_exit_code_1(
     }
     assert main(call) == 1
     assert capsys.readouterr().out.splitlines() == [
-        f"{funded}: 1 ledger entries: {message} (entries 000000000001)"
-        for message in (first, second)
+        f"{funded}: 1 ledger entry: {message} (entries 000000000001)" for message in (first, second)
     ]
 
 
@@ -104,7 +103,7 @@ def test_books_that_somebody_damaged_are_named_and_hide_nothing_else(
     call = ["reconcile", "--stack", STACK_NAME, "--organization", damaged]
     assert main([*call, "--organization", funded]) == 1
     shown = capsys.readouterr()
-    assert shown.out == f"{funded}: 1 ledger entries, no difference\n"
+    assert shown.out == f"{funded}: 1 ledger entry, no difference\n"
     assert f"{damaged}: could not be read: the account of {damaged} holds something" in shown.err
     assert main([*call, "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["unread"] == [damaged]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from perminute.domain.values.printable import counted
 from perminute_local.deployment import calling_aws
 from perminute_local.load.run import run_load
 from perminute_local.load.target import Target, check_allowed
@@ -57,7 +58,7 @@ def document_of(result: Result) -> dict[str, Any]:
 def lines_of(result: Result) -> Iterator[str]:
     """Yield what people read."""
     load, sent = result.load, result.sent
-    yield f"sent          {sent.calls} of {load.calls} calls in {sent.seconds:.1f} s"
+    yield f"sent          {sent.calls} of {counted(load.calls, 'call')} in {sent.seconds:.1f} s"
     if sent.calls < load.calls and not sent.refused:
         taken = round(sent.calls / sent.seconds)
         yield f"              this machine and the bus take no more than {taken} a second"
@@ -70,16 +71,16 @@ def lines_of(result: Result) -> Iterator[str]:
     )
     if result.missing:
         yield f"              {result.missing} of those that were followed have not been charged"
-    yield f"queue         {result.deepest} calls at most"
-    yield f"handed back   {result.handed_back} messages, which were delivered again"
+    yield f"queue         {counted(result.deepest, 'call')} at most"
+    yield f"handed back   {counted(result.handed_back, 'message')}, delivered again"
     yield f"dead letters  {result.dead_letters}"
     yield (
         f"balances      {load.organizations - len(result.wrong_balances)} of "
-        f"{load.organizations} organizations to the cent"
+        f"{counted(load.organizations, 'organization')} to the cent"
     )
     for name in result.wrong_balances[:MOST_NAMED]:
         yield f"              {name} has another balance than its calls cost"
-    yield f"books         {len(result.differences) or 'no'} difference"
+    yield f"books         {counted(len(result.differences), 'difference')}"
     for line in result.differences[:MOST_NAMED]:
         yield f"              {line}"
 

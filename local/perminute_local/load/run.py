@@ -9,6 +9,7 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
+from perminute.domain.values.printable import counted
 from perminute_local.load.plan import Workload, offer_of
 from perminute_local.load.target import SENDERS, Target
 from perminute_local.load.watching import Followed, Watch, percentile
@@ -74,14 +75,18 @@ def run_load(target: Target, load: Load, announce: Callable[[str], None]) -> Res
     run = f"{began:%m%d%H%M%S}{uuid.uuid4().hex[:4]}"
     workload = Workload(run, load, offer_of(target.rate_card(), began), began)
     dead_before = target.dead_letters()
-    announce(f"{load.organizations} organizations get a licensed user and credit")
+    announce(
+        f"setting up {counted(load.organizations, 'organization')}: a licensed user and credit"
+    )
     _set_up(target, workload)
-    announce(f"{load.calls} calls follow in {load.seconds:g} s, {load.rate} a second")
+    announce(f"sending {counted(load.calls, 'call')} in {load.seconds:g} s, {load.rate} a second")
     watch = Watch(target.charged(), target.depth)
     watch.start()
     first = time.monotonic()
     sent = Sending(target.sender, workload, watch).send(load)
-    announce(f"{sent.calls} calls were sent in {sent.seconds:.1f} s; waiting for their charges")
+    announce(
+        f"sent {counted(sent.calls, 'call')} in {sent.seconds:.1f} s; waiting for their charges"
+    )
     wrong, last = _settle(target, workload.balances(sent.calls), watch)
     watch.end()
     announce("comparing accounts, ledgers and calls")
