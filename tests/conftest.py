@@ -63,9 +63,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def _what_never_differs_is_made_once() -> Iterator[None]:
     # Imported here: what starts the workers has no test, and would wait for moto.
-    from made_once import made_once  # noqa: PLC0415
+    from perminute_local.quick_moto import quick_moto  # noqa: PLC0415
 
-    with made_once():
+    with quick_moto():
         yield
 
 

@@ -21,9 +21,9 @@ from planted_adapter_bugs import (
 
 from perminute.adapters.dynamodb.account_items import ACCOUNT
 from perminute_local.embedded_aws import REGION, environment
+from perminute_local.quick_moto import cheap_transactions
 from perminute_local.simulation.backends import adverse
 from perminute_local.simulation.backends.adverse import LONGEST_PAGE, AdverseDynamoDB
-from perminute_local.simulation.backends.moto import cheap_transactions
 from perminute_local.simulation.command import report_of
 from perminute_local.simulation.faults import FaultInjector, FaultRates
 from perminute_local.simulation.world import Over, World, simulate

@@ -1,16 +1,14 @@
 """The functions as they are, over moto: each call of a botocore client may go wrong.
 
-moto knows no throttling, no conflict and no lost answer, and copies whole tables for each
-transaction: so it is slow, and good for the adapters and nothing else. Nor does it cut answers into
-pages, or leave out a part: `adverse` adds that.
+moto knows no throttling, no conflict and no lost answer, and is slow: good for the adapters and
+nothing else. Nor does it cut answers into pages, or leave out a part: `adverse` adds that.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Callable
 from contextlib import contextmanager
-from copy import copy, deepcopy
 from datetime import UTC, datetime, timedelta
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -22,7 +20,6 @@ from botocore.exceptions import ReadTimeoutError
 from moto import mock_aws
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.dynamodb.models import dynamodb_backends
-from moto.dynamodb.models.table import Table
 
 from perminute import aws
 from perminute.adapters.dynamodb import licensing_store
@@ -59,6 +56,7 @@ from perminute.domain.credit.transaction import EventIdentity, IdentityKind, Pro
 from perminute.domain.rating.usage_record import Usage
 from perminute.ports.messaging import RunOrganization
 from perminute_local.embedded_aws import REGION, environment
+from perminute_local.quick_moto import cheap_transactions, quick_moto
 from perminute_local.rates.publishing import PreparedCard, publish, store_version
 from perminute_local.replay.lambda_runtime import LoadedFunction
 from perminute_local.replay.run import table_names
@@ -84,7 +82,6 @@ from perminute_local.stack import BACKING_TYPES, create_stack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from contextlib import AbstractContextManager
 
     from perminute.application.check_books import BooksReport
     from perminute.application.correct_rates import RateCorrection
@@ -319,7 +316,7 @@ def over_moto(
         in_background=at_once,
     )
     original: AwsCall = BaseClient._make_api_call  # type: ignore[attr-defined]  # noqa: SLF001 - all pass there
-    with environment(**_KEYS), mock_aws():
+    with environment(**_KEYS), quick_moto(), mock_aws():
         stack = create_stack(template, BACKING_TYPES - {"AWS::Events::Rule"})
         _without_stream(table_names(stack).credit)
         connection = connect()
@@ -345,35 +342,6 @@ def _check_books(
     **parts: Any,  # noqa: ANN401 - those of the use case
 ) -> Callable[[RunOrganization, Deadline], BooksReport]:
     return in_pieces(CheckBooks(**{**parts, "whole_within_days": WHOLE_WITHIN_DAYS}))
-
-
-def cheap_transactions() -> AbstractContextManager[object]:
-    """Have moto copy no more for a transaction than what it may change."""
-    return patch.object(Table, "__deepcopy__", _snapshot, create=True)
-
-
-_UPDATED = {"facts", "issuedAt"}
-"""Of these attributes one at least is in an item that transactions update."""
-
-
-def _snapshot(table: Table, _: object) -> Table:
-    """Copy a table for the case that a transaction is canceled.
-
-    moto copies it for each item that is written, and that with all it holds. Items are put anew
-    and never changed, but for those that a transaction updates: accounts, timelines, and the
-    records of events of which an earlier copy comes.
-    """
-    snapshot = copy(table)
-    snapshot.items = defaultdict(dict)
-    for owner, items in table.items.items():
-        if not isinstance(items, dict):
-            snapshot.items[owner] = items
-            continue
-        snapshot.items[owner] = {
-            name: deepcopy(item) if name.value == ACCOUNT or item.attrs.keys() & _UPDATED else item
-            for name, item in items.items()
-        }
-    return snapshot
 
 
 def _without_stream(table: str) -> None:
