@@ -7,7 +7,7 @@ from collections import deque
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from perminute.adapters.dynamodb.counter_items import pool_item
 from perminute.adapters.dynamodb.digests import digest_items, first_call_item
@@ -15,8 +15,6 @@ from perminute.adapters.dynamodb.outbox_items import documents_in, outbox_item
 from perminute.adapters.dynamodb.reratings import rerating_item
 from perminute.adapters.memory import (
     AnnouncedNotifications,
-    InMemoryBookChecks,
-    InMemoryCalls,
     InMemoryDigests,
     InMemoryErasure,
     InMemoryPostings,
@@ -34,12 +32,12 @@ from perminute.adapters.messaging import work_body
 from perminute.application.correct_rates import CorrectRates
 from perminute.application.erase_calls import EraseCalls
 from perminute.application.mask_numbers import MaskNumbers
-from perminute.domain.credit.transaction import AccountChanged, Transaction
-from perminute.domain.errors import Contended, Throttled, Unavailable
+from perminute.domain.credit.transaction import Transaction
 from perminute.ports.messaging import RunOrganization
 from perminute_local.simulation.backends.backend import MAX_FACTS, Posted, Snapshot
 from perminute_local.simulation.backends.rate_cards import SimulatedRateCards
 from perminute_local.simulation.backends.records import RECORDS_KEPT
+from perminute_local.simulation.backends.twin_faults import failing_request
 from perminute_local.simulation.backends.twin_functions import (
     RETRY,
     SharedTwins,
@@ -47,7 +45,6 @@ from perminute_local.simulation.backends.twin_functions import (
     recorded_calls,
     stack_without_aws,
 )
-from perminute_local.simulation.faults import Fault, carry_out_unanswered
 from perminute_local.simulation.turns import InTurns
 from perminute_local.simulation.write_recorder import (
     CreditWrite,
@@ -64,7 +61,6 @@ if TYPE_CHECKING:
     from perminute.application.mask_numbers import MaskedNumbers
     from perminute.domain.rerating.rerating import Rerating
     from perminute.ports.messaging import Announcement, Rejection
-    from perminute.ports.stores import ListedOrganizations
     from perminute_local.replay.lambda_runtime import LoadedFunction
     from perminute_local.simulation.backends.records import SimulatedRecords
     from perminute_local.simulation.faults import FaultInjector
@@ -73,53 +69,6 @@ if TYPE_CHECKING:
 
 P = TypeVar("P")
 
-
-def _names(*methods: Callable[..., Any]) -> frozenset[str]:
-    return frozenset(method.__name__ for method in methods)
-
-
-_WRITE_ACCOUNTS = _names(InMemoryStore.commit, InMemoryStore.record, InMemoryStore.roll_over)
-"""Transactions that raise `AccountChanged` if another one writes the same account."""
-_CONTEND: Mapping[type, frozenset[str]] = {
-    InMemoryStore: _names(
-        InMemoryStore.finish,
-        InMemoryStore.store,
-        InMemoryStore.licensing,
-        InMemoryStore.merge,
-        InMemoryStore.pools,
-        InMemoryStore.proceed,
-    ),
-    InMemoryBookChecks: _names(InMemoryBookChecks.store),
-    InMemoryCalls: _names(InMemoryCalls.usages),
-    InMemoryDigests: _names(InMemoryDigests.claim, InMemoryDigests.count, InMemoryDigests.send),
-    InMemoryErasure: _names(InMemoryErasure.copy_timeline, InMemoryErasure.move_timeline),
-}
-"""Other writes under a condition, and transactions that read: they raise `Contended`."""
-_READ_TOGETHER = _names(
-    InMemoryDigests.counted,
-    InMemoryStore.read,
-    InMemoryStore.read_calls,
-    InMemoryStore.reservations,
-    InMemoryStore.spend_counters,
-)
-"""Readings of several items, of which only some may be answered."""
-_READ_FROM_AN_INDEX = _names(
-    InMemoryStore.calls_by_start,
-    InMemoryStore.organizations,
-    InMemoryStore.organizations_waiting,
-    InMemoryStore.reported_calls,
-)
-"""Readings of an index that may lag behind."""
-_SENDERS = (
-    AnnouncedNotifications,
-    InMemoryReratingQueue,
-    ScheduledRedeliveries,
-    SentCalls,
-    SentMessages,
-    SentWork,
-    StoredRejections,
-)
-"""Adapters that send several things at once."""
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 _CHOSEN = {"DropBucket": "true", "WebhookSecret": "webhooks"}
 """Parameters of the template: all that these worlds have, and a default stack has not."""
@@ -231,37 +180,9 @@ class Twins:
     def request(self, adapter: object, name: str, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - any method's
         """Call a method of a twin, unless a fault happens."""
         effect = partial(self._carry_out, adapter, name, args, options)
-        failing = partial(self._failing, adapter, name, args, effect)
+        in_half = partial(self._send_half, adapter, name, args)
+        failing = partial(failing_request, adapter, name, effect, in_half)
         return self._injector.carry_out(f"{type(adapter).__name__}.{name}", effect, failing)
-
-    def _failing(  # noqa: PLR0911 - one for each kind of fault
-        self,
-        adapter: object,
-        name: str,
-        args: tuple[Any, ...],
-        effect: Callable[[], Any],
-        fault: Fault,
-    ) -> Callable[[], Any] | None:
-        """Return how a fault shows at a method, in the words of its port."""
-        match fault:
-            case Fault.THROTTLE:
-                return partial(_fail, Throttled if _collision(adapter, name) else Unavailable)
-            case Fault.CONFLICT if collision := _collision(adapter, name):
-                return partial(_fail, collision)
-            case Fault.TIMEOUT_BEFORE:
-                return _unanswered
-            case Fault.TIMEOUT_AFTER:
-                return partial(_unanswered, effect)
-            case Fault.CUT if name in _READ_TOGETHER:
-                return partial(_fail, Throttled)
-            case Fault.CUT if name in _READ_FROM_AN_INDEX:
-                return lambda: iter(list(effect())[::2])
-            case Fault.CUT if name == "listed_organizations":
-                return partial(_lagging, effect)
-            case Fault.CUT if isinstance(adapter, _SENDERS) and name != "send_message":
-                return partial(_unanswered, partial(self._send_half, adapter, name, args))
-            case _:
-                return None
 
     def _send_half(self, adapter: object, name: str, args: tuple[Any, ...]) -> None:
         half = list(args[0])[: len(args[0]) // 2]
@@ -385,27 +306,3 @@ class _Requests:
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         return partial(self._twins.request, self._adapter, name)
-
-
-def _lagging(effect: Callable[[], ListedOrganizations]) -> ListedOrganizations:
-    page = effect()
-    return page._replace(organization_ids=page.organization_ids[::2])
-
-
-def _collision(adapter: object, name: str) -> type[Contended] | None:
-    """Return what a method raises if another writer is in the way; None if none can be."""
-    if isinstance(adapter, InMemoryStore) and name in _WRITE_ACCOUNTS:
-        return AccountChanged
-    return Contended if name in _CONTEND.get(type(adapter), ()) else None
-
-
-def _fail(error: type[Unavailable]) -> NoReturn:
-    msg = "something was in the way"
-    raise error(msg)
-
-
-def _unanswered(effect: Callable[[], Any] | None = None) -> NoReturn:
-    if effect is not None:
-        carry_out_unanswered(effect)
-    msg = "there was no answer"
-    raise Unavailable(msg)

@@ -10,12 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from perminute.domain.values.times import format_instant
 from perminute_local.simulation.faults import Fault, FaultRates, rng_of
-from perminute_local.simulation.plan import (
-    Expected,
-    Quiesce,
-    RateCardPublished,
-    RatesCorrected,
-)
+from perminute_local.simulation.plan import Expected, Quiesce, RateCardPublished, RatesCorrected
 from perminute_local.simulation.workloads import events
 from perminute_local.simulation.workloads.events import spelled
 from perminute_local.simulation.workloads.rate_cards import RateCards
