@@ -43,8 +43,9 @@ console: $(VENV)/.ready $(MINISTACK)/.ready $(CHARTS)/.ready ## Show the same da
 test: $(VENV)/.ready $(MINISTACK)/.ready ## Run the tests
 	$(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal -m "not thorough"
 
-thorough: $(VENV)/.ready ## Run the tests that take long: whole worlds, planted bugs, every kind of answer and event
+thorough: $(VENV)/.ready ## Run the tests that take long: whole worlds, planted bugs, every kind of answer and event, more examples
 	$(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal -m thorough
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal -m "not thorough" --hypothesis-profile thorough tests/property
 
 e2e: $(VENV)/.ready $(MINISTACK)/.ready $(SAM)/.ready $(LAMBDA)/.ready ## Run the day again on what is built and deployed
 	$(BIN)/pytest -v tests/deployed/e2e

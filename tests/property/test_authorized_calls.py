@@ -16,7 +16,7 @@ from datetime import timedelta
 
 from bridged import CARDS, CHANGING, MONTHS_END, NUMBERS, World
 from builders import ANSWERED
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 BEGINNINGS = (ANSWERED, MONTHS_END - timedelta(minutes=8), MONTHS_END - timedelta(seconds=45))
@@ -46,7 +46,6 @@ WANTED = st.sampled_from([None, None, 1, 60, 90, 600])
 CREDIT = st.sampled_from([15_000, 60_000, 200_000, 800_000])
 
 
-@settings(max_examples=300)
 @given(st.booleans(), st.booleans(), st.data())
 def test_the_balance_never_goes_below_zero(  # noqa: C901, PLR0912 - a case for each step
     limited: bool,  # noqa: FBT001 - drawn
@@ -108,7 +107,6 @@ def test_the_balance_never_goes_below_zero(  # noqa: C901, PLR0912 - a case for 
         world.check()
 
 
-@settings(max_examples=200)
 @given(st.integers(-65, 35), st.sampled_from(CHANGING), TIMES, st.sampled_from([160_000, 700_000]))
 def test_no_call_around_a_change_of_its_rate_is_undercharged(
     second: int, number: str, times: tuple[int, int], credit_micros: int
@@ -125,7 +123,6 @@ def test_no_call_around_a_change_of_its_rate_is_undercharged(
     world.check()
 
 
-@settings(max_examples=200)
 @given(st.sampled_from(NUMBERS), st.integers(1, 290), WANTED, st.booleans(), st.data())
 def test_what_an_answer_frees_that_gets_lost_is_for_nobody_else(
     number: str,

@@ -19,7 +19,7 @@ from builders import (
     processed_event,
     purchase,
 )
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from perminute.adapters.memory import InMemoryCalls, InMemoryStore, PublishedRateCards
@@ -170,7 +170,6 @@ MEANWHILE = st.lists(
 )
 
 
-@settings(max_examples=200)
 @given(before=BEFORE, batch=st.lists(MINUTES, max_size=4), meanwhile=MEANWHILE)
 def test_each_call_is_counted_once_whatever_happens_meanwhile(
     before: Sequence[tuple[Callable[[World, int], None], int]],

@@ -24,7 +24,7 @@ from builders import (
     processed_event,
 )
 from daily import Expiry
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from perminute.adapters.memory import InMemoryCalls, InMemoryStore, PublishedRateCards
@@ -267,7 +267,6 @@ def told(store: InMemoryStore) -> Iterator[tuple[str, int, int]]:
 
 
 @given(deliveries())
-@settings(max_examples=150)
 def test_books_balance_at_every_instant_and_each_crossing_is_told_once(
     batches: list[list[Step]],
 ) -> None:

@@ -142,7 +142,6 @@ def nearly_right(draw: st.DrawFn) -> dict[str, Any]:
     return {**event, "detail": draw(with_something_else(event["detail"], names, DETAILS))}
 
 
-@settings(max_examples=600)
 @given(nearly_right())
 def test_what_is_nearly_right_is_read_if_the_schema_allows_it(event: dict[str, Any]) -> None:
     check_agreement(event)

@@ -22,7 +22,7 @@ from builders import (
     processed_event,
     purchase,
 )
-from hypothesis import given, note, settings
+from hypothesis import given, note
 from hypothesis import strategies as st
 
 from perminute.adapters.memory import InMemoryCalls, InMemoryStore, PublishedRateCards
@@ -254,7 +254,6 @@ def balance(world: World) -> int:
     return world.store.account(ORGANIZATION).balance_micros
 
 
-@settings(max_examples=300)
 @given(histories(), st.data())
 def test_any_order_of_delivery_with_duplicates_ends_with_what_the_model_says(
     history: list[Step], data: st.DataObject

@@ -85,7 +85,6 @@ def test_what_the_document_allows_is_read(kind: type[Message], data: st.DataObje
 
 
 @pytest.mark.parametrize("kind", BODIES, ids=lambda kind: kind.__name__)
-@settings(max_examples=400)
 @given(data=st.data())
 def test_what_is_nearly_right_is_read_if_the_document_allows_it(
     kind: type[Message], data: st.DataObject

@@ -20,7 +20,7 @@ from builders import (
     processed_event,
     purchase,
 )
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from perminute.adapters.memory import InMemoryCalls, InMemoryStore, PublishedRateCards
@@ -137,7 +137,6 @@ LATE_FACTS = (
 )
 
 
-@settings(max_examples=400)
 @given(calls(), st.data())
 def test_in_whatever_order_calls_and_pieces_come(
     history: Sequence[EndedCall], data: st.DataObject

@@ -19,7 +19,7 @@ from builders import (
     processed_event,
     purchase,
 )
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from perminute.adapters.memory import InMemoryCalls, InMemoryStore, PublishedRateCards
@@ -156,7 +156,6 @@ def calls(draw: st.DrawFn) -> list[EndedCall]:
     return sorted(found, key=lambda one: (one.call.ended_at, one.call.call_id))
 
 
-@settings(max_examples=200)
 @given(calls(), st.data())
 def test_it_makes_no_difference_in_the_end(history: list[EndedCall], data: st.DataObject) -> None:
     again = data.draw(st.lists(st.sampled_from(history), max_size=3))
