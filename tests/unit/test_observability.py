@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from builders import LONG_AGO
 from log_lines import logged
@@ -15,9 +14,6 @@ from perminute.domain.errors import Unavailable
 from perminute.domain.licensing.timelines import Tie
 from perminute.observability import metrics
 from perminute.reports import report_expiry, report_ties, report_updated_accounts
-
-if TYPE_CHECKING:
-    import pytest
 
 
 def test_lambda_reads_the_time_and_so_the_level_of_a_line() -> None:
@@ -39,12 +35,10 @@ def updated(
     return AccountExpiry(organization_id, expired, ChargedByReports(), DigestsSent(), forecast)
 
 
-def test_recharges_that_nobody_answers_are_named_and_counted(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+def test_recharges_that_nobody_answers_are_named_and_counted() -> None:
     unanswered = {"contoso": "r-1", "fabrikam": "r-2"}
     metrics.clear_metrics()
-    try:
+    with logged() as lines:
         report_expiry(
             [
                 *(updated(one, Expired(unanswered=name)) for one, name in unanswered.items()),
@@ -53,13 +47,11 @@ def test_recharges_that_nobody_answers_are_named_and_counted(
             ]
         )
         counted = {name: values["Value"] for name, values in metrics.metric_set.items()}
-    finally:
-        metrics.clear_metrics()
     assert counted == {"AccountsUpdated": [5.0], "RechargesUnanswered": [2.0]}
-    named = [vars(line) for line in caplog.records if line.message == "recharge unanswered"]
+    named = [line for line in lines if line["message"] == "recharge unanswered"]
     assert {line["organizationId"]: line["rechargeId"] for line in named} == unanswered
     # Not an error: a replay, which shows those, is not disturbed by what its events leave open.
-    assert {line["levelname"] for line in named} == {"WARNING"}
+    assert {line["level"] for line in named} == {"WARNING"}
 
 
 def test_forecasts_that_were_left_out_are_named_and_counted() -> None:
