@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 
 from perminute.domain.credit.transaction import AccountChanged, AlreadyExists
 from perminute.domain.errors import Unavailable
-from perminute_local.simulation.backends import moto, twins
+from perminute_local.simulation.backends import moto, twin_faults
 from perminute_local.simulation.command import report_of
 from perminute_local.simulation.faults import (
     ALL_FAULTS,
@@ -115,7 +115,7 @@ def test_where_every_request_fails_all_is_done_once_they_do_not(
     ("fault", "unanswered", "result"),
     [
         (Fault.KILL, None, Killed),
-        (Fault.TIMEOUT_AFTER, twins._unanswered, Unavailable),  # noqa: SLF001 - how the fault shows
+        (Fault.TIMEOUT_AFTER, twin_faults.unanswered, Unavailable),
         (Fault.TIMEOUT_AFTER, moto._hang, ReadTimeoutError),  # noqa: SLF001 - how the fault shows
     ],
 )

@@ -94,9 +94,9 @@ def failing_request(  # noqa: PLR0911 - one for each kind of fault
         case Fault.CONFLICT if collision := _collision(adapter, name):
             return partial(_fail, collision)
         case Fault.TIMEOUT_BEFORE:
-            return _unanswered
+            return unanswered
         case Fault.TIMEOUT_AFTER:
-            return partial(_unanswered, effect)
+            return partial(unanswered, effect)
         case Fault.CUT if name in _READ_TOGETHER:
             return partial(_fail, Throttled)
         case Fault.CUT if name in _READ_FROM_AN_INDEX:
@@ -104,7 +104,7 @@ def failing_request(  # noqa: PLR0911 - one for each kind of fault
         case Fault.CUT if name == "listed_organizations":
             return partial(_lagging, effect)
         case Fault.CUT if isinstance(adapter, _SENDERS) and name != "send_message":
-            return partial(_unanswered, in_half)
+            return partial(unanswered, in_half)
         case _:
             return None
 
@@ -126,7 +126,8 @@ def _fail(error: type[Unavailable]) -> NoReturn:
     raise error(msg)
 
 
-def _unanswered(effect: Callable[[], Any] | None = None) -> NoReturn:
+def unanswered(effect: Callable[[], Any] | None = None) -> NoReturn:
+    """Do what was asked, if it was, and raise `Unavailable` as if there had been no answer."""
     if effect is not None:
         carry_out_unanswered(effect)
     msg = "there was no answer"
