@@ -7,12 +7,13 @@ import os
 import platform
 import sys
 import time
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 _PACKAGES = ("aws-lambda-powertools", "botocore", "msgspec", "pynamodb")
 
@@ -37,10 +38,16 @@ def print_result(name: str, aim: str, rows: Sequence[Row], **figures: Any) -> No
     sys.stdout.write("\n")
 
 
-def print_table() -> None:
-    """Print the rows of all benchmarks that have run, as a table in Markdown."""
+def rows_of(benchmark: str) -> list[Row]:
+    """Run a benchmark, which prints its figures, and return its rows of the table."""
+    import_module(f"perminute_local.bench.{benchmark}").main()
+    return _ROWS
+
+
+def print_table(rows: Iterable[Row]) -> None:
+    """Print rows as a table in Markdown."""
     sys.stdout.write("\n| figure | ours | baseline | aim |\n|---|---:|---:|---:|\n")
-    for figure, ours, baseline, aim in _ROWS:
+    for figure, ours, baseline, aim in rows:
         sys.stdout.write(f"| {figure} | {ours:,} | {baseline:,} | {aim} |\n")
 
 
