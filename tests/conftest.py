@@ -25,7 +25,7 @@ settings.register_profile(
     "unhurried", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("unhurried")
-settings.register_profile("thorough", settings.get_profile("unhurried"), max_examples=500)
+settings.register_profile("thorough", settings.get_profile("unhurried"), max_examples=300)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
