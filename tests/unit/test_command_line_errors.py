@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import boto3
 import pytest
 from botocore import exceptions as aws
 from botocore.exceptions import ClientError
@@ -119,6 +120,15 @@ def test_what_aws_refuses_comes_with_what_helps(
     wrapped = Unavailable(f"reading the table: {error}")
     wrapped.__cause__ = error
     assert reason(wrapped) == f"reading the table: {reason(error)}"
+
+
+def test_the_region_is_that_of_the_variable_that_all_sdks_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-west-2")
+    monkeypatch.setenv("AWS_REGION", "eu-north-1")
+    assert main(["--version"]) == 0
+    assert boto3.session.Session().region_name == "eu-north-1"
 
 
 def test_what_aws_refuses_where_nobody_expected_it_is_no_traceback_either(

@@ -114,6 +114,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if instruction := asked():
         return complete(program, instruction)
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if region := os.environ.get("AWS_REGION"):
+        # What all other SDKs read first (AWS SDKs and Tools, "AWS Region"). boto3 reads the other
+        # one only, and would go to the region of the profile.
+        os.environ["AWS_DEFAULT_REGION"] = region
     try:
         # Not `program.main`, which has other ways with an interrupt and a closed pipe.
         # On words of its own: it takes away those that it has read.
