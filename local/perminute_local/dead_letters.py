@@ -196,12 +196,16 @@ def _document(letter: Letter) -> dict[str, str | None]:
     }
 
 
+_GIVEN_UP = "was given up: see the log of its function"
+_UNREAD = "its source is none that is read: mend the sender, and send it again"
+
+
 def _lines(waiting: dict[str, list[Letter]]) -> Iterator[str]:
     # A body is not shown: it may contain phone numbers.
     for queue, letters in waiting.items():
         yield f"{queue}: {len(letters) or 'nothing'}"
         for letter in letters:
-            why = letter.reason or "was given up: see the log of its function"
+            why = letter.reason or (_UNREAD if queue == UNKNOWN else _GIVEN_UP)
             at = f"{letter.sent_at:%Y-%m-%d %H:%M}"
             yield f"  {letter.message_id}  {at}  {letter.event_id}  {why}"
 

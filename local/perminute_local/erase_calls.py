@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 def run_erase(
     stack_name: str, organization_id: str, user_id: str | None, *, erase: bool, as_json: bool
 ) -> int:
-    """Count what names the user, or erase it; exit code 1 if nothing does, or something is left."""
+    """Count what names the user, or erase it; exit code 1 if something is left."""
     with calling_aws(f"the records of {stack_name} cannot be erased"):
         use_case = _connect(stack_name)
         at = datetime.now(UTC)
@@ -45,11 +45,9 @@ def run_erase(
                 done = use_case(organization_id, user_id, at)
                 # And those that were written meanwhile.
                 statements += _statements(stack_name, organization_id, erase=True)
-        except NotFound as error:
-            remark(str(error))
-            return 1
-        except Refused as error:
-            raise WrongCall(str(error)) from error
+        except (NotFound, Refused) as error:
+            msg = f"--{error}"
+            raise WrongCall(msg) from error
     if as_json:
         write_json(_document(done, user_id, statements, erased=erase))
     else:

@@ -59,7 +59,7 @@ def _check_known(reconciled: Sequence[BooksReport], named: Sequence[str]) -> Non
     # A name without an account is most likely misspelt.
     for books in reconciled:
         if books.organization_id in named and books.version == 0 and not books.unavailable:
-            msg = f"{books.organization_id} has no account"
+            msg = f"--organization: {books.organization_id} has no account; check its id"
             raise WrongCall(msg)
 
 

@@ -11,7 +11,7 @@ import codecs
 import json
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rich.console import Console
@@ -107,9 +107,14 @@ def lines_of(paths: Iterable[Path], now: datetime) -> Iterator[Line]:
 def _texts(paths: Iterable[Path]) -> Iterator[tuple[str, bytes]]:
     for path in paths:
         with path.open("rb") as lines:
-            for number, line in enumerate(lines, 1):
-                # Windows programs put a byte order mark in front of the first line.
-                text = (line.removeprefix(codecs.BOM_UTF8) if number == 1 else line).strip()
+            # Windows programs put a byte order mark in front of the first line.
+            first = lines.readline().removeprefix(codecs.BOM_UTF8)
+            if first.strip() == b"{":
+                # One event, written over several lines for people.
+                yield str(path), first + lines.read()
+                continue
+            for number, line in enumerate(chain([first], lines), 1):
+                text = line.strip()
                 if text and not text.startswith(b"#"):
                     yield f"{path}:{number}", text
 

@@ -178,6 +178,38 @@ def test_a_purchase_that_has_a_recharge_asked_for_says_so(admin: Admin) -> None:
     assert ["contoso notification -", "RechargeRequested: 25 EUR are to be bought"] in table(lines)
 
 
+def unprocessed(admin: Admin, *words: str) -> list[str]:
+    """Send, and return what was shown before; nothing is booked."""
+    _, lines = admin(*words, "--yes")
+    admin.sent()
+    return lines
+
+
+def test_a_payment_that_pays_no_recharge_is_warned_of(admin: Admin) -> None:
+    admin.send(*BUY, "--amount", "50", "--purchase-id", "po-1")
+    paid = (*BUY, "--amount", "20", "--purchase-id", "po-2", "--recharge-id")
+    none = "warning: contoso: no recharge r-1 waits for a payment; none is open"
+    assert none in unprocessed(admin, *paid, "r-1")
+    recharge = ("--auto-recharge", "--trigger-amount", "60", "--recharge-amount", "25")
+    assert not [line for line in admin.send(*CONFIGURE, *recharge) if "warning" in line]
+    waiting = admin.account().recharge.open
+    assert waiting is not None
+    other = f"warning: contoso: no recharge r-1 waits for a payment; open is {waiting.recharge_id}"
+    assert other in unprocessed(admin, *paid, "r-1")
+    less = f"warning: contoso: recharge {waiting.recharge_id} was requested for 25 EUR"
+    assert less in unprocessed(admin, *paid, waiting.recharge_id)
+    right = (*BUY, "--amount", "25", "--recharge-id", waiting.recharge_id)
+    assert not [line for line in unprocessed(admin, *right) if "warning" in line]
+
+
+def test_a_limit_below_one_recharge_is_warned_of(admin: Admin) -> None:
+    admin.send(*BUY, "--amount", "50")
+    recharge = ("--auto-recharge", "--trigger-amount", "10", "--recharge-amount", "25")
+    below = "warning: contoso: the monthly limit is below one recharge, so none is requested"
+    assert below in unprocessed(admin, *CONFIGURE, *recharge, "--monthly-limit", "24.99")
+    assert below not in unprocessed(admin, *CONFIGURE, *recharge, "--monthly-limit", "25")
+
+
 def test_lots_beyond_the_account_item_are_counted(admin: Admin) -> None:
     """They are moved up forty at a time, which the preview must do without writing it."""
     for number in range(60):

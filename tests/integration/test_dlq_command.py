@@ -45,6 +45,16 @@ def listed(capsys: pytest.CaptureFixture[str], *more: str) -> dict[str, list[dic
     return found
 
 
+def test_an_event_of_an_unknown_source_says_what_to_do(
+    moto_stack: Stack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = moto_stack.queues["UnknownEvents"].url
+    boto3.client("sqs").send_message(QueueUrl=url, MessageBody='{"id": "t-3"}')
+    assert main(["dlq", "list", *OF_STACK]) == 1
+    said = "t-3  its source is none that is read: mend the sender, and send it again\n"
+    assert said in capsys.readouterr().out
+
+
 def test_what_waits_is_shown_with_the_reason_and_without_its_content(
     moto_stack: Stack, capsys: pytest.CaptureFixture[str]
 ) -> None:

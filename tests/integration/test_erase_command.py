@@ -142,11 +142,12 @@ def test_a_user_who_may_still_call_or_is_unknown_is_not_erased(
 ) -> None:
     before = world.stored()
     assert main([*COMMAND, "--user", ORGANIZER, "--yes"]) == 2
-    assert "user: still holds licenses, and may call" in capsys.readouterr().err
-    assert main([*COMMAND, "--user", "adelle", "--yes"]) == 1
+    assert "perminute: --user: still holds licenses, and may call" in capsys.readouterr().err
+    assert main([*COMMAND, "--user", "adelle", "--yes"]) == 2
     assert "nothing is stored of this user of contoso" in capsys.readouterr().err
-    assert main([*COMMAND[:-1], "contosso", "--yes"]) == 1
-    assert "nothing is stored of contosso" in capsys.readouterr().err
+    assert main([*COMMAND[:-1], "contosso", "--yes", "--json"]) == 2
+    said = "--organization: nothing is stored of contosso"
+    assert json.loads(capsys.readouterr().out)["message"] == said
     assert world.stored() == before
 
 

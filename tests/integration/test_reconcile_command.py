@@ -114,7 +114,10 @@ def test_an_organization_that_has_no_account_is_not_in_order(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert main(["reconcile", "--stack", STACK_NAME, "--organization", "contsoo"]) == 2
-    assert capsys.readouterr().err == "perminute: contsoo has no account\n"
+    assert (
+        capsys.readouterr().err
+        == "perminute: --organization: contsoo has no account; check its id\n"
+    )
 
 
 @pytest.mark.usefixtures("ministack_stack")

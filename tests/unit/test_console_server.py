@@ -181,5 +181,5 @@ def test_the_command_needs_a_folder_or_a_stack(
     words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["console", *words]) == 2
-    message = "perminute: needs either DIR, a folder of events, or --stack NAME\n"
+    message = "perminute: needs either DIR, a folder of events, or --stack NAME, and not both\n"
     assert capsys.readouterr().err == message

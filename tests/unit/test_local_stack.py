@@ -9,6 +9,7 @@ import subprocess
 import sys
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -26,7 +27,6 @@ from perminute_local.wrong_call import WrongCall
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 SERVED = Served(
     endpoint="http://127.0.0.1:4566",
@@ -129,6 +129,17 @@ def test_a_second_up_says_that_it_is_up(place: Place, capsys: pytest.CaptureFixt
         "AWS_ACCESS_KEY_ID": "embedded",
         "AWS_SECRET_ACCESS_KEY": "embedded",
     }
+
+
+def test_up_with_another_folder_says_which_one_it_is_up_with(
+    place: Place, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    with another_process(place):
+        up(place)
+        assert main(["up", str(Path(SERVED.rates).parent)]) == 0
+        assert main(["up", str(tmp_path)]) == 2
+    said = "the stack is up already, with "
+    assert f"{said}{SERVED.rates}; run `perminute down` first\n" in capsys.readouterr().err
 
 
 def test_up_tells_of_one_that_ended_by_itself_and_begins_another(

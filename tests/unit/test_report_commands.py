@@ -286,7 +286,7 @@ def test_a_report_is_of_a_stack_or_of_a_folder(
     sources: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["balance", "--organization", "contoso", *sources]) == 2
-    message = "needs either --stack NAME, or --replay DIR for a folder of events"
+    message = "needs either --stack NAME, or --replay DIR for a folder of events, and not both"
     assert capsys.readouterr().err == f"perminute: {message}\n"
 
 

@@ -164,6 +164,16 @@ def test_standard_input_is_read_and_calls_send_is_the_same_command(
     assert capsys.readouterr().err == "1 event, 1 sent\n"
 
 
+def test_a_file_may_have_one_event_over_several_lines(send: Any, bus: Bus) -> None:
+    for mark in ("", "\ufeff"):
+        code, _, err = send(mark + json.dumps(CALL, indent=2))
+        assert (code, err) == (0, "1 event, 1 sent\n")
+    assert sent(bus) == [CALL["detail"]] * 2
+    code, _, err = send(json.dumps(CALL, indent=2)[:-1])
+    assert code == 2
+    assert "events.jsonl: event: is not JSON" in err
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [(b"\n# nothing\n", "no event"), ('{"id": 1}'.encode("utf-16"), "is UTF-16")],

@@ -12,7 +12,10 @@ from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.application.book_credit import BookCredit
 from perminute.application.results import Accepted, Duplicate, against_processed_event
 from perminute.application.retry import RetryPolicy
+from perminute.domain.credit.booking import Purchase
+from perminute.domain.credit.credit_settings import CreditSettings
 from perminute.domain.credit.lots import in_order
+from perminute.domain.credit.recharge import AutoRecharge
 from perminute.domain.credit.transaction import AlreadyExists, IdentityKind
 from perminute.domain.errors import Refused
 from perminute.domain.licensing.attributes import MONTHLY_SPEND_LIMIT
@@ -33,7 +36,6 @@ if TYPE_CHECKING:
     from perminute.domain.credit.accounts import Account
     from perminute.domain.credit.ledger import LedgerEntry
     from perminute.domain.credit.lots import Lots
-    from perminute.domain.credit.recharge import AutoRecharge
     from perminute.domain.credit.transaction import ProcessedEvent, Transaction
     from perminute.domain.licensing.attributes import FactValue
     from perminute.domain.licensing.timelines import Fact
@@ -128,12 +130,32 @@ def foresee_credit(store: ReadOnlyCreditStore, event: CreditEvent) -> EventEffec
     (result,) = BookCredit(store, RetryPolicy())([event])
     match result:
         case Accepted(after):
-            warnings = () if before.version else (_UNKNOWN.format(event.organization_id),)
-            return EventEffect(tuple(_rows(before, lots, after, store.transactions)), warnings)
+            rows = tuple(_rows(before, lots, after, store.transactions))
+            return EventEffect(rows, tuple(_doubts(event, before)))
         case Duplicate():
             return ALREADY_RECORDED
         case error:
             raise error
+
+
+def _doubts(event: CreditEvent, before: Account) -> Iterator[str]:
+    """Yield what is booked as it is said, and is hardly meant."""
+    who = event.organization_id
+    if not before.version:
+        yield _UNKNOWN.format(who)
+    match event.change:
+        case Purchase(recharge_id=str(named), amount_micros=micros):
+            waiting = before.recharge.open
+            if waiting is None or waiting.recharge_id != named:
+                what = f"open is {waiting.recharge_id}" if waiting else "none is open"
+                yield f"{who}: no recharge {named} waits for a payment; {what}"
+            elif waiting.amount_micros != micros:
+                wanted = _money(before.currency, waiting.amount_micros)
+                yield f"{who}: recharge {named} was requested for {wanted}"
+        case CreditSettings(auto_recharge=AutoRecharge() as auto) if not auto.may_ever_recharge:
+            yield f"{who}: the monthly limit is below one recharge, so none is requested"
+        case _:
+            pass
 
 
 def _rows(

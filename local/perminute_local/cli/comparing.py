@@ -92,7 +92,7 @@ def compare(
     Exit code 1: there is a difference, or a record that an operator must look at.
     """
     if (calls is None) == (stack is None):
-        msg = "needs either --calls FILE, or --stack NAME"
+        msg = "needs either --calls FILE, or --stack NAME, and not both"
         raise WrongCall(msg)
     from perminute_local.records.compare_records import Request
     from perminute_local.records.compare_records import compare as run

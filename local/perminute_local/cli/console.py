@@ -74,7 +74,7 @@ def console(
     """
     origin = stack or folder
     if origin is None or (stack and folder):
-        msg = "needs either DIR, a folder of events, or --stack NAME"
+        msg = "needs either DIR, a folder of events, or --stack NAME, and not both"
         raise WrongCall(msg)
     from perminute_local.console.command import run_console, run_write
 

@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 def send(*, files: tuple[Path, ...], stack: str, as_json: bool) -> int:
     """Send events to the bus of a stack.
 
-    One event a line, as `perminute calls convert` writes them. All are checked before the first
-    one is sent. What was sent before may be sent again: it counts once.
+    One event a line, as `perminute calls convert` writes them, or one alone over several lines. All
+    are checked before the first one is sent. What was sent before may be sent again: it counts
+    once.
 
     Exit code 1: some of the events were not sent.
     """

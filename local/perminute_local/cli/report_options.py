@@ -214,7 +214,7 @@ def _source(organization: str | None, source: Source) -> Source:
         msg = "needs --organization ID, or --input FILE with the figures of any"
         raise WrongCall(msg)
     elif None not in where or not any(where):
-        msg = "needs either --stack NAME, or --replay DIR for a folder of events"
+        msg = "needs either --stack NAME, or --replay DIR for a folder of events, and not both"
         raise WrongCall(msg)
     return source
 

@@ -47,7 +47,7 @@ def up(folder: Path | None, *, as_json: bool) -> int:
     """Start the stack, unless it is up already, with the rate card and directory of a folder."""
     place = place_of_user()
     if place.holder() is not None:
-        return _tell_already(place, as_json=as_json)
+        return _tell_already(place, folder, as_json=as_json)
     order = _order(folder or EXAMPLE)
     _clean(place)
     _build()
@@ -180,11 +180,14 @@ def _end(place: Place, process: int) -> None:
     raise NotUp(msg)
 
 
-def _tell_already(place: Place, *, as_json: bool) -> int:
+def _tell_already(place: Place, folder: Path | None, *, as_json: bool) -> int:
     served = place.served()
     if served is None:
         msg = "the stack of this machine is being started already"
         raise NotUp(msg)
+    if folder is not None and str((folder / RATES).resolve()) != served.rates:
+        msg = f"the stack is up already, with {_shown(served.rates)}; run `perminute down` first"
+        raise WrongCall(msg)
     remark(f"perminute: the stack is up already, since {served.since}; `perminute down` ends it")
     _tell(served, as_json=as_json)
     return 0

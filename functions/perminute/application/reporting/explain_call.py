@@ -69,7 +69,10 @@ def _usage(reader: ReportReader, organization_id: str, call_id: str) -> Usage:
     usages = reader.calls.usages(organization_id, [call_id])
     if not usages:
         # The same for a call of another organization, and for one that is still under way.
-        msg = "names no call of this organization that has ended and is recorded"
+        msg = (
+            "names no call of this organization that has ended and is recorded; of one that was "
+            "just reported ask again in some seconds"
+        )
         raise NotFound("callId", msg)
     return usages[0]
 
