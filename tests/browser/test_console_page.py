@@ -448,6 +448,11 @@ def test_a_phone_and_paper_have_it_too(open_page: Open) -> None:
     page.pdf(path=PICTURES / "print.pdf", format="A4")
     expect(page.locator(".choices")).to_be_hidden()
     expect(page.locator("#subject")).to_have_text("contoso, 2026-11")
+    # A4 is 794 px wide, with margins of a centimeter 718: no column may be cut off.
+    page.set_viewport_size({"width": 718, "height": 900})
+    tables = page.locator("#calls .scroll, #ledger .scroll").all()
+    assert len(tables) == 2
+    assert all(one.evaluate("it => it.scrollWidth <= it.clientWidth") for one in tables)
 
 
 def test_the_statement_is_saved_as_csv(open_page: Open, address: str) -> None:
