@@ -439,6 +439,16 @@ def test_the_keyboard_reaches_everything(open_page: Open) -> None:
     expect(page.locator("#calls .link").first).to_be_focused()
 
 
+def test_an_address_of_an_unknown_call_says_so_where_it_leads(open_page: Open) -> None:
+    page = ready(open_page(fragment="&organization=contoso&call=nosuch"))
+    explanation = page.locator(".explanation")
+    expect(explanation).to_be_focused()
+    expect(explanation).to_contain_text("Call nosuch")
+    expect(explanation).to_contain_text("There is no record of this call")
+    expect(explanation).to_be_in_viewport()
+    expect(page.locator("#problem")).to_be_empty()
+
+
 def test_a_phone_and_paper_have_it_too(open_page: Open) -> None:
     page = ready(open_page(viewport={"width": 390, "height": 844}))
     assert page.evaluate("document.documentElement.scrollWidth") <= 390

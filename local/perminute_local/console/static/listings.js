@@ -108,20 +108,22 @@ export function calls({ organization, period, signal, failed }) {
   // When it is closed, the focus goes back to where it came from.
   async function explain(callId, from) {
     asked = from;
-    try {
-      const found = await report(organization, "explanation", { callId }, signal);
+    const write = (...parts) => {
       if (asked !== from) return; // another call was chosen meanwhile
       const shut = () => { close(); from.focus(); };
-      aside.replaceChildren(el("h3", {}, `Call ${callId}`),
-        el("ol", {}, ...found.sentences.map((sentence) => el("li", {}, sentence))),
-        found.agrees ? "" : el("p", { class: "bad" }, "Rating it again differs from its record."),
-        el("details", {}, el("summary", {}, "As JSON"), el("pre", { tabindex: "0" }, JSON.stringify(found, null, 2))),
-        el("button", { type: "button", click: shut }, "Close"));
+      aside.replaceChildren(el("h3", {}, `Call ${callId}`), ...parts, el("button", { type: "button", click: shut }, "Close"));
       aside.hidden = false;
       beside.classList.add("open");
       aside.focus();
+    };
+    try {
+      const found = await report(organization, "explanation", { callId }, signal);
+      write(el("ol", {}, ...found.sentences.map((sentence) => el("li", {}, sentence))),
+        found.agrees ? "" : el("p", { class: "bad" }, "Rating it again differs from its record."),
+        el("details", {}, el("summary", {}, "As JSON"), el("pre", { tabindex: "0" }, JSON.stringify(found, null, 2))));
     } catch (error) {
-      failed(error);
+      if (error.status === 404) write(el("p", {}, "There is no record of this call. It may not have ended yet, or its id may be mistyped."));
+      else failed(error);
     }
   }
 }
