@@ -266,7 +266,10 @@ def test_a_blocked_prefix_is_named_and_no_price_is_guessed() -> None:
     ("number", "why"),
     [
         ("+4712345678", "rate card card-1 has no rate for its number"),
-        ("+33123456789", "rate card card-1 has a price only in EUR, which is not the credit's"),
+        (
+            "+33123456789",
+            "rate card card-1 has a price only in EUR, which is not the currency of the credit",
+        ),
     ],
 )
 def test_why_a_call_has_no_price_is_said(number: str, why: str) -> None:

@@ -184,7 +184,10 @@ def _unrated(usage: Usage, card: str) -> str:
         case Unpriced.BLOCKED_NUMBER:
             why = f"{card} blocks the prefix +{usage.price.prefix}"
         case Unpriced.CURRENCY_MISMATCH:
-            why = f"{card} has a price only in {usage.price.currency}, which is not the credit's"
+            why = (
+                f"{card} has a price only in {usage.price.currency}, which is not the currency of "
+                "the credit"
+            )
         case _:
             why = f"{card} has no rate for its number"
     return (
