@@ -68,9 +68,9 @@ def test_a_statement_is_a_page_of_tables_with_the_figures_first(
     written = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert written.startswith("<!DOCTYPE html>")
     shown = [text for text in Parts(written).texts if text.strip()]
-    first = shown.index("Balance before 1 November")
+    first = shown.index("Balance before November 1")
     assert shown[first : first + 8] == [
-        *("Balance before 1 November", "100.00", "Purchases", "1,000.00"),
+        *("Balance before November 1", "100.00", "Purchases", "1,000.00"),
         *("Charged for calls", "12.00", "Balance so far", "1,086.50"),
     ]
     assert shown.count("Zoë") == 3
@@ -105,7 +105,7 @@ def test_a_page_loads_nothing_and_runs_nothing() -> None:
     ("at", "figure", "line"),
     [
         ("2026-11-30T23:59:59Z", "Balance so far", "Balance so far"),
-        ("2026-12-01T00:00:00Z", "Balance after 30 November", "Balance after the month"),
+        ("2026-12-01T00:00:00Z", "Balance after November 30", "Balance after the month"),
     ],
 )
 def test_a_month_that_is_not_over_has_no_balance_after_it(at: str, figure: str, line: str) -> None:

@@ -140,9 +140,9 @@ def _is_over(answer: Answer) -> bool:
 def _figures(month: Month, money: _Money, answer: Answer) -> Iterator[Figure]:
     last = (month.end - timedelta(days=1)).day
     name = _MONTHS[month.month - 1]
-    closing = f"Balance after {last} {name}" if _is_over(answer) else "Balance so far"
+    closing = f"Balance after {name} {last}" if _is_over(answer) else "Balance so far"
     for label, amount in (
-        (f"Balance before 1 {name}", answer["opening"]),
+        (f"Balance before {name} 1", answer["opening"]),
         ("Purchases", answer["sums"]["purchase"]),
         ("Charged for calls", answer["bridge"]["charged"]),
         (closing, answer["closing"]),
