@@ -370,6 +370,13 @@ def test_of_a_call_and_of_a_digest_programs_find_null_what_is_not_known() -> Non
     }
 
 
+def test_a_digest_that_names_all_of_its_calls_does_not_speak_of_the_first() -> None:
+    some = CallNotEntitled(reason=NotEntitled.NO_LICENSE, **DIGEST)
+    ids = ", ".join(DIGEST["call_ids"])
+    assert f" The first of these calls: {ids}." in document(some)["text"]
+    assert f" These calls: {ids}." in document(some._replace(calls=len(DIGEST["call_ids"])))["text"]
+
+
 SENTENCES = re.compile(r"[A-Z][^.\n]*(?:\.[0-9a-z][^.\n]*)*\.(?:[ \n]|$)")
 
 

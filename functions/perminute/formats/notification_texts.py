@@ -240,7 +240,10 @@ def _how_joined(body: kinds.CallNotification) -> str:
 
 def _call_ids(body: kinds.CallNotification) -> str:
     """Name the first calls of a digest; the others are found by organizer and day."""
-    return f" The first of these calls: {', '.join(body.call_ids)}." if body.call_ids else ""
+    if not body.call_ids:
+        return ""
+    which = "The first of these calls" if len(body.call_ids) < (body.calls or 0) else "These calls"
+    return f" {which}: {', '.join(body.call_ids)}."
 
 
 def _minute(at: datetime) -> str:
