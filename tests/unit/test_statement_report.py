@@ -172,7 +172,7 @@ def test_a_statement_as_csv_has_a_line_for_each_entry(reader: ReportReader) -> N
         ),
         (
             {**NOVEMBER, "format": "pdf"},
-            "format: pdf is not to be had here: the parameter Statements of the stack is off; "
+            "format: pdf is not available here, since the parameter Statements is off; "
             "perminute statement --format pdf makes it on your machine",
         ),
     ],

@@ -193,7 +193,7 @@ def _rendered(reader: ReportReader, target: ReportTarget, query: StatementQuery)
     if reader.renderer is None:
         raise Refused(
             "format",
-            "pdf is not to be had here: the parameter Statements of the stack is off; "
+            "pdf is not available here, since the parameter Statements is off; "
             "perminute statement --format pdf makes it on your machine",
         )
     month = query.begun_by(target.at)
