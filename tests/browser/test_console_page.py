@@ -278,7 +278,8 @@ def test_who_has_no_credit_left_is_told_what_that_means_and_what_to_do(
     page = ready(open_page(fragment="&organization=fabrikam"))
     overview = report(address, "overview", "fabrikam")
     basis = report(address, "forecast", "fabrikam")["basis"]
-    expect(page.locator("#notices .bad")).to_contain_text("can no longer join or call by phone")
+    expect(page.locator("#notices .bad")).to_contain_text("nobody can join meetings")
+    expect(page.locator("#notices .bad")).to_contain_text("calls continue and the debt grows")
     expect(page.locator("#notices .bad")).to_contain_text("Buy credit")
     available = page.locator(".card").first
     expect(available.locator(".bad")).to_be_visible()

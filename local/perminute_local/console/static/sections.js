@@ -81,7 +81,7 @@ export function notices(overview, usage) {
     notice("", "Credit is not set up for this organization.",
       "Set it up by an event Credits Configured, or by perminute credit configure. Until then pay-per-minute calls are not entitled.");
   } else if (micros(overview.available) <= 0n) {
-    notice("bad", "No credit is left: pay-per-minute organizers can no longer join or call by phone.",
+    notice("bad", "No credit is left. If your bridge asks perminute before each call, nobody can join meetings of pay-per-minute organizers by phone, or be called from them. If it does not ask, calls continue and the debt grows.",
       "Buy credit in your billing system, or by perminute credit buy. Debt is paid first.");
   }
   if (overview.autoRecharge?.stoppedBy) {
