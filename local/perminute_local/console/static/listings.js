@@ -4,7 +4,7 @@ import { report } from "./api.js";
 import { byId, el, rowOf, show, table } from "./dom.js";
 import { LEG_TYPES, addDays, grouped, minutes, money, outcome, time } from "./format.js";
 
-const CALLS = [["Ended (UTC)"], ["Organizer"], ["Type"], ["Number"], ["Country"], ["Min:s", "number"], ["Charge", "number"], ["Outcome"]];
+const CALLS = [["Ended (UTC)"], ["Organizer"], ["Type"], ["Number"], ["Country"], ["Billed min:s", "number"], ["Charge", "number"], ["Outcome"]];
 const LEDGER = [["Entry"], ["At (UTC)"], ["Type"], ["Cause"], ["Calls", "number"], ["Amount", "number"], ["Balance", "number"]];
 const PAGE = "25", LONGEST_PAGE = "200", MOST_PAGES = 5;
 const OUTCOMES = ["charged", "pooled", "included", "notEntitled", "unrated"];

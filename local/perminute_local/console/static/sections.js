@@ -64,7 +64,7 @@ function pool({ month, minutes: all, used, reserved }) {
 function runsOut({ status, runsOut: days, recharges, unansweredRecharge, basis }) {
   if (status !== "ok") {
     return card("Runs out", "not known yet", "",
-      `A forecast needs 7 complete days, 3 of them with cost; there are ${basis.days}, ${basis.activeDays} with cost.`);
+      `A forecast needs 7 complete days, 3 of them with cost; there are ${basis.days} so far, ${basis.activeDays} with cost.`);
   }
   const paid = unansweredRecharge ? "without a recharge: the last one is not answered"
     : recharges.high ? "if each recharge is paid" : null;
@@ -110,8 +110,8 @@ export function balance({ overview, forecast }, moved, month) {
   const lots = table("Lots of credit, in the order in which they pay", [["Lot"], ["Expires (UTC)"], ["Left", "number"]],
     overview.lots.map((lot) => [lot.purchaseId, time(lot.expiresAt), money(lot.remaining, currency)]));
   const words = [`${money(overview.balance, currency)} now.`,
-    recharge && `Below ${amount(recharge.triggerAmount)}, ${amount(recharge.rechargeAmount)} are requested.`,
-    isNow && forecast?.status === "ok" && "The shaded band holds in 8 cases of 10.",
+    recharge && `When it falls below ${amount(recharge.triggerAmount)}, a recharge of ${amount(recharge.rechargeAmount)} is requested.`,
+    isNow && forecast?.status === "ok" && "In 8 cases of 10 the balance stays in the shaded band.",
     !moved.isWhole && "There are many entries: the line has the balance at the end of each day."];
   show(section, el("p", { class: "quiet" }, words.filter(Boolean).join(" ")),
     ...points.length ? balanceChart({ month, points, forecast, overview, isNow }) : [el("p", {}, `Nothing moved the balance in ${month}.`)],
