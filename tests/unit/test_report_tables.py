@@ -299,6 +299,12 @@ def test_a_forecast_has_a_band_and_what_it_rests_on(shown: Callable[..., Shown])
     ]
 
 
+def test_a_forecast_of_credit_that_lasts_says_so_once(shown: Callable[..., Shown]) -> None:
+    never = dict.fromkeys(("earliest", "expected", "latest"))
+    answer = {**FORECAST, "runsOut": never, "path": [{}] * 90}
+    assert shown("forecast", answer)[4] == "The credit does not run out within 90 days."
+
+
 def test_a_forecast_says_which_recharge_it_does_not_count_on(shown: Callable[..., Shown]) -> None:
     request = {"rechargeId": "r-1", "amount": "1000", "requestedAt": "2026-10-29T08:15:00Z"}
     recharges = {"recharges": {"expected": 0, "high": 0}, "unansweredRecharge": request}

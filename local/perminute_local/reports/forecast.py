@@ -40,11 +40,12 @@ def tables(question: Question, answer: Answer) -> Iterator[RenderableType]:
 
 def _lines(answer: Answer) -> Iterator[str]:
     runs_out, recharges = answer["runsOut"], answer["recharges"]
-    days = ", ".join(
-        f"{name} {runs_out[name] or 'after the horizon'}"
-        for name in ("expected", "earliest", "latest")
-    )
-    yield f"The credit runs out: {days}."
+    names = ("expected", "earliest", "latest")
+    days = ", ".join(f"{name} {runs_out[name] or 'after the horizon'}" for name in names)
+    if any(runs_out[name] for name in names):
+        yield f"The credit runs out: {days}."
+    else:
+        yield f"The credit does not run out within {counted(len(answer['path']), 'day')}."
     if unanswered := answer.get("unansweredRecharge"):
         yield (
             f"Recharges: none is counted on. That of {amount(unanswered['amount'])} requested on "
