@@ -58,7 +58,10 @@ class AssumedLicense(NamedTuple):
 def _read_license(text: str) -> AssumedLicense:
     name, _, user_id = text.partition(":")
     if name not in LICENSE_NAMES or not user_id:
-        msg = f"must be one of {', '.join(LICENSE_NAMES)}, a colon and a user's id"
+        msg = (
+            f"must be one of {', '.join(LICENSE_NAMES)}, a colon and a user's id, such as "
+            "subscription:adele"
+        )
         raise ValueError(msg)
     return AssumedLicense(None if name == NONE else License(name), read_id(user_id))
 

@@ -141,10 +141,23 @@ def _figures(month: Month, money: _Money, answer: Answer) -> Iterator[Figure]:
     last = (month.end - timedelta(days=1)).day
     name = _MONTHS[month.month - 1]
     closing = f"Balance after {name} {last}" if _is_over(answer) else "Balance so far"
+    opening, bought, charged = (
+        answer["opening"],
+        answer["sums"]["purchase"],
+        answer["bridge"]["charged"],
+    )
+    others = (
+        read_micros(answer["closing"])
+        - read_micros(opening)
+        - read_micros(bought)
+        + read_micros(charged)
+    )
     for label, amount in (
-        (f"Balance before {name} 1", answer["opening"]),
-        ("Purchases", answer["sums"]["purchase"]),
-        ("Charged for calls", answer["bridge"]["charged"]),
+        (f"Balance before {name} 1", opening),
+        ("Purchases", bought),
+        ("Charged for calls", charged),
+        # So that the figures add up; most months have neither.
+        *((("Expired and adjusted", format_micros(others)),) if others else ()),
         (closing, answer["closing"]),
     ):
         shown = money.rounded(amount)

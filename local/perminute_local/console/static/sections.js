@@ -49,7 +49,7 @@ function costs({ total, currency }, forecast, month) {
     band && `likely ${rounded(band.low)} to ${rounded(band.high)} in all (${forecast.confidence} confidence)`)];
   if (total.billedSeconds) {
     const each = micros(total.charge) * 60n / BigInt(total.billedSeconds);
-    shown.push(card("Cost per minute", sum(decimal(each), currency), "", `${minutes(total.billedSeconds)} min:s billed`));
+    shown.push(card("Cost per minute", sum(decimal(each), currency), "", `of all ${minutes(total.billedSeconds)} min:s, also of calls that cost nothing`));
   }
   return shown;
 }
