@@ -101,11 +101,11 @@ def test_a_call_that_credit_pays_is_explained_from_its_licenses_to_the_lot() -> 
         "A call to +493023125042 was made from a scheduled meeting of adele; it was answered on "
         "2026-11-02 at 09:00:00 and connected for 9 min 50 s.",
         "When it was answered, adele had MCOMEETACPEA (pay-per-minute, since 2026-01-01 00:00) and "
-        "MCOPSTNC (communications credits, since 2026-01-01 00:00). What was in force then counts, "
-        "whenever it became known.",
+        "MCOPSTNC (communications credits, since 2026-01-01 00:00).",
         "The longest matching prefix of rate card card-1 is +49 (DE): 0.015 USD a minute, no "
         "connection fee.",
-        "590 s are billed as 600 s (whole blocks), which costs 0.15 USD.",
+        "590 s are billed as 600 s, since a block that was begun counts whole. This costs "
+        "0.15 USD.",
         "Charged: 0.15 USD, paid by po-1 (0.15).",
     ]
 
@@ -137,7 +137,7 @@ def test_steps_beside_the_pool_are_those_of_the_rest_and_add_up_to_the_charge() 
     )
     _, said = explained(phone_call(), context(SUBSCRIBED, rates), pool_minutes=4)
     assert said[-3:] == [
-        "600 s are billed as 600 s (they are whole blocks), which costs 0.189 USD.",
+        "600 s are billed. This costs 0.189 USD.",
         "The minute pool of 2026-11 paid the first 4 minutes, all that were left for the call; "
         "credit pays the other 6: 240 s at 0.02 a minute (0.08), 120 s at 0.012 a minute (0.024) "
         "and the connection fee (0.005).",
@@ -150,7 +150,7 @@ def test_how_many_minutes_an_ample_pool_had_is_not_recorded_and_not_guessed() ->
     assert explanation.usage.outcome is Outcome.POOLED
     assert explanation.pool_minutes_left is None
     assert said[-2:] == [
-        "600 s are billed as 600 s (they are whole blocks), which would cost 0.15 USD.",
+        "600 s are billed. This would cost 0.15 USD.",
         "The minute pool of 2026-11 paid all 10 minutes: nothing is charged. How many minutes the "
         "pool had before is not recorded.",
     ]
@@ -310,9 +310,9 @@ def test_steps_fee_and_rounding_add_up_to_the_price() -> None:
     assert said[2:] == [
         "The longest matching prefix of rate card card-1 is +49 (DE): 0.02 USD a minute, and a "
         "connection fee of 0.005.",
-        "1150 s are billed as 1152 s (whole blocks), which costs 0.315409 USD: 600 s at 0.02 a "
-        "minute (0.2), 552 s at 0.012001 a minute (0.110409) and the connection fee (0.005); the "
-        "sum is rounded half up to a millionth.",
+        "1150 s are billed as 1152 s, since a block that was begun counts whole. This costs "
+        "0.315409 USD: 600 s at 0.02 a minute (0.2), 552 s at 0.012001 a minute (0.110409) and the "
+        "connection fee (0.005); the sum is rounded half up to a millionth.",
         "Charged: 0.315409 USD, paid by po-1 (0.315409).",
     ]
 
@@ -352,7 +352,7 @@ def test_a_call_that_nobody_is_entitled_to_says_all_that_was_missing(
     explanation, said = explained(phone_call(), rated_by)
     assert explanation.usage.outcome is Outcome.NOT_ENTITLED
     assert said[2 : 2 + len(why)] == why
-    assert said[2 + len(why)].startswith("So nobody was entitled to it, nothing is charged")
+    assert said[2 + len(why)].startswith("No license covers it, so nothing is charged")
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ def test_a_statement_is_a_page_of_tables_with_the_figures_first(
     first = shown.index("Balance before November 1")
     assert shown[first : first + 10] == [
         *("Balance before November 1", "100.00", "Purchases", "1,000.00"),
-        *("Charged for calls", "12.00", "Expired and adjusted", "−1.50"),
+        *("Charged for calls", "12.00", "Expired and adjusted", "\N{MINUS SIGN}1.50"),
         *("Balance so far", "1,086.50"),
     ]
     assert shown.count("Zoë") == 3
@@ -126,7 +126,13 @@ def test_amounts_are_rounded_as_their_currency_is_and_exact_beside_it() -> None:
     ]
     assert "The debt fell by 2.50" in " ".join(content.remarks)
     yen = content_of("contoso", {**detailed("adele"), "currency": "JPY"})
-    assert [figure.amount for figure in yen.figures] == ["100", "1,000", "12", "−2", "1,087"]
+    assert [figure.amount for figure in yen.figures] == [
+        "100",
+        "1,000",
+        "12",
+        "\N{MINUS SIGN}2",
+        "1,087",
+    ]
 
 
 def test_what_has_no_decimals_beyond_its_currency_is_written_once() -> None:

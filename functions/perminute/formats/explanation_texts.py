@@ -108,10 +108,11 @@ def _entitlement(explanation: Explanation) -> Iterator[str]:
         return
     held = [_license(license_, usage) for license_ in explanation.licenses]
     organizer = usage.call.organizer_id
-    yield (
-        f"When it was answered, {organizer} had {_listed(held) or 'no license that counts'}. What "
-        "was in force then counts, whenever it became known."
-    )
+    ended_at = usage.call.ended_at
+    is_late = any(one.in_force.issued_at > ended_at for one in explanation.licenses)
+    counts = " What was in force then counts, whenever it became known." if is_late else ""
+    licenses = _listed(held) or "no license that counts"
+    yield f"When it was answered, {organizer} had {licenses}.{counts}"
     if usage.outcome is Outcome.INCLUDED:
         yield "The subscription includes calls to toll numbers: nothing is charged."
     if usage.outcome is Outcome.NOT_ENTITLED:
@@ -134,7 +135,8 @@ def _not_entitled(explanation: Explanation) -> Iterator[str]:
         unmet = (why for why, is_met in zip(rule.conditions, met, strict=True) if not is_met)
         if why := "; ".join(_UNMET[reason].format(country=known) for reason in unmet):
             yield f"The {LICENSE_NAMES[rule.license]} license does not cover it: {why}."
-    yield "So nobody was entitled to it, nothing is charged, and admins are notified."
+    what = "the rest" if explanation.usage.pool_minutes else "it"
+    yield f"No license covers {what}, so nothing is charged, and admins are notified."
 
 
 def _policy(explanation: Explanation) -> Iterator[str]:
@@ -156,13 +158,14 @@ def _price(explanation: Explanation) -> Iterator[str]:
     elif usage.outcome is not Outcome.FREE and price.retail_micros is not None:
         yield f"The longest matching prefix of {card} is {_rate(price)}."
         connected, billed = usage.call.connected_seconds, price.billed_seconds
-        blocks = "whole blocks" if billed != connected else "they are whole blocks"
+        blocks = f" as {billed} s, since a block that was begun counts whole"
+        rounded = "" if billed == connected else blocks
         costs = "costs" if usage.outcome is Outcome.CHARGED else "would cost"
         cost = f"{costs} {format_micros(price.retail_micros)} {price.currency}"
         # If the pool pays a part, the steps are those of the rest, which is stated with the pool.
         is_split = usage.outcome is Outcome.CHARGED and usage.pool_minutes
         steps = "" if is_split else _steps(explanation)
-        yield f"{connected} s are billed as {billed} s ({blocks}), which {cost}{steps}."
+        yield f"{connected} s are billed{rounded}. This {cost}{steps}."
         if price.is_prefix_uncertain:
             yield "The masked digits of the number may hide a longer prefix with another price."
 
