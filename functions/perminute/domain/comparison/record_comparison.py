@@ -7,7 +7,6 @@ look at (docs/comparing-records.md).
 
 from __future__ import annotations
 
-from collections import defaultdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,7 +17,7 @@ from perminute.domain.reference.phone_numbers import MASK
 from perminute.domain.values.money import DECIMALS, format_micros
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
     from datetime import datetime
 
     from perminute.domain.rating.calls import Call
@@ -153,13 +152,6 @@ class Comparison(NamedTuple):
         for difference in self.differences:
             sums[difference.kind] = sums[difference.kind].with_difference(difference)
         return sums
-
-    def by_organization(self) -> Mapping[str, Comparison]:
-        """Divide the differences by organization; the counts are not divided, and 0."""
-        found: defaultdict[str, list[Difference]] = defaultdict(list)
-        for difference in self.differences:
-            found[difference.organization_id].append(difference)
-        return {name: Comparison(tuple(some), 0, 0, 0) for name, some in found.items()}
 
 
 def compare_records(
