@@ -11,7 +11,7 @@ from perminute.adapters.dynamodb.tables import Tables, connect
 from perminute.application.check_books import BooksReport, ReconcileBooks
 from perminute.application.retry import RetryPolicy
 from perminute.domain.values.printable import counted
-from perminute.domain.values.times import format_instant
+from perminute.domain.values.times import format_instant, instant_text
 from perminute.settings import read_timeout_seconds
 from perminute_local.deployment import calling_aws, deployed_tables, output
 from perminute_local.replay.results import difference_document
@@ -173,10 +173,10 @@ def _status_lines(status: Status) -> Iterator[str]:
 
 def _status_document(status: Status) -> dict[str, Any]:
     return {
-        "run": _instant(status.last_run),
+        "run": instant_text(status.last_run),
         "organizations": len(status.organizations),
         "checked": len(status.organizations) - len(status.unchecked),
-        "wholeSince": _instant(status.whole_since),
+        "wholeSince": instant_text(status.whole_since),
         "differing": [
             {
                 "organizationId": check.organization_id,
@@ -188,7 +188,7 @@ def _status_document(status: Status) -> dict[str, Any]:
         "beingRead": [
             {
                 "organizationId": check.organization_id,
-                "since": _instant(check.reading.at),
+                "since": instant_text(check.reading.at),
                 "entries": check.reading.sums.entries,
                 "ofEntries": check.reading.sums.until,
                 "calls": check.reading.sums.calls,
@@ -198,7 +198,3 @@ def _status_document(status: Status) -> dict[str, Any]:
         ],
         "unchecked": status.unchecked,
     }
-
-
-def _instant(at: datetime | None) -> str | None:
-    return None if at is None else format_instant(at)

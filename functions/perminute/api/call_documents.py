@@ -7,7 +7,6 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from perminute.api.messages import CallDocument, CallsDocument
-from perminute.api.values import instant_text
 from perminute.domain.authorization.reservations import (
     Answer,
     Decision,
@@ -17,7 +16,7 @@ from perminute.domain.authorization.reservations import (
 )
 from perminute.domain.errors import Refused
 from perminute.domain.rating.calls import MAX_ID_LENGTH
-from perminute.domain.values.times import format_instant, parse_instant
+from perminute.domain.values.times import format_instant, instant_text, parse_instant
 from perminute.ports.stores import CallPlace
 
 if TYPE_CHECKING:

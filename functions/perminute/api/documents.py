@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from perminute.api.messages import AnswerDocument, BalanceDocument, PriceDocument
-from perminute.api.values import instant_text, money_text
 from perminute.domain.limits.spending import SpendCounters, day_of
 from perminute.domain.rating.usage_record import Flag
-from perminute.domain.values.money import format_micros
-from perminute.domain.values.times import format_instant
+from perminute.domain.values.money import format_micros, money_text
+from perminute.domain.values.times import format_instant, instant_text
 
 if TYPE_CHECKING:
     from datetime import datetime

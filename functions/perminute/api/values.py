@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from perminute.domain.values.money import format_micros
-from perminute.domain.values.times import format_instant
 from perminute.fields import Message
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 Count = Annotated[int, Meta(ge=0)]
 Seconds = Annotated[int, Meta(ge=0)]
@@ -33,13 +28,3 @@ class ErrorDocument(Message, frozen=True, kw_only=True):
 
     error: Error
     message: str
-
-
-def money_text(micros: int | None) -> str | None:
-    """Write an amount; None if there is none."""
-    return None if micros is None else format_micros(micros)
-
-
-def instant_text(instant: datetime | None) -> str | None:
-    """Write an instant; None if there is none."""
-    return None if instant is None else format_instant(instant)

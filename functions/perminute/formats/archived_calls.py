@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Any
 from perminute.domain.rating.call_content import kept_number
 from perminute.domain.rating.calls import LegType
 from perminute.domain.rating.erased_calls import ERASED
-from perminute.domain.values.money import format_micros
-from perminute.domain.values.times import format_instant
+from perminute.domain.values.money import format_micros, money_text
+from perminute.domain.values.times import format_instant, instant_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-    from datetime import datetime
 
     from perminute.domain.rating.usage_record import Usage
 
@@ -44,11 +43,11 @@ def archived_call(usage: Usage) -> dict[str, Any]:
         "legType": call.leg_type,
         "serviceNumber": call.service_number,
         "remoteNumber": call.remote_number,
-        "answeredAt": _instant(call.answered_at),
+        "answeredAt": instant_text(call.answered_at),
         "endedAt": format_instant(call.ended_at),
         "billableSeconds": call.billable_seconds,
         "connectedSeconds": call.connected_seconds,
-        "authorizedAt": _instant(usage.authorized_at),
+        "authorizedAt": instant_text(usage.authorized_at),
         "outcome": usage.outcome,
         "reason": usage.reason,
         "flags": list(usage.flags),
@@ -56,7 +55,7 @@ def archived_call(usage: Usage) -> dict[str, Any]:
         "prefix": price.prefix,
         "country": price.country,
         "currency": price.currency,
-        "connectionFee": _money(price.connection_fee_micros),
+        "connectionFee": money_text(price.connection_fee_micros),
         "initialIncrementSeconds": price.initial_increment_seconds,
         "steps": [
             {
@@ -67,7 +66,7 @@ def archived_call(usage: Usage) -> dict[str, Any]:
             for step in price.steps
         ],
         "billedSeconds": price.billed_seconds,
-        "retailCost": _money(price.retail_micros),
+        "retailCost": money_text(price.retail_micros),
         "poolMinutes": usage.pool_minutes,
         "charge": format_micros(usage.charge_micros),
         "lots": [
@@ -96,11 +95,3 @@ def write_lines(lines: Iterable[Mapping[str, Any]]) -> bytes:
 def read_lines(content: bytes) -> list[dict[str, Any]]:
     """Read what `write_lines` wrote. Raises `ValueError`."""
     return list(map(json.loads, content.splitlines()))
-
-
-def _instant(instant: datetime | None) -> str | None:
-    return None if instant is None else format_instant(instant)
-
-
-def _money(micros: int | None) -> str | None:
-    return None if micros is None else format_micros(micros)

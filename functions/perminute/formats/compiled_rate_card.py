@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from perminute.domain.errors import Unavailable
 from perminute.domain.rating.calls import LegType
 from perminute.domain.rating.rate_card import Rate, RateCard, Step
-from perminute.domain.values.times import format_instant, parse_instant
+from perminute.domain.values.times import instant_text, parse_instant
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -57,8 +57,8 @@ def _text(rates: Sequence[Rate]) -> str:
             rate.connection_fee_micros,
             rate.initial_increment_seconds,
             rate.steps,
-            None if rate.effective_from is None else format_instant(rate.effective_from),
-            None if rate.effective_to is None else format_instant(rate.effective_to),
+            instant_text(rate.effective_from),
+            instant_text(rate.effective_to),
             rate.blocked,
         )
         for rate in in_order

@@ -23,7 +23,7 @@ from perminute.domain.licensing.licensing import Licensing
 from perminute.domain.licensing.timelines import Timeline
 from perminute.domain.notifications.notifications import RechargeRequested
 from perminute.domain.reference.licenses import OUR_NAMES
-from perminute.domain.values.money import format_micros
+from perminute.domain.values.money import format_micros, money_text
 from perminute.domain.values.times import format_instant
 
 if TYPE_CHECKING:
@@ -108,13 +108,13 @@ def settings_in_force(account: Account) -> dict[str, Any]:
         "currency": settings.currency,
         "lowBalanceThresholds": [*map(format_micros, settings.low_balance_thresholds_micros)],
         "autoRecharge": settings.auto_recharge and _auto_recharge(settings.auto_recharge),
-        "dailySpendLimit": _amount(settings.daily_spend_limit_micros),
-        "prefixHourlySpendLimit": _amount(settings.prefix_hourly_spend_limit_micros),
+        "dailySpendLimit": money_text(settings.daily_spend_limit_micros),
+        "prefixHourlySpendLimit": money_text(settings.prefix_hourly_spend_limit_micros),
         "maxConcurrentCalls": settings.max_concurrent_calls,
         "maxGrantSeconds": settings.max_grant_seconds,
         "failureHandling": settings.failure_handling.value,
         "lateUsageHours": settings.late_usage_hours,
-        "monthlyBudget": _amount(settings.monthly_budget_micros),
+        "monthlyBudget": money_text(settings.monthly_budget_micros),
     }
     return {name: value for name, value in stated.items() if value is not None}
 
@@ -222,16 +222,12 @@ def _money(currency: str | None, micros: int) -> str:
     return f"{format_micros(micros)} {currency or ''}".rstrip()
 
 
-def _amount(micros: int | None) -> str | None:
-    return None if micros is None else format_micros(micros)
-
-
 def _auto_recharge(auto: AutoRecharge) -> dict[str, Any]:
     stated = {
         "enabled": True,
         "triggerAmount": format_micros(auto.trigger_micros),
         "rechargeAmount": format_micros(auto.recharge_micros),
-        "monthlyLimit": _amount(auto.monthly_limit_micros),
+        "monthlyLimit": money_text(auto.monthly_limit_micros),
     }
     return {name: value for name, value in stated.items() if value is not None}
 

@@ -26,7 +26,7 @@ from perminute.domain.credit.accounts import Account
 from perminute.domain.credit.ledger import LedgerEntry
 from perminute.domain.pools.pools import Month, month_of
 from perminute.domain.rating.usage_record import Usage
-from perminute.domain.values.money import format_micros
+from perminute.domain.values.money import format_micros, money_text
 from perminute.domain.values.times import format_instant, parse_instant
 from perminute.settings import read_timeout_seconds
 from perminute.sqs import event_id_of
@@ -297,9 +297,9 @@ def _usage_document(usage: Usage) -> dict[str, Any]:
         "poolMinutes": usage.pool_minutes,
         "prefix": price.prefix,
         "country": price.country,
-        "ratePerMinute": _money(price.rate_micros_per_minute),
-        "connectionFee": _money(price.connection_fee_micros),
-        "retailCost": _money(price.retail_micros),
+        "ratePerMinute": money_text(price.rate_micros_per_minute),
+        "connectionFee": money_text(price.connection_fee_micros),
+        "retailCost": money_text(price.retail_micros),
         "charge": format_micros(usage.charge_micros),
         "currency": price.currency,
         "flags": list(usage.flags),
@@ -324,10 +324,6 @@ def _entry_document(entry: LedgerEntry, calls: list[str]) -> dict[str, Any]:
 
 def _share_document(share: LotShare) -> dict[str, str]:
     return {"purchaseId": share.purchase_id, "amount": format_micros(share.amount_micros)}
-
-
-def _money(micros: int | None) -> str | None:
-    return None if micros is None else format_micros(micros)
 
 
 QUEUE_NAME = "notifications-heard"

@@ -10,13 +10,13 @@ from perminute.api.reports.calls_query import OMITTED, CallsQuery, Omitted
 from perminute.api.reports.cursors import Cursor, Limit, Next, foreign, read_cursor, write_cursor
 from perminute.api.reports.documents import ReportDocument
 from perminute.api.reports.endpoint import report
-from perminute.api.values import Count, Instant, Money, money_text
+from perminute.api.values import Count, Instant, Money
 from perminute.application.reporting.calls import CallsPlace, CallsQuestion, calls_page
 from perminute.domain.credit.ledger import entry_id
 from perminute.domain.rating.calls import LegType
 from perminute.domain.rating.usage_record import Flag, Outcome
 from perminute.domain.reference.phone_numbers import masked
-from perminute.domain.values.money import format_micros
+from perminute.domain.values.money import format_micros, money_text
 from perminute.domain.values.times import format_instant
 from perminute.fields import Message, about
 

@@ -23,13 +23,12 @@ from perminute.api.reports.explanation_document import (
     SettingDocument,
     StepDocument,
 )
-from perminute.api.values import instant_text, money_text
 from perminute.application.reporting.explain_call import explain_call
 from perminute.domain.credit.ledger import EntryType
 from perminute.domain.licensing.licensing import NotEntitled
 from perminute.domain.reference.phone_numbers import masked
-from perminute.domain.values.money import format_micros
-from perminute.domain.values.times import format_instant
+from perminute.domain.values.money import format_micros, money_text
+from perminute.domain.values.times import format_instant, instant_text
 from perminute.formats.explanation_texts import field_name, sentences
 from perminute.observability import count, logger
 

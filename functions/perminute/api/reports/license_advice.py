@@ -9,11 +9,12 @@ from msgspec import UNSET, Meta, UnsetType, field
 from perminute.api.reports.documents import ReportDocument
 from perminute.api.reports.endpoint import report
 from perminute.api.reports.parameters import RequestedMoment
-from perminute.api.values import Count, Money, instant_text
+from perminute.api.values import Count, Money
 from perminute.application.reporting.license_advice import AdviceQuestion, read_license_advice
 from perminute.domain.advice.advice import AdviceConfidence, RemarkKind
 from perminute.domain.advice.basis import Holding
 from perminute.domain.values.money import format_micros
+from perminute.domain.values.times import instant_text
 from perminute.fields import Amount, Message, about
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ from msgspec import Meta
 
 from perminute.api.reports.documents import ReportDocument
 from perminute.api.reports.endpoint import report
-from perminute.api.values import Count, Instant, Money, instant_text, money_text
+from perminute.api.values import Count, Instant, Money
 from perminute.application.reporting.overview import read_overview
 from perminute.domain.credit.recharge import Disabled
-from perminute.domain.values.money import format_micros
-from perminute.domain.values.times import format_instant
+from perminute.domain.values.money import format_micros, money_text
+from perminute.domain.values.times import format_instant, instant_text
 from perminute.fields import Message, about
 
 if TYPE_CHECKING:

@@ -43,6 +43,11 @@ def format_micros(micros: int) -> str:
     return f"{sign}{whole}{decimals}"
 
 
+def money_text(micros: int | None) -> str | None:
+    """Write an amount; None if there is none."""
+    return None if micros is None else format_micros(micros)
+
+
 def round_half_up(numerator: int, denominator: int) -> int:
     """Divide a non-negative amount exactly, a half going up: the one rounding of a charge."""
     return (2 * numerator + denominator) // (2 * denominator)

@@ -82,6 +82,11 @@ def format_instant(instant: datetime) -> str:
     return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
+def instant_text(instant: datetime | None) -> str | None:
+    """Write an instant; None if there is none."""
+    return None if instant is None else format_instant(instant)
+
+
 def end_of(day: date) -> datetime:
     """Return the instant at which a UTC day is over."""
     return datetime.combine(day, time(), UTC) + timedelta(days=1)
