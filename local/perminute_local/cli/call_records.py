@@ -26,6 +26,8 @@ from perminute_local.wrong_call import WrongCall
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from perminute.sources.stated_call import SourceOptions
+
 DIRECTORY = "examples/call-records/directory.csv"
 TENANT = "0f6f2b0e-5a67-4a3e-9d0c-0c8f5b7f9a10"
 
@@ -74,8 +76,25 @@ def _zone(name: str) -> ZoneInfo:
         raise ValueError(msg) from None
 
 
-def auth_token(variable: str) -> str:
-    """Return what an environment variable holds; raises `WrongCall` if it is not set."""
+def source_options(
+    tenant: str | None,
+    timezone: ZoneInfo | None,
+    auth_token_env: str | None,
+    *,
+    no_value_encoding: bool,
+) -> SourceOptions:
+    """Return what records do not say; raises `WrongCall` if there is no such variable."""
+    from perminute.sources.stated_call import SourceOptions
+
+    return SourceOptions(
+        tenant=tenant,
+        timezone=timezone,
+        auth_token=_auth_token(auth_token_env) if auth_token_env else None,
+        encoded_values=not no_value_encoding,
+    )
+
+
+def _auth_token(variable: str) -> str:
     token = os.environ.get(variable)
     if not token:
         msg = f"--auth-token-env: the environment variable {variable} is not set"
@@ -130,13 +149,7 @@ def convert(
 
     Exit code 1: an operator must look at some of the records.
     """
-    from perminute.sources.stated_call import SourceOptions
     from perminute_local.records.call_records import convert_records
 
-    options = SourceOptions(
-        tenant=tenant,
-        timezone=timezone,
-        auth_token=auth_token(auth_token_env) if auth_token_env else None,
-        encoded_values=not no_value_encoding,
-    )
+    options = source_options(tenant, timezone, auth_token_env, no_value_encoding=no_value_encoding)
     return convert_records(source, files, directory, options, as_json=as_json)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from perminute_local.cli.call_records import DIRECTORY, TENANT, auth_token, convert
+from perminute_local.cli.call_records import DIRECTORY, TENANT, convert, source_options
 from perminute_local.cli.parameters import (
     FILE,
     IDENTIFIER,
@@ -23,31 +23,12 @@ if TYPE_CHECKING:
     from pathlib import Path
     from zoneinfo import ZoneInfo
 
-    from perminute.sources.stated_call import SourceOptions
-
 _RECORDS = (
     f"--from teams-csv --tenant {TENANT} --directory {DIRECTORY} "
     "examples/call-records/teams-csv/PSTN.calls.2026-11-05.csv"
 )
 # What records of a source do not say is said to each command that reads them.
 _OF_RECORDS = [param for param in convert.params if param.name != "as_json"]
-
-
-def _options(
-    tenant: str | None,
-    timezone: ZoneInfo | None,
-    auth_token_env: str | None,
-    *,
-    no_value_encoding: bool,
-) -> SourceOptions:
-    from perminute.sources.stated_call import SourceOptions
-
-    return SourceOptions(
-        tenant=tenant,
-        timezone=timezone,
-        auth_token=auth_token(auth_token_env) if auth_token_env else None,
-        encoded_values=not no_value_encoding,
-    )
 
 
 @click.command(
@@ -97,7 +78,7 @@ def compare(
     from perminute_local.records.compare_records import Request
     from perminute_local.records.compare_records import compare as run
 
-    options = _options(tenant, timezone, auth_token_env, no_value_encoding=no_value_encoding)
+    options = source_options(tenant, timezone, auth_token_env, no_value_encoding=no_value_encoding)
     request = Request(
         source=source,
         directory=directory,
