@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,16 +15,15 @@ from perminute_local.cli.parameters import (
     INSTANT,
     STACK,
     json_option,
+    with_options,
 )
 from perminute_local.wrong_call import WrongCall
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from perminute_local.admin.drafts import Statement
-
-R = TypeVar("R")
 
 _IN_AUTO_RECHARGE = {
     "auto_recharge": "autoRecharge.enabled",
@@ -83,7 +82,7 @@ def sends_events(state: Callable[..., Statement]) -> Callable[..., int]:
         drafts, again = state(now=now, **options)
         return run_drafts(drafts, SendOptions(stack, again, yes=yes, as_json=as_json), now=now)
 
-    return _with(_GOAL, command)
+    return with_options(_GOAL, command)
 
 
 def states_change(state: Callable[..., Statement]) -> Callable[..., int]:
@@ -91,12 +90,12 @@ def states_change(state: Callable[..., Statement]) -> Callable[..., int]:
 
     The decision is handed on as `change`.
     """
-    return sends_events(_with(_IDENTITY, _with_change(state)))
+    return sends_events(with_options(_IDENTITY, _with_change(state)))
 
 
 def states_change_from(state: Callable[..., Statement]) -> Callable[..., int]:
     """Make a command of a decision that also has an instant from which it holds."""
-    return sends_events(_with((_EFFECTIVE, *_IDENTITY), _with_change(state)))
+    return sends_events(with_options((_EFFECTIVE, *_IDENTITY), _with_change(state)))
 
 
 def states_change_of_users(state: Callable[..., Statement]) -> Callable[..., int]:
@@ -110,7 +109,7 @@ def states_change_of_users(state: Callable[..., Statement]) -> Callable[..., int
 
         return state(users=users_named(user_ids, users_file), **options)
 
-    return states_change_from(_with(_USERS, with_users))
+    return states_change_from(with_options(_USERS, with_users))
 
 
 def fields_of(options: Mapping[str, object]) -> dict[str, object]:
@@ -151,11 +150,3 @@ def _with_change(state: Callable[..., Statement]) -> Callable[..., Statement]:
         return state(change=change, **options)
 
     return with_change
-
-
-def _with(
-    options: Sequence[Callable[[Callable[..., R]], Callable[..., R]]], run: Callable[..., R]
-) -> Callable[..., R]:
-    for option in reversed(options):
-        run = option(run)
-    return run

@@ -22,7 +22,7 @@ from perminute_local.user_input import StandardInput, date_or_instant, did_you_m
 from perminute_local.wrong_call import WrongCall
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from click.shell_completion import CompletionItem
 
@@ -213,6 +213,15 @@ def examples(*commands: str) -> str:
     lines = "\n".join(f"  {command}" for command in commands)
     # The first line has click leave the others as they are.
     return f"\b\nExamples:\n{lines}"
+
+
+def with_options(
+    options: Sequence[Callable[[Callable[..., T]], Callable[..., T]]], run: Callable[..., T]
+) -> Callable[..., T]:
+    """Add options to a command, which lists them in this order."""
+    for option in reversed(options):
+        run = option(run)
+    return run
 
 
 def stack_options(run: Run) -> Run:

@@ -27,6 +27,7 @@ from perminute_local.cli.parameters import (
     STACK,
     Choice,
     Parsed,
+    with_options,
 )
 from perminute_local.reports.forms import Form, Source
 from perminute_local.user_input import date_or_instant, did_you_mean
@@ -199,7 +200,7 @@ def shows(
 
         whose = (_ORGANIZATION(required=not from_figures), *_SUBJECT)
         given = (_INPUT,) if from_figures else ()
-        return _with((*whose, *given, *options, _JSON), command)
+        return with_options((*whose, *given, *options, _JSON), command)
 
     return make
 
@@ -217,9 +218,3 @@ def _source(organization: str | None, source: Source) -> Source:
         msg = "needs either --stack NAME, or --replay DIR for a folder of events, and not both"
         raise WrongCall(msg)
     return source
-
-
-def _with(options: tuple[Option, ...], run: Command) -> Command:
-    for option in reversed(options):
-        run = option(run)
-    return run
