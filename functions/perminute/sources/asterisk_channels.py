@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from perminute.domain.values.times import ExactInstant, started_seconds
+from perminute.sources import values
 from perminute.sources.asterisk_times import timezone_mismatch
 from perminute.sources.outcomes import Skip, SkipReason
 from perminute.sources.stated_call import Reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-    from datetime import datetime
 
     from perminute.sources.outcomes import Problem
     from perminute.sources.stated_call import StatedCall
@@ -107,10 +106,5 @@ def _whole_call(calls: Sequence[StatedCall]) -> StatedCall:
         return calls[0]
     answered_at = min((call.answered_at for call in calls if call.answered_at), default=None)
     ended_at = max(call.ended_at for call in calls)
-    seconds = _seconds_between(answered_at, ended_at) if answered_at else 0
+    seconds = values.seconds_between(answered_at, ended_at) if answered_at else 0
     return calls[0]._replace(answered_at=answered_at, ended_at=ended_at, billable_seconds=seconds)
-
-
-def _seconds_between(start: datetime, end: datetime) -> int:
-    # Of an end before its start none; that is a problem of the record anyway.
-    return max(0, started_seconds(ExactInstant(start), ExactInstant(end)))

@@ -12,7 +12,7 @@ from perminute.domain.comparison.record_comparison import OperatorCharge
 from perminute.domain.rating.calls import MAX_CALL_SECONDS, MAX_ID_LENGTH
 from perminute.domain.values.identifiers import canonical_id
 from perminute.domain.values.money import DECIMALS, MAX_AMOUNT_MICROS, MICROS_PER_UNIT
-from perminute.domain.values.times import EPOCH
+from perminute.domain.values.times import EPOCH, ExactInstant, started_seconds
 from perminute.fields import FIRST_YEAR, LAST_YEAR
 from perminute.parsing import NO_TEXT, is_text
 from perminute.sources.outcomes import (
@@ -175,6 +175,11 @@ def bounded(at: datetime, name: str) -> datetime:
         message = f"{name}: must lie in the years {FIRST_YEAR} to {LAST_YEAR}"
         raise problem(ProblemReason.INVALID_TIME, message)
     return at
+
+
+def seconds_between(start: datetime, end: datetime) -> int:
+    """Return the seconds of a call that have begun; an end before its start is a problem anyway."""
+    return max(0, started_seconds(ExactInstant(start), ExactInstant(end)))
 
 
 def _whole(value: object) -> int | None:

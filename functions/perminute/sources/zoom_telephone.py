@@ -6,7 +6,6 @@ from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from perminute.domain.values.times import ExactInstant, started_seconds
 from perminute.sources import values
 from perminute.sources.json_files import json_documents
 from perminute.sources.numbers import clean_number
@@ -15,7 +14,6 @@ from perminute.sources.stated_call import Source, StatedCall, read_each
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from datetime import datetime
 
     from perminute.sources.stated_call import InputFile, Reading, SourceOptions
 
@@ -58,7 +56,7 @@ def _read_row(options: SourceOptions, row: Mapping[str, Any]) -> StatedCall:
         answered_at=start if start != end else None,
         ended_at=end,
         # `duration` has whole minutes.
-        billable_seconds=_seconds_between(start, end),
+        billable_seconds=values.seconds_between(start, end),
         tenant=options.tenant,
         users=tuple(filter(None, host_ids)),
         conference_id=meeting_id,
@@ -76,11 +74,6 @@ def _is_dial_out(row: Mapping[str, Any]) -> bool:
 def _digest(row: Mapping[str, Any]) -> str:
     parts = ("" if row.get(name) is None else str(row[name]) for name in _IDENTITY)
     return sha256("|".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:32]
-
-
-def _seconds_between(start: datetime, end: datetime) -> int:
-    # Of an end before its start none; that is a problem of the record anyway.
-    return max(0, started_seconds(ExactInstant(start), ExactInstant(end)))
 
 
 ZOOM_TELEPHONE = Source("zoom-telephone", _read, partial(values.charge, name="total"))
