@@ -43,8 +43,7 @@ def _faults(error: Exception) -> Iterator[tuple[str, dict[str, Any]]]:
     match error:
         case FaultyTable():
             for fault in error.faults:
-                line = f"{error.path}:{fault.line}: {fault.message}"
-                yield line, {"line": fault.line, "message": fault.message}
+                yield f"{error.path}:{fault.line}: {fault.message}", fault._asdict()
         case FaultyLines():
             for at, message in error.faults:
                 yield f"{at}: {message}", {"at": at, "message": message}

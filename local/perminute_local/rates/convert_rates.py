@@ -152,7 +152,7 @@ def _write_json(prices: PriceList, rates: Sequence[Rate]) -> None:
         "valid": valid,
         "rates": len(rates),
         "faults": _listed(prices.faults)
-        + [{"file": str(file), **_entry(fault)} for file, fault in prices.faults_elsewhere],
+        + [{"file": str(file), **fault._asdict()} for file, fault in prices.faults_elsewhere],
         "leftOut": _listed(prices.left_out),
         "repeated": _listed(prices.repeated),
         "card": write_rate_card(rates) if valid else None,
@@ -161,11 +161,7 @@ def _write_json(prices: PriceList, rates: Sequence[Rate]) -> None:
 
 
 def _listed(faults: Sequence[Fault]) -> list[dict[str, object]]:
-    return [_entry(fault) for fault in sorted(faults)]
-
-
-def _entry(fault: Fault) -> dict[str, object]:
-    return {"line": fault.line, "message": fault.message}
+    return [fault._asdict() for fault in sorted(faults)]
 
 
 def _remarks(path: Path, prices: PriceList) -> Iterator[str]:

@@ -58,9 +58,7 @@ class _Outcome(NamedTuple):
             "version": self.pointer.version,
             "key": self.pointer.csv.key,
             "rates": self.rates,
-            "warnings": [
-                {"line": warning.line, "message": warning.message} for warning in self.warnings
-            ],
+            "warnings": [warning._asdict() for warning in self.warnings],
             "inForce": self.in_force.version,
             "difference": None if self.difference is None else _document(self.difference),
         }

@@ -60,8 +60,8 @@ def check_rates(path: Path, *, as_json: bool) -> int:
             {
                 "valid": not faults,
                 "rates": len(rates),
-                "faults": [_fault_document(fault) for fault in faults],
-                "warnings": [_fault_document(warning) for warning in warnings],
+                "faults": [fault._asdict() for fault in faults],
+                "warnings": [warning._asdict() for warning in warnings],
             }
         )
         return 1 if faults else 0
@@ -71,10 +71,6 @@ def check_rates(path: Path, *, as_json: bool) -> int:
         remarks = f", {counted(len(warnings), 'warning')}" if warnings else ""
         write_line(f"{path}: {counted(len(rates), 'rate')}, no fault{remarks}")
     return 1 if faults else 0
-
-
-def _fault_document(fault: Fault) -> dict[str, object]:
-    return {"line": fault.line, "message": fault.message}
 
 
 def card_warnings(content: bytes, rates: Sequence[Rate]) -> list[Fault]:
