@@ -7,7 +7,6 @@ reading the usage record of each call.
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
@@ -25,7 +24,7 @@ from perminute.domain.forecast.forecast import HORIZON_DAYS, Forecast, SpentSoFa
 from perminute.domain.forecast.run_out import Credit, walk
 from perminute.domain.forecast.spend_model import MAX_DAYS, SpendHistory
 from perminute_local.bench.builders import ORGANIZATION
-from perminute_local.bench.report import Row, best_cpu_seconds, print_result
+from perminute_local.bench.report import Row, best_cpu_seconds, measured_apart, print_result
 from perminute_local.bench.reports import MonthOfCalls
 from perminute_local.bench.transport import loaded
 
@@ -49,7 +48,7 @@ def main() -> None:
     credit = _credit()
     ours = best_cpu_seconds(lambda: _forecast(history, credit), ROUNDS)
     naive = best_cpu_seconds(lambda: _drawn(history, credit), 1)
-    read, records = (_in_a_process_of_its_own(way) for way in WAYS)
+    read, records = (measured_apart("perminute_local.bench.forecasts", way) for way in WAYS)
     milliseconds = read["cpuMilliseconds"] + 1_000 * ours
     print_result(
         "forecasts",
@@ -99,13 +98,6 @@ def _drawn(history: SpendHistory, credit: Credit) -> list[date | None]:
     rng = Random(1)  # noqa: S311 - made-up futures
     futures = (rng.choices(history.daily_micros, k=HORIZON_DAYS) for _ in range(FUTURES))
     return [walk(credit, future, since=TODAY).runs_out for future in futures]
-
-
-def _in_a_process_of_its_own(way: str) -> dict[str, Any]:
-    command = [sys.executable, "-m", "perminute_local.bench.forecasts", way]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603 - this module
-    figures: dict[str, Any] = json.loads(done.stdout)
-    return figures
 
 
 def measure(way: str) -> dict[str, Any]:

@@ -8,7 +8,6 @@ each way in a process of its own.
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
@@ -27,7 +26,7 @@ from perminute.domain.errors import Unavailable
 from perminute.domain.reconciliation.book_checks import BooksCursor, CallCost
 from perminute.domain.reconciliation.reconciliation import AccountTotals, Statement
 from perminute.ports.stores import ListedOrganizations
-from perminute_local.bench.report import Row, peak_kib, print_result
+from perminute_local.bench.report import Row, measured_apart, peak_kib, print_result
 from perminute_local.stack import load_template, resources
 
 if TYPE_CHECKING:
@@ -213,7 +212,7 @@ class Queued(SentWork):
 def main() -> None:
     """Measure both ways, with many organizations and with a long ledger."""
     figures = {
-        name: {way: _in_a_process_of_its_own(way, *size) for way in WAYS}
+        name: {way: measured_apart("perminute_local.bench.nights", way, *size) for way in WAYS}
         for name, size in {
             "manyOrganizations": (MANY, FEW_ENTRIES),
             "manyEntries": (ONE, MANY_ENTRIES),
@@ -232,15 +231,6 @@ def main() -> None:
         naive=NAIVE,
         **figures,
     )
-
-
-def _in_a_process_of_its_own(way: str, organizations: int, entries: int) -> dict[str, Any]:
-    command = [sys.executable, "-m", "perminute_local.bench.nights", way]
-    done = subprocess.run(  # noqa: S603 - this module, with our own arguments
-        [*command, f"{organizations}", f"{entries}"], check=True, capture_output=True, text=True
-    )
-    figures: dict[str, Any] = json.loads(done.stdout)
-    return figures
 
 
 def measure(way: str, organizations: int, entries: int) -> dict[str, Any]:

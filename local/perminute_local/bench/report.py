@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import subprocess
 import sys
 import time
 from importlib import import_module
@@ -59,6 +60,14 @@ def best_cpu_seconds(work: Callable[[], object], rounds: int) -> float:
         work()
         best = min(best, time.process_time() - started)
     return best
+
+
+def measured_apart(module: str, *words: object) -> dict[str, Any]:
+    """Run a module of ours in a process of its own, and return the figures that it writes."""
+    command = [sys.executable, "-m", module, *map(str, words)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603 - ours
+    figures: dict[str, Any] = json.loads(done.stdout)
+    return figures
 
 
 def peak_kib() -> int:

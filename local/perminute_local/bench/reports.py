@@ -7,7 +7,6 @@ ours and the SDK's. Read units follow from the bytes; each way is measured in a 
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from base64 import b64encode
 from dataclasses import replace
@@ -28,6 +27,7 @@ from perminute_local.bench.report import (
     Row,
     best_cpu_seconds,
     forget_peak,
+    measured_apart,
     peak_kib,
     print_result,
 )
@@ -136,8 +136,9 @@ class MonthOfCalls(InstantAws):
 
 def main() -> None:
     """Measure usage, a page of calls and the export of both months, each beside another way."""
+    measured = partial(measured_apart, "perminute_local.bench.reports")
     compared = [
-        (what, calls, _in_a_process_of_its_own(way, calls), _in_a_process_of_its_own(other, calls))
+        (what, calls, measured(way, calls), measured(other, calls))
         for calls in CALLS
         for what, way, other in COMPARED
         if what != "export" or calls <= MAX_CALLS
@@ -159,15 +160,6 @@ def main() -> None:
         callsOfAList=CALLS_OF_A_LIST,
         figures=compared,
     )
-
-
-def _in_a_process_of_its_own(way: str, calls: int) -> dict[str, Any]:
-    command = [sys.executable, "-m", "perminute_local.bench.reports", way, f"{calls}"]
-    done = subprocess.run(  # noqa: S603 - this module, with our own arguments
-        command, check=True, capture_output=True, text=True
-    )
-    figures: dict[str, Any] = json.loads(done.stdout)
-    return figures
 
 
 def measure(way: str, calls: int) -> dict[str, Any]:
