@@ -9,13 +9,9 @@ from __future__ import annotations
 
 import codecs
 import json
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, NamedTuple
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from perminute.domain.credit.transaction import IdentityKind
 from perminute.domain.errors import Refused
@@ -28,6 +24,7 @@ from perminute.events.telephony import TELEPHONY, CallEnded, ended_call
 from perminute.parsing import parse_json
 from perminute.sqs import Received
 from perminute_local.deployment import calling_aws
+from perminute_local.progress import count_shown
 from perminute_local.sending import NotSent, name_of, sender_to
 from perminute_local.terminal import remark, write_json
 from perminute_local.user_input import check_encoding
@@ -61,7 +58,7 @@ def send_events(paths: Sequence[Path], stack_name: str, *, as_json: bool) -> int
     count = _check(paths, now)
     with calling_aws(stack_name):
         sender = sender_to(stack_name)
-    with _progress(count) as advance:
+    with count_shown("events", count) as advance:
         not_sent = [*_not_sent(sender, lines_of(paths, now), advance)]
     for failed in not_sent:
         remark(f"{failed['at']}: not sent: {failed['event']}: {failed['reason']}")
@@ -163,12 +160,3 @@ def _not_sent(
             if isinstance(outcome, NotSent):
                 yield {"at": line.at, "event": name_of(line.event), "reason": outcome.reason}
         advance(len(group))
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[int], None]]:
-    screen = Console(stderr=True)
-    columns = (TextColumn("events"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as bar:
-        task = bar.add_task("events", total=total)
-        yield lambda count: bar.advance(task, count)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import boto3
-from rich.console import Console
-from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
 from perminute.adapters.dynamodb.calls import DynamoDBCalls
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
@@ -23,11 +20,12 @@ from perminute.domain.values.money import format_micros
 from perminute.domain.values.printable import counted, one_line
 from perminute.domain.values.times import format_instant
 from perminute_local.deployment import calling_aws, deployed_tables, output
+from perminute_local.progress import texts_shown
 from perminute_local.terminal import remark, write_json, write_lines
 from perminute_local.wrong_call import WrongCall
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from perminute.application.correct_rates import RateCorrection
     from perminute.ports.messaging import RateCards
@@ -77,7 +75,7 @@ def run_correct_rates(
     batches = use_case.book if book else use_case.preview
     done: list[_Of] = []
     failed: dict[str, str] = {}
-    with _progress() as show:
+    with texts_shown("reading") as show:
         for organization_id, currency in chosen:
             total = CorrectionTotal()
             try:
@@ -132,16 +130,6 @@ def _chosen(again: RecordedCalls, organizations: Sequence[str]) -> Iterator[tupl
             msg = f"{organization_id} has no account: check --organization"
             raise WrongCall(msg)
         yield organization_id, account.currency
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str], None]]:
-    screen = Console(stderr=True)
-    # Without markup: an organization may be called "[/]".
-    columns = TextColumn("{task.description}", markup=False), TimeElapsedColumn()
-    with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as bar:
-        task = bar.add_task("reading", total=None)
-        yield lambda text: bar.update(task, description=one_line(text))
 
 
 def _document(

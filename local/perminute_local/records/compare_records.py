@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from perminute.domain.comparison.record_comparison import (
     REPORTED_WITHIN,
@@ -22,13 +18,14 @@ from perminute.formats.directory_csv import read_directory
 from perminute.sources.compared import read_records
 from perminute.sources.registry import SOURCES
 from perminute.sources.stated_call import InputFile
+from perminute_local.progress import count_shown
 from perminute_local.records.our_calls import StackCalls, calls_of_file
 from perminute_local.reports.source import StackReports
 from perminute_local.terminal import remark, write_json, write_line
 from perminute_local.wrong_call import FaultyDirectoryFile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -142,7 +139,7 @@ def _of_stack(
     missing = [call for call in read.calls if (call.organization_id, call.call_id) not in found]
     # That nobody answered a call is no question of money, and there may be very many of them.
     to_look_up = [record for record in missing if record.is_answered]
-    with _progress("looking up calls", len(to_look_up)) as advance:
+    with count_shown("looking up calls", len(to_look_up)) as advance:
         looked_up = list(stack.look_up(to_look_up, advance))
     ours = _of_source([*found.values(), *looked_up], directory, source)
     unanswered = {id(record) for record in missing if not record.is_answered}
@@ -243,13 +240,3 @@ def _document(
             for difference in comparison.differences
         ],
     }
-
-
-@contextmanager
-def _progress(task: str, total: int) -> Iterator[Callable[[], None]]:
-    screen = Console(stderr=True)
-    columns = (TextColumn(task), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    hidden = not (total and screen.is_terminal)
-    with Progress(*columns, console=screen, transient=True, disable=hidden) as bar:
-        number = bar.add_task(task, total=total)
-        yield lambda: bar.advance(number)

@@ -139,13 +139,13 @@ class StackCalls:
         return found
 
     def look_up(
-        self, theirs: Iterable[TheirCall], advance: Callable[[], None]
+        self, theirs: Iterable[TheirCall], advance: Callable[[int], None]
     ) -> Iterator[OurCall]:
         """Read calls one by one, which the lists leave out because they are free."""
         for their in theirs:
             question = Question("explanation", their.organization_id, {"callId": their.call_id})
             answer = self._reports.ask(question)
-            advance()
+            advance(1)
             if answer.get("error") != "notFound":
                 yield self._explained(their, answer)
 

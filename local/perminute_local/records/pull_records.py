@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
-
-from rich.console import Console
-from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
 from perminute.adapters.graph import GraphClient
 from perminute.application.pull_graph_calls import place_of_calls
 from perminute.domain.values.printable import counted
+from perminute_local.progress import texts_shown
 from perminute_local.terminal import remark, write_json, write_line
 
 if TYPE_CHECKING:
@@ -35,7 +32,7 @@ def pull_graph_calls(
     saved = _Saved(into)
     client = GraphClient(credentials)
     try:
-        with _progress() as show:
+        with texts_shown("asking Graph") as show:
             for period in _periods(begin, end):
                 saved.save(client, *period, show)
     finally:
@@ -91,12 +88,3 @@ def _write_whole(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     part.replace(path)
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str], None]]:
-    screen = Console(stderr=True)
-    columns = TextColumn("{task.description}", markup=False), TimeElapsedColumn()
-    with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as bar:
-        task = bar.add_task("asking Graph", total=None)
-        yield lambda text: bar.update(task, description=text)

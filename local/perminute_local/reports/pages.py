@@ -5,11 +5,11 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from perminute.domain.pools.pools import Month
 from perminute.domain.values.times import format_instant
+from perminute_local.progress import transient
 from perminute_local.replay.sorted_on_disk import SortedOnDisk
 from perminute_local.reports.source import TooLarge
 
@@ -85,13 +85,7 @@ def _answers(
 
 @contextmanager
 def _progress(task: str) -> Iterator[Callable[[int], None]]:
-    screen = Console(stderr=True)
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}: {task.completed:,}"),
-        TimeElapsedColumn(),
-    )
-    bar = Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal)
-    with bar as shown:
-        number = shown.add_task(task, total=None)
-        yield lambda count: shown.update(number, completed=count)
+    text = TextColumn("{task.description}: {task.completed:,}")
+    with transient(SpinnerColumn(), text, TimeElapsedColumn()) as bar:
+        number = bar.add_task(task, total=None)
+        yield lambda count: bar.update(number, completed=count)
