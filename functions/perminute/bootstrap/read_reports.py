@@ -24,8 +24,6 @@ has one most of the time, so a few attempts would not do."""
 
 _RENDERING_SECONDS = 25
 
-_RENDERING_SECONDS = 25
-
 
 def report_reader(aws: AwsResources) -> ReportReader:
     """Connect the reader."""

@@ -61,7 +61,6 @@ class DirectorySync(Workload):
         self.send(kind, _ORGANIZATION, held, expected)
 
 
-_USER = "user-0"
 _ITEMS_PER_LIMIT = 40
 _CALLS_BEFORE, _CALLS_AFTER = 4, 8
 _APART = 2 * MINUTE
