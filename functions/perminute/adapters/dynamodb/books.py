@@ -28,7 +28,7 @@ from perminute.adapters.dynamodb.codec import (
 from perminute.adapters.dynamodb.counter_items import POOL, pool_of
 from perminute.adapters.dynamodb.credit_store import DynamoDBCreditStore
 from perminute.adapters.dynamodb.list_items import call_list_of
-from perminute.adapters.dynamodb.tables import Table, readable, unavailable
+from perminute.adapters.dynamodb.tables import Table, readable
 from perminute.adapters.dynamodb.writes import put_alone
 from perminute.domain.credit.ledger import entry_id
 from perminute.domain.credit.lots import FurtherLots
@@ -254,12 +254,4 @@ class DynamoDBBookChecks:
 
     def all(self) -> Iterator[BooksCheck]:
         """Read the whole table, some 300 bytes an organization."""
-        client: Any = self._table.connection.client
-        request: dict[str, Any] = {"TableName": self._table.name}
-        while True:
-            with unavailable(f"reading {self._table.name}"):
-                page = client.scan(**request)
-            yield from map(check_of, page["Items"])
-            if "LastEvaluatedKey" not in page:
-                return
-            request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+        return map(check_of, self._table.scan())

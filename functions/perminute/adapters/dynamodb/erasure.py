@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from perminute.adapters.dynamodb.account_items import CALLS
 from perminute.adapters.dynamodb.call_items import OUTCOME
@@ -23,7 +23,7 @@ from perminute.adapters.dynamodb.licensing_store import DynamoDBLicensingStore
 from perminute.adapters.dynamodb.list_items import REVISED, organizers_in, with_organizers
 from perminute.adapters.dynamodb.outbox_items import CALLS_TO_COUNT, documents_in
 from perminute.adapters.dynamodb.reratings import rerating_of
-from perminute.adapters.dynamodb.tables import readable, unavailable
+from perminute.adapters.dynamodb.tables import readable
 from perminute.adapters.dynamodb.timelines import (
     FURTHER,
     ORGANIZATION,
@@ -54,7 +54,7 @@ from perminute.domain.values.times import parse_instant
 from perminute.ports.privacy import OtherRecords
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
     from perminute.adapters.dynamodb.codec import Item
@@ -163,24 +163,13 @@ class DynamoDBErasure:
             organization_id, FilterExpression=f"attribute_not_exists({OUTCOME})"
         ):
             eraser.forget_reservation(item)
-        for item in self._events(organization_id):
-            eraser.empty(self._tables.events.update, item)
+        events = self._tables.events
+        for item in events.scan(
+            FilterExpression="organizationId = :organization",
+            ExpressionAttributeValues={":organization": {"S": organization_id}},
+        ):
+            eraser.empty(events.update, item)
         return OtherRecords(**eraser.found)
-
-    def _events(self, organization_id: str) -> Iterator[Item]:
-        client: Any = self._tables.connection.client
-        request: dict[str, Any] = {
-            "TableName": self._tables.events.name,
-            "FilterExpression": "organizationId = :organization",
-            "ExpressionAttributeValues": {":organization": {"S": organization_id}},
-        }
-        while True:
-            with unavailable(f"reading {self._tables.events.name}"):
-                page = client.scan(**request)
-            yield from page["Items"]
-            if "LastEvaluatedKey" not in page:
-                return
-            request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
 
 class _Eraser:

@@ -163,6 +163,17 @@ class Table:
                 return
             options["ExclusiveStartKey"] = page.last_key
 
+    def scan(self, **options: Any) -> Iterator[Item]:  # noqa: ANN401 - boto's
+        """Go through all items of the table, page by page."""
+        client: Any = self.connection.client
+        while True:
+            with unavailable(f"reading {self.name}"):
+                answer = client.scan(TableName=self.name, **options)
+            yield from answer["Items"]
+            if "LastEvaluatedKey" not in answer:
+                return
+            options["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
     def page(self, condition: str, values: Mapping[str, str], **options: Any) -> Page:  # noqa: ANN401 - boto's
         """Read one page of the items that a key condition selects."""
         client: Any = self.connection.client
