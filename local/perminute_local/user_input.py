@@ -11,9 +11,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from perminute.domain.errors import FaultyRateCard
+from perminute.domain.errors import FaultyDirectory, FaultyRateCard
 from perminute.domain.values.times import parse_instant
-from perminute_local.wrong_call import FaultyCard, WrongFile
+from perminute_local.wrong_call import FaultyCard, FaultyDirectoryFile, WrongFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -53,11 +53,13 @@ def check_start(path: Path, start: bytes) -> None:
 
 @contextmanager
 def faults_of(path: Path) -> Iterator[None]:
-    """Raise `FaultyCard`, which names the file, for a faulty rate card that is read from it."""
+    """Name the file: raise `FaultyCard` and `FaultyDirectoryFile` for what is read from it."""
     try:
         yield
     except FaultyRateCard as error:
         raise FaultyCard(path, error.faults) from error
+    except FaultyDirectory as error:
+        raise FaultyDirectoryFile(path, error.faults) from error
 
 
 def string_of(value: object) -> str:

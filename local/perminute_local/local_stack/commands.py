@@ -13,7 +13,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from perminute.domain.errors import FaultyDirectory
 from perminute.formats.directory_csv import read_directory
 from perminute_local.deployed.deploying import BUILD, ROOT, ToolError, build, room
 from perminute_local.local_stack import LOCAL
@@ -23,7 +22,7 @@ from perminute_local.rates.publishing import PreparedCard
 from perminute_local.replay.plan import RATES
 from perminute_local.terminal import remark, write_json, write_lines
 from perminute_local.user_input import faults_of
-from perminute_local.wrong_call import FaultyDirectoryFile, WrongCall, WrongFile
+from perminute_local.wrong_call import WrongCall, WrongFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,10 +86,8 @@ def _order(folder: Path) -> Order:
     with faults_of(rates):
         PreparedCard.of(rates.read_bytes(), LOCAL)
     if directory.exists():
-        try:
+        with faults_of(directory):
             read_directory(directory.read_bytes())
-        except FaultyDirectory as error:
-            raise FaultyDirectoryFile(directory, error.faults) from error
     named = str(directory.resolve()) if directory.exists() else None
     return Order(str(BUILD / "template.yaml"), str(rates.resolve()), named)
 

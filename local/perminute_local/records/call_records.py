@@ -28,7 +28,7 @@ from perminute.sources.outcomes import Leg, Outcome, Problem
 from perminute.sources.registry import SOURCES
 from perminute.sources.stated_call import InputFile
 from perminute_local.terminal import remark, write_json, write_large_json, write_line, write_lines
-from perminute_local.wrong_call import FaultyDirectoryFile
+from perminute_local.user_input import faults_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -62,10 +62,8 @@ def convert_records(
     source: str, paths: Sequence[Path], directory: Path, options: SourceOptions, *, as_json: bool
 ) -> int:
     """Write an event for each leg, and on standard error the rest; exit code 1 for a problem."""
-    try:
+    with faults_of(directory):
         entries = read_directory(directory.read_bytes())
-    except FaultyDirectory as error:
-        raise FaultyDirectoryFile(directory, error.faults) from error
     for path in paths:
         # A file that cannot be read is reported before anything is written.
         path.open("rb").close()

@@ -9,7 +9,6 @@ from perminute.domain.comparison.record_comparison import (
     compare_records,
     numbers_of_others,
 )
-from perminute.domain.errors import FaultyDirectory
 from perminute.domain.values.money import format_micros
 from perminute.domain.values.printable import counted
 from perminute.domain.values.times import format_instant
@@ -22,7 +21,7 @@ from perminute_local.progress import count_shown
 from perminute_local.records.our_calls import StackCalls, calls_of_file
 from perminute_local.reports.source import StackReports
 from perminute_local.terminal import remark, write_json, write_line
-from perminute_local.wrong_call import FaultyDirectoryFile
+from perminute_local.user_input import faults_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -71,7 +70,9 @@ class _Ours(NamedTuple):
 
 def compare(request: Request, *, as_json: bool, csv: Path | None) -> int:
     """Write the differences; exit code 1 if there is one, or a problem of a record."""
-    source, directory = SOURCES[request.source], _directory(request.directory)
+    source = SOURCES[request.source]
+    with faults_of(request.directory):
+        directory = read_directory(request.directory.read_bytes())
     read = read_records(source, _opened(request.files), directory, request.options)
     if request.organization:
         of_one = [call for call in read.calls if call.organization_id == request.organization]
@@ -103,13 +104,6 @@ def compare(request: Request, *, as_json: bool, csv: Path | None) -> int:
             write_line(line)
     _remark_counts(read, ours, comparison)
     return 1 if comparison.differences or read.problems else 0
-
-
-def _directory(path: Path) -> Directory:
-    try:
-        return read_directory(path.read_bytes())
-    except FaultyDirectory as error:
-        raise FaultyDirectoryFile(path, error.faults) from error
 
 
 def _opened(paths: Sequence[Path]) -> Iterator[InputFile]:

@@ -8,13 +8,13 @@ import boto3
 from botocore.exceptions import ClientError
 
 from perminute.adapters.s3_directories import POINTER_KEY, DirectoryPointer
-from perminute.domain.errors import FaultyDirectory
 from perminute.domain.values.printable import counted
 from perminute.formats.directory_csv import read_directory
 from perminute_local.deployment import calling_aws
 from perminute_local.rates.publishing import Condition, PointerMoved, is_stored, put_in_force
 from perminute_local.terminal import remark, write_json, write_line
-from perminute_local.wrong_call import FaultyDirectoryFile, WrongCall
+from perminute_local.user_input import faults_of
+from perminute_local.wrong_call import WrongCall
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,7 +33,8 @@ def publish_directory(path: Path, bucket: str, version: str, *, as_json: bool) -
     Raises `FaultyDirectoryFile`, and `WrongCall` if another one has this version already.
     """
     content = path.read_bytes()
-    rows = _rows(path, content)
+    with faults_of(path):
+        rows = len(read_directory(content).entries)
     pointer = DirectoryPointer.of(version, content)
     with calling_aws(f"s3://{bucket} cannot be written"):
         client = boto3.client("s3")
@@ -56,13 +57,6 @@ def publish_directory(path: Path, bucket: str, version: str, *, as_json: bool) -
         of_file = counted(rows, "row is", "rows are")
         write_line(f"s3://{bucket}/{pointer.csv.key}: {of_file} in force within a minute")
     return 0
-
-
-def _rows(path: Path, content: bytes) -> int:
-    try:
-        return len(read_directory(content).entries)
-    except FaultyDirectory as error:
-        raise FaultyDirectoryFile(path, error.faults) from error
 
 
 def read_in_force(client: S3Client, bucket: str) -> _InForce:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from perminute.domain.errors import FaultyDirectory, Refused
+from perminute.domain.errors import Refused
 from perminute.domain.rating.calls import MAX_ID_LENGTH
 from perminute.domain.reference.directory import SOURCE_FAMILIES
 from perminute.domain.values.identifiers import check_spaces
@@ -18,8 +18,8 @@ from perminute.fields import Message
 from perminute.formats.directory_csv import read_directory
 from perminute.parsing import parse, text_type
 from perminute.sources.stated_call import SourceOptions
-from perminute_local.user_input import check_encoding, did_you_mean, read_text
-from perminute_local.wrong_call import FaultyDirectoryFile, WrongFile
+from perminute_local.user_input import check_encoding, did_you_mean, faults_of, read_text
+from perminute_local.wrong_call import WrongFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -126,10 +126,8 @@ def directory_of(folder: Path) -> Directory:
         )
         raise WrongFile(msg)
     check_encoding(path)
-    try:
+    with faults_of(path):
         return read_directory(path.read_bytes())
-    except FaultyDirectory as error:
-        raise FaultyDirectoryFile(path, error.faults) from error
 
 
 def _unless_faulty(read: Callable[[Path], T], path: Path, errors: list[WrongFile]) -> T | None:
