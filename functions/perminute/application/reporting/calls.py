@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from perminute.domain.reporting.current_usages import CurrentUsages
 from perminute.domain.reporting.periods import Period
+from perminute.domain.reporting.postings import ListedUsage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from datetime import datetime
 
     from perminute.application.retry import Deadline
-    from perminute.domain.reporting.postings import ListedUsage, UsageList
+    from perminute.domain.reporting.postings import UsageList
     from perminute.domain.reporting.usage_sums import UsageFilter
     from perminute.ports.postings import Postings
 
@@ -87,7 +87,7 @@ def calls_page(
             # It is new. Of the next one that is not, some calls may be on the page before.
             place = place._replace(list_key=usage_list.key)
             continue
-        usages = sorted(current.of(usage_list), key=_newest_first, reverse=True)
+        usages = sorted(current.of(usage_list), key=ListedUsage.by_end, reverse=True)
         for number, usage in enumerate(usages[place.calls :], place.calls):
             if not question.includes(usage):
                 continue
@@ -120,7 +120,3 @@ def _lists(
 def _span(lists: Iterable[UsageList]) -> Period:
     ends = [usage.ended_at for usage_list in lists for usage in usage_list.usages]
     return Period(min(ends), max(ends) + _INSTANT)
-
-
-def _newest_first(usage: ListedUsage) -> tuple[datetime, str]:
-    return usage.ended_at, usage.call_id

@@ -22,6 +22,7 @@ from perminute.domain.rating.rate_card import SECONDS_PER_MINUTE, Unpriced
 from perminute.domain.reference.countries import is_zone_a
 from perminute.domain.reference.licenses import OUR_NAMES, SUBSCRIPTIONS, License
 from perminute.domain.reporting.periods import Period
+from perminute.domain.reporting.postings import ListedUsage
 from perminute.domain.reporting.usage_sums import UsageFilter
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from perminute.domain.credit.accounts import Account
     from perminute.domain.licensing.licensing import Licensing
     from perminute.domain.rating.rate_card import Rate
-    from perminute.domain.reporting.postings import ListedUsage
 
 _ALONE = OUR_NAMES[License.SUBSCRIPTION]
 """The subscription that is sold alone; all others are a part of a suite."""
@@ -72,12 +72,7 @@ def read_license_advice(
     Months before the first with a call are no history. Raises `Unavailable`, also if charges or
     licensing events were in the way of all attempts, or time ran out.
     """
-
-    def attempt() -> tuple[Account, Licensing]:
-        account = reader.postings.account(organization_id)
-        return account, reader.licensing.for_all_users(account)
-
-    account, licensing = reader.retry.call(attempt, organization_id, deadline)
+    account, licensing = reader.all_licenses(organization_id, deadline)
     by_month = _calls_of(reader, account, _months_before(at, question.months), deadline)
     if not by_month:
         return AccountAdvice(account, (), None)
@@ -112,13 +107,9 @@ def _calls_of(
     drawing = [usage for usages in listed.values() for usage in usages if _may_draw(usage)]
     rates = read_rates(reader, account.organization_id, drawing, deadline)
     return {
-        month: [_advised(usage, account, rates) for usage in sorted(usages, key=_by_end)]
+        month: [_advised(usage, account, rates) for usage in sorted(usages, key=ListedUsage.by_end)]
         for month, usages in listed.items()
     }
-
-
-def _by_end(usage: ListedUsage) -> tuple[datetime, str]:
-    return usage.ended_at, usage.call_id
 
 
 def _may_draw(usage: ListedUsage) -> bool:

@@ -11,18 +11,17 @@ from perminute.domain.errors import Refused
 from perminute.domain.licensing.attributes import COUNTRY, LICENSES
 from perminute.domain.reference.phone_numbers import masked
 from perminute.domain.reporting.exported_calls import ExportedCall
+from perminute.domain.reporting.postings import ListedUsage
 from perminute.domain.reporting.usage_sums import UsageFilter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from datetime import datetime
 
     from perminute.application.reporting.reader import ReportReader
     from perminute.application.retry import Deadline
     from perminute.domain.licensing.timelines import Timeline
     from perminute.domain.rating.usage_record import Usage
     from perminute.domain.reporting.periods import Period
-    from perminute.domain.reporting.postings import ListedUsage
 
 MAX_CALLS = 5_000
 """Calls of one answer, which has some 1.3 MB: 50 requests read what their lists do not say."""
@@ -67,7 +66,7 @@ def read_export(reader: ReportReader, question: ExportQuestion, deadline: Deadli
         UsageFilter(),
         deadline,
     )
-    usages = sorted(islice(listed, MAX_CALLS + 1), key=_by_end)
+    usages = sorted(islice(listed, MAX_CALLS + 1), key=ListedUsage.by_end)
     if len(usages) > MAX_CALLS:
         raise TooManyCalls
     organizers = {usage.organizer_id for usage in usages}
@@ -107,7 +106,3 @@ def _exported(
             if organizer.value_at(name, at) is True
         ),
     )
-
-
-def _by_end(usage: ListedUsage) -> tuple[datetime, str]:
-    return usage.ended_at, usage.call_id

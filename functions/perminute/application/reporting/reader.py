@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from perminute.application.licensing_cache import LicensingCache
-    from perminute.application.retry import RetryPolicy
+    from perminute.application.retry import Deadline, RetryPolicy
+    from perminute.domain.credit.accounts import Account
+    from perminute.domain.licensing.licensing import Licensing
     from perminute.ports.messaging import RateCards
     from perminute.ports.postings import Postings
     from perminute.ports.reports import AccountStates
@@ -28,3 +30,12 @@ class ReportReader:
     reratings: Reratings
     retry: RetryPolicy
     renderer: StatementRenderer | None = None  # None: this deployment makes no PDF
+
+    def all_licenses(self, organization_id: str, deadline: Deadline) -> tuple[Account, Licensing]:
+        """Read the account, and the licenses of all users as of the same version."""
+
+        def attempt() -> tuple[Account, Licensing]:
+            account = self.postings.account(organization_id)
+            return account, self.licensing.for_all_users(account)
+
+        return self.retry.call(attempt, organization_id, deadline)

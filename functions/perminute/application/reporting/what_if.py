@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from perminute.application.retry import Deadline
     from perminute.domain.advice.what_if import Change, WhatIf
     from perminute.domain.credit.accounts import Account
-    from perminute.domain.licensing.licensing import Licensing
 
 MAX_CALLS = 50_000
 """Calls of a month: 500 requests read their records."""
@@ -40,12 +39,7 @@ def read_what_if(
 
     Raises `Refused` if there are too many calls, and `Unavailable`.
     """
-
-    def attempt() -> tuple[Account, Licensing]:
-        account = reader.postings.account(organization_id)
-        return account, reader.licensing.for_all_users(account)
-
-    account, licensing = reader.retry.call(attempt, organization_id, deadline)
+    account, licensing = reader.all_licenses(organization_id, deadline)
     period = Period(month.start, month.end + LONGEST_CALL)
     listed = usages_of(reader.postings, account, period, UsageFilter(), deadline)
     answered = (usage for usage in listed if Month.of(usage.answered_at) == month)

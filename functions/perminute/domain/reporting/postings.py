@@ -72,6 +72,10 @@ class ListedUsage(NamedTuple):
             usage.flags,
         )
 
+    def by_end(self) -> tuple[datetime, str]:
+        """Return what sorts calls by when they ended."""
+        return self.ended_at, self.call_id
+
 
 class UsageList(NamedTuple):
     """The calls of one transaction that ended on one UTC day, as it left them; never changed.
