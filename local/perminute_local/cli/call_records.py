@@ -12,7 +12,6 @@ from perminute.domain.reference.directory import SOURCE_FAMILIES
 from perminute_local.cli.parameters import (
     FILE,
     IDENTIFIER,
-    VERSION,
     Choice,
     CommandGroup,
     Parsed,
@@ -55,9 +54,6 @@ def check(*, file: Path, as_json: bool) -> int:
 )
 @click.argument("file", type=FILE, help="the directory")
 @published_to
-@click.option(
-    "--version", required=True, type=VERSION, help="the name of this version, never reused"
-)
 @json_option
 def publish(
     *, file: Path, bucket: str | None, stack: str | None, version: str, as_json: bool

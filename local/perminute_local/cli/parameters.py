@@ -180,10 +180,11 @@ stack_option = click.option("--stack", required=True, type=STACK, help="the stac
 
 
 def published_to(run: Run) -> Run:
-    """Add `bucket` and `stack`, one of which says where to publish; see `bucket_of`."""
-    words = "the stack's output RateCardBucketName"
-    bucket = click.option("--bucket", type=BUCKET, help=words)
-    return bucket(click.option("--stack", type=STACK, help="or the name of the stack")(run))
+    """Add `version`, and `bucket` and `stack`, one of which says where; see `bucket_of`."""
+    bucket = click.option("--bucket", type=BUCKET, help="the stack's output RateCardBucketName")
+    stack = click.option("--stack", type=STACK, help="or the name of the stack")
+    words = "the name of this version, never reused"
+    return bucket(stack(click.option("--version", required=True, type=VERSION, help=words)(run)))
 
 
 def bucket_of(bucket: str | None, stack: str | None) -> str:

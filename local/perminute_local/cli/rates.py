@@ -138,9 +138,6 @@ def convert(
 @click.argument("file", type=FILE, help="the rate card")
 @published_to
 @click.option(
-    "--version", required=True, type=VERSION, help="the name of this version, never reused"
-)
-@click.option(
     "--force",
     is_flag=True,
     help="publish even if many prices are missing, or the card in force cannot be read",
