@@ -102,7 +102,7 @@ def _decoder_of(message: type[M]) -> Decoder[M]:
     return Decoder(message, dec_hook=_read_text)
 
 
-def parse_json(text: str | bytes, *, called: str = "body") -> object:
+def parse_json(text: str | bytes, *, called: str) -> object:
     """Parse JSON of which a field that nobody reads may contain all that JSON can say.
 
     msgspec refuses a whole document for half of a surrogate pair, which JSON can write and no text

@@ -57,7 +57,7 @@ def price_document(usage: Usage, *, entitled: bool) -> PriceDocument:
     )
 
 
-def balance_document(account: Account, at: datetime, further: Lots = ()) -> BalanceDocument:
+def balance_document(account: Account, at: datetime, further: Lots) -> BalanceDocument:
     """Write the balance of an account at an instant, whether all that has expired is booked or not.
 
     `further` are its further lots, if some of them may have expired by then.

@@ -17,7 +17,7 @@ _URL = re.compile(r"(https?)(://[^/?#:]*)(:[0-9]*)?(.*)", re.IGNORECASE | re.DOT
 _PORTS = {"http": ":80", "https": ":443"}
 
 
-def is_signed(signature: str, auth_token: str, url: str, body: bytes = b"") -> bool:
+def is_signed(signature: str, auth_token: str, url: str, body: bytes) -> bool:
     """Return whether `X-Twilio-Signature` is that of a request.
 
     `url` is the public one with its query, from configuration and never from the header `Host`,

@@ -135,9 +135,9 @@ class Day:
         return sorted(self.events, key=lambda event: str(event["time"]))
 
 
-def make_day(seed: int = SEED) -> list[Event]:
+def make_day() -> list[Event]:
     """Make the whole day."""
-    day = Day(seed)
+    day = Day(SEED)
     _licenses(day)
     _credit(day)
     for organization, calls in CALLS.items():
