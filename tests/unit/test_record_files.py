@@ -191,6 +191,13 @@ def test_levels_that_are_too_deep_are_passed_many_at_once() -> None:
     assert "".join(map(str, pieces)).count("[") == 20_000
 
 
+def test_records_before_levels_that_are_too_deep_are_read() -> None:
+    text = '[{"id": 1},\n{"id": 2},\n{"id": 3},\n' + "[" * 20_000
+    read = [record.content for record in json_documents(file(text))]
+    assert {"id": 2} in read
+    assert {"id": 3} in read
+
+
 def test_lines_are_records_by_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(json_files, "MAX_LINE_BYTES", 40)
     lines = ['{"id": 1}', "", "{cut", '{"id": "' + "x" * 100 + '"}', "[1]", '{"id": 2}', "[" * 39]

@@ -45,8 +45,8 @@ _SPACE = re.compile(r"[ \t\r\n]*")
 _SPACE_IN_DAMAGED_LIST = re.compile(r"[ \t\r\n,\]}]*")
 # Of each error `json` counts the lines before it: of many in a large file, most of an hour.
 _MAX_TEXT_BEFORE = 64 * 1024
-# Each level has at least its bracket. Begun at each of them again, a megabyte took a minute.
-_CHARACTERS_OF_LEVELS = 500
+_UNCLOSED = re.compile(r"[^\]}]*")
+_PASSED_AT_ONCE, _MAX_LEVELS, _LOOKED_AT = 500, 1_000, 16_000
 
 
 class _Document(NamedTuple):
@@ -154,8 +154,8 @@ def _each_document(text: str) -> Iterator[_Document]:
             yield _Document(line, document)
         except (ValueError, RecursionError) as error:
             space = _SPACE_IN_DAMAGED_LIST
-            passed = _CHARACTERS_OF_LEVELS if isinstance(error, RecursionError) else 1
-            found = _NEXT_DOCUMENT.search(text, place + passed)
+            passed = _too_deep(text, place) if isinstance(error, RecursionError) else 0
+            found = _NEXT_DOCUMENT.search(text, place + max(1, passed))
             piece, place = (
                 text[place : found and found.end()],
                 found.end() if found else len(text),
@@ -167,6 +167,16 @@ def _each_document(text: str) -> Iterator[_Document]:
                 cut_lines, cut_characters = line - 1, cut_characters + place
                 text, place, counted = text[place:], 0, 0
         place = _after_space(text, place, space)
+
+
+def _too_deep(text: str, place: int) -> int:
+    """Return how many characters have more levels after each of their brackets than can be read.
+
+    To begin at each of them again takes a minute a megabyte.
+    """
+    unclosed = _UNCLOSED.match(text, place, place + _LOOKED_AT)
+    levels = unclosed[0].count("[") + unclosed[0].count("{") if unclosed else 0
+    return _PASSED_AT_ONCE if levels >= _PASSED_AT_ONCE + _MAX_LEVELS else 0
 
 
 def _decoded(line: bytes) -> Any:  # noqa: ANN401 - whatever JSON can say
