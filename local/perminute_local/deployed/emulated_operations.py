@@ -3,7 +3,7 @@
 It runs in ministack's own environment, where `lasting_emulator.py` installs it.
 
 - CloudFormation makes the archive of a bus, which the emulator's EventBridge can have.
-- CloudFormation gives buckets their lifecycle rules. They can be read, and nothing expires.
+- A stack sets the lifecycle rules of its buckets. They can be read, but no object expires.
 - A function that may not run does not run by an alias either: reserved concurrency is of all its
   versions, and the emulator applies it to the latest one only.
 """

@@ -70,8 +70,8 @@ def _usage(reader: ReportReader, organization_id: str, call_id: str) -> Usage:
     if not usages:
         # The same for a call of another organization, and for one that is still under way.
         msg = (
-            "names no call of this organization that has ended and is recorded; of one that was "
-            "just reported ask again in some seconds"
+            "names no call of this organization that has ended and is recorded; if it was just "
+            "reported, ask again in a few seconds"
         )
         raise NotFound("callId", msg)
     return usages[0]
