@@ -511,7 +511,7 @@ def test_the_same_said_in_another_way_is_the_same_content() -> None:
 def test_settings_are_kept_whole() -> None:
     event = credit_event(read_event(sample("credits-configured"), BILLING))
     assert event.change == CreditSettings(
-        configured_at=datetime(2026, 10, 30, 12, 0, 59, 700_000, tzinfo=UTC),
+        configured_at=datetime(2026, 10, 30, 12, 2, 59, 700_000, tzinfo=UTC),
         event_id="console-4711",
         has_change_id=True,
         currency="USD",
@@ -621,7 +621,7 @@ def test_credit_is_booked_at_the_time_of_its_event_and_in_the_order_of_the_decis
     body = json.loads(sample("credits-configured"))
     event = credit_event(read_event(json.dumps(body), BILLING))
     assert event.issued_at == datetime.fromisoformat(body["time"])
-    assert event.decided_at == datetime(2026, 10, 30, 12, 0, 59, 700_000, tzinfo=UTC)
+    assert event.decided_at == datetime(2026, 10, 30, 12, 2, 59, 700_000, tzinfo=UTC)
 
 
 def test_an_adjustment_may_be_negative() -> None:

@@ -39,8 +39,10 @@ IN_ORDER = (
     "licenses-purchased",
     "user-changed",
     "license-assigned",
-    "credits-configured",
+    # Before the settings: credit that is set up without any leaves a call that overtakes the
+    # purchase to be paid as debt, and asks for a recharge.
     "credit-purchased",
+    "credits-configured",
     "call-ended",
     "calls-ended",
     "recharge-failed",

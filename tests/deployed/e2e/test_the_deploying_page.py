@@ -36,7 +36,7 @@ def test_the_commands_of_the_page_do_what_it_says(ours: dict[str, str]) -> None:
         assert "Charged: 0.435 USD, paid by po-1001" in text
     everything = "\n".join(shown)
     assert "FAIL" not in everything
-    # A fourth one if the call came before its license.
+    # A fourth one if the call came before its license or credit.
     assert re.search(r"^contoso: [34] ledger entries, no difference$", everything, re.MULTILINE)
     assert '"reason": "noLicense"' in everything
     assert '"grantedSeconds": 600' in everything
