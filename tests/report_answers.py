@@ -97,6 +97,7 @@ def answers(text: str) -> dict[str, dict[str, Any]]:
                     "balanceAfter": "1000",
                     "at": "2026-11-01T08:00:00.5Z",
                     "cause": text,
+                    "description": f"Purchase {text}",
                     "lots": [{"purchaseId": text, "amount": "1000"}],
                     "calls": [text],
                 }

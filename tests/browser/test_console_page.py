@@ -130,6 +130,10 @@ def test_listings_have_pages_filters_and_explanations(open_page: Open, address: 
     assert call
     explained = report(address, f"explanation?callId={call[1]}")
     assert sentences.all_text_contents() == explained["sentences"]
+    entries = report(address, "ledger?month=2026-11&limit=25")["entries"]
+    assert page.locator("#ledger tbody td:nth-child(4)").all_text_contents() == [
+        entry["description"] for entry in entries
+    ]
     picture(page, "explained")
 
 

@@ -206,10 +206,12 @@ def test_the_ledger_is_listed_page_by_page_as_of_the_first(
         "balanceAfter": "4.85",
         "at": "2026-11-02T09:10:00Z",
         "cause": None,
+        "description": "Calls",
         "lots": [{"purchaseId": "po-1", "amount": "-0.15"}],
         "calls": ["a"],
     }
-    assert (bought["type"], bought["cause"], second["next"]) == ("purchase", "purchase#po-1", None)
+    assert (bought["cause"], bought["description"]) == ("purchase#po-1", "Purchase po-1")
+    assert (bought["type"], second["next"]) == ("purchase", None)
     purchases = ask(reader, "ledger", **DAY, type="purchase")
     assert purchases["entries"] == [bought]
 

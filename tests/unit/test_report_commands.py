@@ -305,8 +305,9 @@ def test_a_line_of_the_ledger_names_its_currency(
     stack_that(monkeypatch, lambda _: answers("po-1")["ledger"])
     assert main(["ledger", *CONTOSO, "--month", "2026-11", "--csv"]) == 0
     assert capfdbinary.readouterr().out.decode("utf-8-sig").splitlines() == [
-        "entryId,at,type,amount,balanceAfter,currency,cause,lots,calls",
-        "000000000001,2026-11-01T08:00:00.5Z,purchase,1000,1000,USD,po-1,po-1 1000,po-1",
+        "entryId,at,type,amount,balanceAfter,currency,cause,description,lots,calls",
+        "000000000001,2026-11-01T08:00:00.5Z,purchase,1000,1000,USD,po-1,Purchase po-1,"
+        "po-1 1000,po-1",
     ]
 
 

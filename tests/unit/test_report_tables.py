@@ -236,7 +236,7 @@ def test_the_ledger_has_a_line_for_each_entry_and_their_sum(shown: Callable[...,
         "amount": "1000",
         "balanceAfter": "1000",
         "at": "2026-11-01T08:00:00.5Z",
-        "cause": "po-1",
+        "description": "Purchase po-1",
         "lots": [{"purchaseId": "po-1", "amount": "1000"}],
         "calls": [],
     }
@@ -245,7 +245,7 @@ def test_the_ledger_has_a_line_for_each_entry_and_their_sum(shown: Callable[...,
         "type": "charge",
         "amount": "-0.0625",
         "balanceAfter": "999.9375",
-        "cause": None,
+        "description": "Calls",
         "lots": [{"purchaseId": "po-1", "amount": "-0.0625"}],
         "calls": ["c-1", "c-2"],
     }
@@ -254,11 +254,11 @@ def test_the_ledger_has_a_line_for_each_entry_and_their_sum(shown: Callable[...,
     lines = [
         "contoso: ledger of 2026-11, the last first",
         "  entry          at (UTC)              type       amount USD      balance   calls"
-        "   lots           cause",
+        "   lots           what",
         "  000000000002   2026-11-01 08:00:00   charge        -0.0625     999.9375       2"
-        "   po-1 -0.0625   -",
+        "   po-1 -0.0625   Calls",
         "  000000000001   2026-11-01 08:00:00   purchase   1,000.0000   1,000.0000       0"
-        "   po-1 1000      po-1",
+        "   po-1 1000      Purchase po-1",
         "  total                                             999.9375                    2",
         "As of 2026-11-02 18:00:00 UTC (version 412).",
     ]

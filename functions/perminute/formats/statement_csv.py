@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING
 
-from perminute.domain.credit.ledger import EntryType
 from perminute.domain.values.money import format_micros
 from perminute.domain.values.times import format_instant
+from perminute.formats.ledger_texts import describe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from perminute.domain.credit.ledger import LedgerEntry
     from perminute.domain.reporting.statement import Statement
     from perminute.formats.csv_output import Cell
 
@@ -50,21 +49,3 @@ def statement_rows(statement: Statement, currency: str | None) -> Iterator[tuple
 
 def _listed(amounts: Iterable[tuple[str, int]]) -> str:
     return "; ".join(f"{name} {format_micros(micros)}" for name, micros in amounts)
-
-
-def describe(entry: LedgerEntry) -> str:
-    """Return what an entry is for, in a few words."""
-    _, _, name = (entry.cause or "").partition("#")
-    match entry.type:
-        case EntryType.PURCHASE:
-            return f"Purchase {name}"
-        case EntryType.CHARGE:
-            return "Calls"
-        case EntryType.EXPIRY if entry.amount_micros < 0:
-            return f"Expired: {', '.join(share.purchase_id for share in entry.lots)}"
-        case EntryType.EXPIRY:
-            return "Expired credit that was taken back"
-        case EntryType.ADJUSTMENT:
-            return "Calls rated again" if entry.of_calls else f"Adjustment {name}"
-        case never:
-            assert_never(never)

@@ -24,6 +24,7 @@ CSV_COLUMNS = (
     "balanceAfter",
     "currency",
     "cause",
+    "description",
     "lots",
     "calls",
 )
@@ -35,7 +36,7 @@ COLUMNS = {
     "balanceAfter": money("balance"),
     "count": count("calls"),
     "paid": text("lots", folds=True),
-    "cause": text("cause", folds=True),
+    "description": text("what", folds=True),
 }
 
 

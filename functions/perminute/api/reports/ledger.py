@@ -16,6 +16,7 @@ from perminute.domain.credit.ledger import EntryType
 from perminute.domain.values.money import format_micros
 from perminute.domain.values.times import format_instant
 from perminute.fields import Message, about
+from perminute.formats.ledger_texts import describe
 
 if TYPE_CHECKING:
     from perminute.api.reports.endpoint import ReportTarget
@@ -45,6 +46,7 @@ class EntryDocument(Message, frozen=True, kw_only=True):
     cause: Annotated[
         str | None, about("The event, lot or re-rating that caused it; null for a charge.")
     ]
+    description: Annotated[str, about("What it is for, in words, as in a statement.")]
     lots: Annotated[
         list[ShareDocument],
         about("What the lots paid or got; the rest of the amount increased or paid debt."),
@@ -102,6 +104,7 @@ def _entry(booked: BookedEntry) -> EntryDocument:
         balance_after=format_micros(entry.balance_after_micros),
         at=format_instant(entry.at),
         cause=entry.cause,
+        description=describe(entry),
         lots=share_documents(entry.lots),
         calls=list(booked.call_ids),
     )

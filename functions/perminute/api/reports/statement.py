@@ -21,7 +21,8 @@ from perminute.domain.values.money import format_micros
 from perminute.domain.values.times import format_instant
 from perminute.fields import Message, about
 from perminute.formats.csv_output import csv_text
-from perminute.formats.statement_csv import COLUMNS, describe, statement_rows
+from perminute.formats.ledger_texts import describe
+from perminute.formats.statement_csv import COLUMNS, statement_rows
 from perminute.observability import count, logger
 from perminute.parsing import text_type
 from perminute.ports.statements import StatementKey

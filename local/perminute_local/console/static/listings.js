@@ -5,7 +5,7 @@ import { byId, el, rowOf, show, table } from "./dom.js";
 import { LEG_TYPES, addDays, grouped, minutes, money, outcome, time } from "./format.js";
 
 const CALLS = [["Ended (UTC)"], ["Organizer"], ["Type"], ["Number"], ["Country"], ["Billed min:s", "number"], ["Charge", "number"], ["Outcome"]];
-const LEDGER = [["Entry"], ["At (UTC)"], ["Type"], ["Cause"], ["Calls", "number"], ["Amount", "number"], ["Balance", "number"]];
+const LEDGER = [["Entry"], ["At (UTC)"], ["Type"], ["What"], ["Calls", "number"], ["Amount", "number"], ["Balance", "number"]];
 const PAGE = "25", LONGEST_PAGE = "200", MOST_PAGES = 5;
 const OUTCOMES = ["charged", "pooled", "included", "notEntitled", "unrated"];
 
@@ -132,7 +132,7 @@ export function ledger({ organization, month, signal, failed }) {
   const section = byId("ledger"), list = el("div");
   const pages = pager(async (cursor) => {
     const { entries, currency, next } = await report(organization, "ledger", { month, limit: PAGE, cursor }, signal);
-    const rows = entries.map((entry) => [entry.entryId.replace(/^0+(?=.)/, ""), time(entry.at), entry.type, entry.cause ?? "–",
+    const rows = entries.map((entry) => [entry.entryId.replace(/^0+(?=.)/, ""), time(entry.at), entry.type, entry.description,
       entry.calls.length ? grouped(entry.calls.length) : "–", money(entry.amount, currency), money(entry.balanceAfter, currency)]);
     list.replaceChildren(rows.length ? table("Entries that moved the balance, the last first", LEDGER, rows)
       : el("p", {}, `Nothing moved the balance in ${month}.`));
