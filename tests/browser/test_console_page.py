@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 PICTURES = ROOT / "build" / "console"
+COST_BY_DAY = ROOT / "functions/perminute/formats/charts/cost_by_day.json"
+"""The chart that statements contain, too."""
 MOST_BYTES = 150_000
 """Of the picture in the README, which a test takes."""
 NOVEMBER = "from=2026-11-01&to=2026-12-01"
@@ -98,6 +100,9 @@ def test_figures_are_those_of_the_reports(open_page: Open, address: str) -> None
     }
     as_of = overview["asOf"]["at"][:19].replace("T", " ")
     expect(page.locator("#as-of")).to_have_text(f"As of {as_of} UTC")
+    colors = json.loads(COST_BY_DAY.read_text())["encoding"]["color"]["scale"]["range"]
+    bars = page.locator("#days path[aria-roledescription='bar']").all()
+    assert {bar.get_attribute("fill") for bar in bars} == set(colors)
     tooltip = page.locator("#vg-tooltip-element")
     page.locator("#days path[aria-roledescription='bar']").first.hover()
     expect(tooltip).to_contain_text("2026-11-02")

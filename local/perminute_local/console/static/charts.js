@@ -7,7 +7,8 @@ import { addDays, addMonths, dayName, decimal, micros, money, rounded } from "./
 
 const DAY = 86_400_000, FORECAST_DAYS = 35, BAR = 24;
 
-// Colors are variables of the style sheet, which has others in the dark and on paper.
+// Colors are variables of the style sheet, which has others in the dark and on paper; types of
+// calls have those of the specification, which are the same everywhere.
 const CONFIG = {
   background: "transparent", padding: { left: 2, right: 4, top: 6, bottom: 2 },
   font: 'system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif',
@@ -16,7 +17,7 @@ const CONFIG = {
     tickColor: "var(--quiet)", labelFontSize: 12, titleFontSize: 12, titleFontWeight: "normal", labelPadding: 6 },
   axisY: { domain: false, ticks: false },
   legend: { labelColor: "var(--quiet)", labelFontSize: 12, padding: 0, offset: 12 },
-  bar: { color: "var(--toll)" }, line: { color: "var(--toll)" }, area: { color: "var(--toll)" },
+  bar: { color: "var(--accent)" }, line: { color: "var(--accent)" }, area: { color: "var(--accent)" },
   text: { fontSize: 12 },
 };
 // Neither writes styles into the page, which its policy forbids; nor is an expression compiled.
@@ -118,7 +119,6 @@ export function daysChart({ month, rows, currency }, written) {
     specification.autosize = { type: "fit-x", contains: "padding" };
     specification.encoding.x.scale.domain = days;
     specification.encoding.x.axis.labelOverlap = true;
-    specification.encoding.color.scale.range = ["var(--toll)", "var(--tollfree)", "var(--dialout)"];
     specification.encoding.y.title = currency;
   }, written);
 }
