@@ -200,7 +200,7 @@ def test_a_call_that_was_rated_again_says_what_it_was_before_and_which_event_was
     assert said[-2:] == [
         "Charged: 0.15 USD, paid by po-0921 (0.1) and po-1001 (0.05).",
         "Changed on 2026-11-02 14:10 because of event l-0039, entry 66: before, it was not "
-        "entitled (noCreditsLicense), and nothing was charged.",
+        "entitled (no credits license), and nothing was charged.",
     ]
 
 
@@ -239,7 +239,7 @@ def test_a_correction_that_moves_no_money_has_no_entry_and_its_cause_is_not_reco
     assert explanation.movements == (Movement(0, None, None, LATER, None, before),)
     assert sentences(explanation, None)[-1] == (
         "Changed on 2026-11-02 14:10 (why is not recorded): before, it was not entitled "
-        "(noLicense), and nothing was charged."
+        "(no license), and nothing was charged."
     )
 
 

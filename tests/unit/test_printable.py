@@ -9,6 +9,7 @@ from perminute.domain.values.printable import (
     counted,
     one_line,
     spreadsheet_text,
+    words_of,
 )
 
 
@@ -70,3 +71,15 @@ def test_one_of_something_is_not_several(count: int, words: str) -> None:
 def test_a_plural_may_be_another_word() -> None:
     words = ("row is", "rows are")
     assert [counted(count, *words) for count in (1, 2)] == ["1 row is", "2 rows are"]
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("noCreditsLicense", "no credits license"),
+        ("charged", "charged"),
+        ("", ""),
+    ],
+)
+def test_a_code_is_written_as_words(code: str, words: str) -> None:
+    assert words_of(code) == words

@@ -221,11 +221,21 @@ def test_calls_are_lines_with_what_became_of_them(shown: Callable[..., Shown]) -
         "  ended (UTC)           call              organizer   type        number        "
         "  min:s   charged USD   outcome",
         "  2026-11-02 13:44:52   contoso-premium   grady       out         -             "
-        "   0:00         0.000   unrated (blockedNumber)",
+        "   0:00         0.000   unrated (blocked number)",
         "  2026-11-02 13:44:52   contoso-0132      grady       toll-free   +498001110550 "
         "  55:00         9.625   charged (rerated)",
         "As of 2026-11-02 18:00:00 UTC (version 412).",
         "Left out: free calls (by app, not answered, in ad-hoc meetings).",
+    ]
+
+
+def test_outcomes_of_usage_are_words(shown: Callable[..., Shown]) -> None:
+    sums = figures(1, 60, "0", "0.5")
+    usage = {"asOf": AS_OF, "currency": "USD", "groupBy": ["outcome"], "omits": [], "mayChange": []}
+    answer = {**usage, "rows": [{"outcome": "notEntitled", **sums}], "total": sums}
+    assert [line.split("   ")[0] for line in shown("usage", answer, **NOVEMBER)[2:4]] == [
+        "  not entitled",
+        "  total",
     ]
 
 
@@ -393,7 +403,7 @@ def test_a_statement_leads_from_balance_to_balance_and_to_the_cost_of_the_calls(
         "  po-1   1,000.00   12.00      0.00       3.00",
         "contoso: calls that changed since 2026-11 was stated",
         "  call   as stated           charged   now       charged",
-        "  c-1    notEntitled            0.00   charged     9.625",
+        "  c-1    not entitled           0.00   charged     9.625",
         "  c-2    not in this month         -   pooled      0.000",
         "Calls that changed besides: 1.",
         "As stated, 2026-11 contains what is booked before 2026-12-04 00:00:00 UTC; until then it "

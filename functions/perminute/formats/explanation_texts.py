@@ -11,7 +11,7 @@ from perminute.domain.rating.usage_record import Flag, Free, Outcome
 from perminute.domain.reference.licenses import License
 from perminute.domain.reporting.explanation import Pending
 from perminute.domain.values.money import format_micros
-from perminute.domain.values.printable import counted, one_line
+from perminute.domain.values.printable import counted, one_line, words_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -272,7 +272,7 @@ def _because(movement: Movement) -> str:
 
 def _state(before: ListedUsage) -> str:
     reported = " by its bridge's report" if Flag.REPORTED_BY_BRIDGE in before.flags else ""
-    reason = f" ({before.reason})" if before.reason else ""
+    reason = f" ({words_of(before.reason)})" if before.reason else ""
     drawn = counted(before.pool_minutes, "minute")
     minutes = f", with {drawn} of its pool" if before.pool_minutes else ""
     match before.outcome:

@@ -13,7 +13,7 @@ from perminute.domain.credit.ledger import EntryType
 from perminute.domain.rating.usage_record import Flag, Outcome
 from perminute.domain.values.identifiers import canonical_id
 from perminute.domain.values.money import MICROS_PER_UNIT, format_micros
-from perminute.domain.values.printable import counted, one_line
+from perminute.domain.values.printable import counted, one_line, words_of
 from perminute_local.reports.kinds import REPORTS
 from perminute_local.reports.source import Question
 from perminute_local.tables import LEG_NAMES, STYLE, plain, title_line
@@ -312,7 +312,7 @@ def _not_paid(organization_id: str, calls: CallFigures) -> Table:
     table = _table(title, "outcome", "reason", "calls", "retail cost", "currency")
     for (outcome, reason, currency), group in sorted(calls.unpaid.items()):
         cost = "-" if group.retail_micros is None else _aligned(group.retail_micros)
-        table.add_row(outcome, reason, str(group.calls), cost, currency)
+        table.add_row(words_of(outcome), words_of(reason), str(group.calls), cost, currency)
     return table
 
 

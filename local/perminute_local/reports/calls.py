@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from perminute.domain.values.printable import words_of
 from perminute_local.reports.layout import (
     Column,
     as_of,
@@ -58,5 +59,6 @@ def tables(question: Question, answer: Answer) -> Iterator[RenderableType]:
 
 
 def _what(call: Row) -> str:
-    marks = ", ".join(filter(None, [call["reason"], *call["flags"]]))
-    return f"{call['outcome']} ({marks})" if marks else str(call["outcome"])
+    outcome = words_of(call["outcome"])
+    marks = ", ".join(map(words_of, filter(None, [call["reason"], *call["flags"]])))
+    return f"{outcome} ({marks})" if marks else outcome

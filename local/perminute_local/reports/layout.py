@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from rich.table import Table
 
 from perminute.domain.values.money import DECIMALS, MICROS_PER_UNIT, read_micros
-from perminute.domain.values.printable import one_line
+from perminute.domain.values.printable import one_line, words_of
 from perminute_local.tables import LEG_NAMES, STYLE, plain, title_line
 
 if TYPE_CHECKING:
@@ -50,6 +50,11 @@ def text(header: str, *, folds: bool = False) -> Column:
 def leg_type(header: str) -> Column:
     """Return a column of kinds of calls."""
     return Column(header, lambda values: [LEG_NAMES.get(value, _text(value)) for value in values])
+
+
+def code(header: str) -> Column:
+    """Return a column of codes, such as outcomes, which are written as words."""
+    return Column(header, lambda values: [words_of(_text(value)) for value in values])
 
 
 def count(header: str) -> Column:

@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from perminute.domain.values.money import format_micros, read_micros
-from perminute_local.reports.layout import Section, amount, as_of, money, table_of, text, time_of
+from perminute_local.reports.layout import (
+    Section,
+    amount,
+    as_of,
+    code,
+    money,
+    table_of,
+    text,
+    time_of,
+)
 from perminute_local.reports.usage import KEYS, figures
 from perminute_local.tables import plain
 
@@ -45,9 +54,9 @@ _LOTS = {
 }
 _CHANGED = {
     "callId": text("call"),
-    "was": text("as stated"),
+    "was": code("as stated"),
     "stated": money("charged"),
-    "is": text("now"),
+    "is": code("now"),
     "now": money("charged"),
 }
 

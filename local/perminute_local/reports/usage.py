@@ -8,6 +8,7 @@ from perminute_local.reports.layout import (
     Column,
     amount,
     as_of,
+    code,
     count,
     days_in_words,
     leg_type,
@@ -33,7 +34,7 @@ KEYS = {
     "legType": leg_type("call"),
     "country": text("country"),
     "prefix": text("prefix"),
-    "outcome": text("outcome"),
+    "outcome": code("outcome"),
 }
 """What usage can be grouped by."""
 FIGURES = ("calls", "connectedSeconds", "billedSeconds", "poolMinutes", "charge", "retailCost")

@@ -18,6 +18,7 @@ _FORMULA = re.compile(r"[=+\-@\uff1d\uff0b\uff0d\uff20]")
 _FORMULA_AFTER_END = re.compile(rf'(?<=;)(?P<between>[ "]*)(?={_FORMULA.pattern})')
 # A number, an amount, or a phone number, perhaps with a masked tail: computes nothing.
 _NUMBER = re.compile(r"[+-]?[0-9][0-9., ]*\**")
+_CAPITAL = re.compile("[A-Z]")
 
 
 def one_line(text: str, *, at_most: int = MAX_CHARACTERS) -> str:
@@ -41,6 +42,11 @@ def spreadsheet_text(text: str) -> str:
 def counted(count: int, noun: str, several: str = "") -> str:
     """Return how many there are of something; `several` is its plural, if that is not with an s."""
     return f"{count} {noun}" if count == 1 else f"{count} {several or f'{noun}s'}"
+
+
+def words_of(code: str) -> str:
+    """Write a code of answers as words: `noCreditsLicense` as "no credits license"."""
+    return _CAPITAL.sub(lambda found: f" {found[0].lower()}", code)
 
 
 def _shown(char: str) -> str:

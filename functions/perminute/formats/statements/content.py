@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from perminute.domain.pools.pools import Month
 from perminute.domain.reference.countries import decimals_of
 from perminute.domain.values.money import format_micros, format_rounded, read_micros
-from perminute.domain.values.printable import one_line
+from perminute.domain.values.printable import one_line, words_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -242,11 +242,12 @@ def _lots(money: _Money, lots: Sequence[Row]) -> Section:
 
 
 def _changed(money: _Money, answer: Answer) -> Section:
-    calls, nothing = answer["changed"], {"outcome": "not in this month", "charge": None}
+    calls = answer["changed"]
+    nothing: Answer = {"outcome": "not in this month", "charge": None}
     columns = [Column("Call", [_text(call["callId"]) for call in calls], is_wide=True)]
     for name, header in (("stated", "As stated"), ("now", "Now")):
         states = [call[name] or nothing for call in calls]
-        columns.append(Column(header, [_text(state["outcome"]) for state in states]))
+        columns.append(Column(header, [_text(words_of(state["outcome"])) for state in states]))
         columns.append(money.exact("charged", [state["charge"] for state in states]))
     more = answer["changedCalls"] - len(calls)
     remark = f"And {more:,} more." if more else ""

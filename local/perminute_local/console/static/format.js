@@ -69,8 +69,7 @@ export const LEG_TYPES = {
   tollDialIn: "toll dial-in", tollFreeDialIn: "toll-free dial-in", dialOut: "dial-out",
 };
 
-const OUTCOMES = { notEntitled: "not entitled" };
-
-export function outcome(name) {
-  return OUTCOMES[name] ?? name;
+// Codes of answers as words: noCreditsLicense as "no credits license".
+export function inWords(code) {
+  return code.replace(/[A-Z]/g, (capital) => ` ${capital.toLowerCase()}`);
 }

@@ -2,7 +2,7 @@
 
 import { report } from "./api.js";
 import { byId, el, rowOf, show, table } from "./dom.js";
-import { LEG_TYPES, addDays, grouped, minutes, money, outcome, time } from "./format.js";
+import { LEG_TYPES, addDays, grouped, inWords, minutes, money, time } from "./format.js";
 
 const CALLS = [["Ended (UTC)"], ["Organizer"], ["Type"], ["Number"], ["Country"], ["Billed min:s", "number"], ["Charge", "number"], ["Outcome"]];
 const LEDGER = [["Entry"], ["At (UTC)"], ["Type"], ["What"], ["Calls", "number"], ["Amount", "number"], ["Balance", "number"]];
@@ -42,7 +42,7 @@ export function calls({ organization, period, signal, failed }) {
     el("select", { change: begin }, el("option", { value: "" }, "all"),
       ...values.map((value) => el("option", { value }, words(value)))));
   const filters = {
-    day: choice("Day"), outcome: choice("Outcome", OUTCOMES, outcome), organizerId: choice("Organizer"),
+    day: choice("Day"), outcome: choice("Outcome", OUTCOMES, inWords), organizerId: choice("Organizer"),
     legType: choice("Type", Object.keys(LEG_TYPES), (value) => LEG_TYPES[value]), country: choice("Country"),
   };
   const holder = el("div");
@@ -87,8 +87,8 @@ export function calls({ organization, period, signal, failed }) {
   function row(call) {
     const open = el("button", { class: "link", type: "button", "aria-label": `Explain call ${call.callId}, ended ${time(call.endedAt)}`,
       click: () => { mark(open); explain(call.callId, open); } }, time(call.endedAt));
-    const result = el("span", {}, outcome(call.outcome), call.reason ? ` (${call.reason})` : "",
-      ...call.flags.map((flag) => el("span", { class: "tag" }, flag)));
+    const result = el("span", {}, inWords(call.outcome), call.reason ? ` (${inWords(call.reason)})` : "",
+      ...call.flags.map((flag) => el("span", { class: "tag" }, inWords(flag))));
     return rowOf(CALLS, [open, call.organizerId, LEG_TYPES[call.legType] ?? call.legType, call.number ?? "–",
       call.country ?? "–", minutes(call.billedSeconds), money(call.charge, call.currency), result]);
   }
