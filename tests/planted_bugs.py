@@ -227,8 +227,11 @@ def rearmed_on_every_call() -> Iterator[None]:
         thresholds_micros: Sequence[int],
         currency: str | None,
         stands: BalanceNow | None,
+        *,
+        recharge_id: str | None,
     ) -> Iterator[Notification]:
-        return crossings(entries, 10**12, thresholds_micros, currency, stands)
+        parts = entries, 10**12, thresholds_micros, currency, stands
+        return crossings(*parts, recharge_id=recharge_id)
 
     with patch.object(transaction_builder, "crossings", told):
         yield

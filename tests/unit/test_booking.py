@@ -440,6 +440,20 @@ def test_a_threshold_is_told_again_only_after_the_balance_was_back_above_it() ->
 
 # Auto-recharge
 
+
+def test_who_is_told_of_a_low_balance_is_told_that_a_recharge_is_requested() -> None:
+    auto = recharging(50, 30)._replace(low_balance_thresholds_micros=(50, 30))
+    first = charge(holding(lot("1", 60), settings=auto), [rating("a", 20)], at=ANSWERED)
+    low = LowBalance(threshold_micros=50, balance_micros=40, currency="USD", recharge_id=FIRST)
+    assert news(first) == [low, requested(FIRST, 40)]
+    second = charge(first.after, [rating("b", 15)], at=ANSWERED)
+    assert news(second) == [low._replace(threshold_micros=30, balance_micros=25)]
+    paid = buy(second.after, bought(30, recharge_id=FIRST))
+    off = configure(paid.after, settings(1, low_balance_thresholds_micros=(30,))).after
+    third = charge(off, [rating("c", 30)], at=ANSWERED)
+    assert news(third) == [low._replace(threshold_micros=30, balance_micros=25, recharge_id=None)]
+
+
 FIRST, SECOND = recharge_id("contoso", 1), recharge_id("contoso", 2)
 
 

@@ -120,6 +120,8 @@ EVERY_NEWS: list[NotificationBody] = [
     LowBalance(threshold_micros=20_000_000, **USD),
     LowBalance(threshold_micros=20_000_000, currency="USD", balance_micros=-1),
     BalanceExhausted(balance_micros=-1, currency="USD"),
+    LowBalance(threshold_micros=20_000_000, recharge_id="r-1", **USD),
+    BalanceExhausted(balance_micros=-1, currency="USD", recharge_id="r-1"),
     RechargeRequested(recharge_id="r-1", amount_micros=200_000_000, **USD),
     RechargeRequested(recharge_id="r-1", amount_micros=200_000_000, attempt=3, **USD),
     RechargeSucceeded(recharge_id="r-1", amount_micros=200_000_000, **USD),
@@ -399,6 +401,21 @@ def test_every_kind_carries_what_the_contract_says_and_is_readable(news: Notific
     for micros, words in [(12_500_000, "12.50 USD"), (7_000_000, "7 USD")]:
         if micros in (getattr(news, name) for name in news._fields if name != "balance_micros"):
             assert words in shown["text"]
+
+
+def test_who_is_told_of_a_low_balance_is_told_of_a_requested_recharge() -> None:
+    low = LowBalance(threshold_micros=20_000_000, **USD)
+    requested = (
+        "A recharge is already requested under the id r-1: check first whether your billing system "
+        "pays it. "
+    )
+    to_do = document(low)["text"].splitlines()[2]
+    with_recharge = document(low._replace(recharge_id="r-1"))
+    assert with_recharge["text"].splitlines()[2] == requested + to_do
+    assert with_recharge["rechargeId"] == "r-1"
+    assert "rechargeId" not in document(low)
+    gone = BalanceExhausted(balance_micros=0, currency="USD", recharge_id="r-1")
+    assert document(gone)["text"].splitlines()[2].startswith(f"{requested}Buy credit now")
 
 
 def test_what_is_told_of_a_recharge_is_true() -> None:

@@ -351,7 +351,9 @@ def test_what_fell_after_credit_came_in_meanwhile_is_told_once_settled(credit: C
     balance_micros = 14 * MICROS - 3 * DEAR_MICROS - CHEAP_MICROS
     assert balance_micros == 4_100_000
     crossed = LowBalance(threshold_micros=5 * MICROS, balance_micros=balance_micros, currency="USD")
-    assert world.notified() == [crossed, asked(balance_micros)]
+    request = asked(balance_micros)
+    # Who is notified of the fall is told that credit is already requested.
+    assert world.notified() == [crossed._replace(recharge_id=request.recharge_id), request]
 
 
 @pytest.mark.parametrize("threshold_micros", [3_500_000, 5_500_000])
@@ -409,7 +411,9 @@ def test_after_a_quarter_of_an_hour_it_is_told_although_nobody_has_settled_the_p
                 world.wait(at)
             case _:
                 Expiry(world.store).all(at)
-    assert world.notified() == [low(0), EXHAUSTED, asked(0)]
+    request = asked(0)
+    fell = [one._replace(recharge_id=request.recharge_id) for one in (low(0), EXHAUSTED)]
+    assert world.notified() == [*fell, request]
     assert {one.at for one in world.told()} == {LATE + PROVISIONAL_FOR}
     assert world.account.provisional is not None
     assert world.account.due_at != LATE + PROVISIONAL_FOR

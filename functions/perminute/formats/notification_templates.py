@@ -49,7 +49,7 @@ def _low_balance(what_it_means: str, what_to_do: str) -> Template:
         "The communications credit of {organization} fell below {threshold} on {at}. The balance "
         "is {balance}.",
         what_it_means,
-        what_to_do,
+        f"{{requested}}{what_to_do}",
     )
 
 
@@ -168,7 +168,8 @@ TEMPLATES: dict[tuple[type[NotificationBody], object], Template] = {
         "The communications credit of {organization} was used up on {at}. The balance is "
         "{balance}.",
         f"Until there is credit again, {_NO_CREDIT}",
-        "Buy credit now: as soon as the balance is above 0, no call is refused for lack of credit.",
+        "{requested}Buy credit now: as soon as the balance is above 0, no call is refused for lack "
+        "of credit.",
     ),
     (kinds.RechargeRequested, None): Template(
         "recharge of {amount} requested",

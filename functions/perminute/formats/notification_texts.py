@@ -107,8 +107,9 @@ def _variant(body: NotificationBody, at: datetime) -> tuple[object, dict[str, ob
             return body.reason, {}
         case kinds.SpendLimitReached():
             return body.limit, {"in_progress": counted(body.calls or 0, "call")}
-        case kinds.LowBalance():
-            return "credit is left" if body.balance_micros > 0 else None, {}
+        case kinds.LowBalance() | kinds.BalanceExhausted():
+            is_low = isinstance(body, kinds.LowBalance) and body.balance_micros > 0
+            return "credit is left" if is_low else None, {"requested": _requested(body.recharge_id)}
         case kinds.MinutePoolThreshold():
             left = body.minutes - body.used
             # Rounded down: 100% only if no minutes are left.
@@ -147,6 +148,15 @@ def _variant(body: NotificationBody, at: datetime) -> tuple[object, dict[str, ob
             return None, {"end": f"{body.since + timedelta(hours=1):%H:%M} UTC"}
         case _:
             return None, {}
+
+
+def _requested(recharge_id: str | None) -> str:
+    if recharge_id is None:
+        return ""
+    return (
+        f"A recharge is already requested under the id {recharge_id}: check first whether your "
+        "billing system pays it. "
+    )
 
 
 _DIFFERENT = {

@@ -296,7 +296,7 @@ class TransactionBuilder:
         )
 
     def _check_balance(self, *, may_ask: bool, as_it_stands: bool) -> tuple[Notification, ...]:
-        """Return the thresholds passed, and recharge; or wait while the balance may still change.
+        """Recharge, and return the thresholds passed; or wait while the balance may still change.
 
         After waiting, the balance is compared with the highest one that `Provisional` has noted.
         """
@@ -316,13 +316,11 @@ class TransactionBuilder:
             # Nothing waits again until all of these pools have been settled.
             self.set(provisional=provisional._replace(balance_micros=None, may_ask=False))
         if waited is None or waited.balance_micros is None:
-            crossed = self._crossings(before_micros, self._balance_now if as_it_stands else None)
             self._recharge(may_ask=may_ask)
-            return crossed
-        crossed = self._crossings(waited.balance_micros, self._balance_now)
+            return self._crossings(before_micros, self._balance_now if as_it_stands else None)
         fell = micros < waited.balance_micros
         self._recharge(may_ask=fell or asks_anyway or waited.may_ask)
-        return crossed
+        return self._crossings(waited.balance_micros, self._balance_now)
 
     @property
     def _balance_now(self) -> BalanceNow:
@@ -335,7 +333,12 @@ class TransactionBuilder:
     ) -> tuple[Notification, ...]:
         settings, currency = self.account.settings, self.account.currency
         thresholds_micros = settings.low_balance_thresholds_micros if settings else ()
-        return tuple(crossings(self._entries, before_micros, thresholds_micros, currency, now))
+        request = self.account.recharge.open
+        recharge_id = None if request is None else request.recharge_id
+        passed = crossings(
+            self._entries, before_micros, thresholds_micros, currency, now, recharge_id=recharge_id
+        )
+        return tuple(passed)
 
     def _recharge(self, *, may_ask: bool) -> None:
         state, step = self.account.recharge.next_step(

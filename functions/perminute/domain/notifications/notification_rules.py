@@ -29,17 +29,20 @@ class BalanceNow(NamedTuple):
     entry_id: str
 
 
-def crossings(
+def crossings(  # noqa: PLR0913 - what its notifications state
     entries: Sequence[LedgerEntry],
     before_micros: int,
     thresholds_micros: Sequence[int],
     currency: str | None,
     balance_now: BalanceNow | None = None,
+    *,
+    recharge_id: str | None = None,
 ) -> Iterator[Notification]:
     """Yield a notification of each threshold that the entries of one transaction together pass.
 
     The highest comes first. Each states the instant and the balance of the last entry that passed
-    its threshold, or `balance_now` if transactions have waited to be decided together.
+    its threshold, or `balance_now` if transactions have waited to be decided together; and the
+    recharge that is requested and not answered.
     """
     if balance_now is None and not entries:
         return
@@ -47,12 +50,13 @@ def crossings(
     for threshold_micros in sorted(set(thresholds_micros), reverse=True):
         if after_micros < threshold_micros <= before_micros:
             passed = balance_now or _last_below(entries, threshold_micros)
-            low = LowBalance(threshold_micros, passed.micros, currency)
+            low = LowBalance(threshold_micros, passed.micros, currency, recharge_id)
             yield _of_balance(low, passed, f"{passed.entry_id}/{threshold_micros}")
     if after_micros <= 0 < before_micros:
         # Micro-units are whole: a balance that is not above zero is below one of them.
         passed = balance_now or _last_below(entries, 1)
-        yield _of_balance(BalanceExhausted(passed.micros, currency), passed, passed.entry_id)
+        exhausted = BalanceExhausted(passed.micros, currency, recharge_id)
+        yield _of_balance(exhausted, passed, passed.entry_id)
 
 
 def _of_balance(

@@ -34,6 +34,7 @@ class LowBalance(NamedTuple):
     threshold_micros: int
     balance_micros: int
     currency: str | None
+    recharge_id: str | None = None  # of the recharge that is requested and not answered
 
 
 class BalanceExhausted(NamedTuple):
@@ -41,6 +42,7 @@ class BalanceExhausted(NamedTuple):
 
     balance_micros: int
     currency: str | None
+    recharge_id: str | None = None  # of the recharge that is requested and not answered
 
 
 class RechargeRequested(NamedTuple):
