@@ -126,6 +126,8 @@ def what_if(text: str) -> dict[str, Any]:
         "pool": {"recorded": {"minutes": 60, "used": 60}, "whatIf": {"minutes": 75, "used": 60}},
         "byOrganizer": [{"organizerId": text, **row}],
         "byCountry": [{"country": None, **row}],
+        "usersWithoutCalls": [text],
+        "unknownUsers": [text],
     }
 
 

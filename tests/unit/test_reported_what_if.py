@@ -136,6 +136,8 @@ def test_another_pool_pays_more_minutes(store: InMemoryStore) -> None:
                 "difference": "-0.075",
             },
         ],
+        "usersWithoutCalls": [],
+        "unknownUsers": [],
     }
 
 
@@ -168,6 +170,15 @@ def test_other_licenses_take_the_place_of_those_that_users_hold(store: InMemoryS
     assert document["whatIf"]["notEntitled"] == 4
     document = answered(store, licenses="communicationsCredits:adele")
     assert document["changedCalls"] == 0
+
+
+def test_users_without_calls_and_unknown_ones_are_named(store: InMemoryStore) -> None:
+    store.facts["contoso", "joni"] = set(ALEX.facts)
+    post(store, "z-1", "of nobody", 14, 1)
+    sent = "none:joni,subscription:adele,none:of nobody,subscription:mistyped"
+    document = answered(store, licenses=sent)
+    assert document["usersWithoutCalls"] == ["joni"]
+    assert document["unknownUsers"] == ["mistyped"]
 
 
 def test_another_rate_card_prices_the_calls(store: InMemoryStore) -> None:
@@ -269,6 +280,19 @@ class TestCommand:
             "2 of 4 calls would differ: -0.225 in all.",
             "Minute pool: 60 of 60 used, and 75 of 75 if it were so.",
             "As of 2026-12-07 12:00:00 UTC (version 7).",
+        ]
+
+    @pytest.mark.usefixtures("sent")
+    def test_a_user_of_whom_nothing_is_recorded_is_named(
+        self, store: InMemoryStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        store.facts["contoso", "joni"] = set(ALEX.facts)
+        file = tmp_path / "licenses.csv"
+        file.write_text("user,license\njoni,none\nmistyped,subscription\n")
+        assert main([*self.WORDS, "--licenses", str(file)]) == 0
+        assert capsys.readouterr().out.splitlines()[-3:-1] == [
+            "No call in this month, so their licenses change at most the pool: joni.",
+            "Nothing is recorded of these users, check their ids: mistyped.",
         ]
 
     @pytest.mark.parametrize(

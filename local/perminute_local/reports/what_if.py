@@ -62,3 +62,9 @@ def _lines(answer: Answer) -> Iterator[str]:
     for name, words in (("notEntitled", "that no license covers"), ("unrated", "without a price")):
         if recorded[name] or otherwise[name]:
             yield f"Calls {words}, which are not charged: {recorded[name]}, then {otherwise[name]}."
+    for name, words in (
+        ("usersWithoutCalls", "No call in this month, so their licenses change at most the pool"),
+        ("unknownUsers", "Nothing is recorded of these users, check their ids"),
+    ):
+        if users := answer[name]:
+            yield f"{words}: {', '.join(users)}."

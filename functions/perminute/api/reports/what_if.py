@@ -155,6 +155,12 @@ class WhatIfDocument(ReportDocument, frozen=True, kw_only=True):
     pool: WhatIfPoolsDocument
     by_organizer: list[WhatIfRowDocument]
     by_country: list[WhatIfRowDocument]
+    users_without_calls: Annotated[
+        list[str], about("Known users of `licenses` who organized no call of the month.")
+    ]
+    unknown_users: Annotated[
+        list[str], about("Users of `licenses` of whom nothing is recorded: check their ids.")
+    ]
 
 
 @report("what-if", WhatIfQuery, WhatIfDocument)
@@ -162,8 +168,12 @@ def answer(reader: ReportReader, target: ReportTarget, query: WhatIfQuery) -> Wh
     """Rate the calls of a month with another pool, other licenses or another rate card."""
     month = query.begun_by(target.at)
     change = Change(query.rate_card, query.pool, _other_licenses(query.licenses))
-    account, found = read_what_if(reader, target.organization_id, month, change, target.deadline)
+    account, users, found = read_what_if(
+        reader, target.organization_id, month, change, target.deadline
+    )
     calls = found.calls
+    organizers = set(map(organizer_of, calls))
+    without_calls = sorted(user for user in change.licenses or () if user not in organizers)
     recorded = [call.recorded for call in calls]
     otherwise = [call.otherwise for call in calls]
     total = ComparedSums()
@@ -187,6 +197,8 @@ def answer(reader: ReportReader, target: ReportTarget, query: WhatIfQuery) -> Wh
             WhatIfRowDocument(country=name, **_row(sums))
             for name, sums in summed_by(calls, country_of)
         ],
+        users_without_calls=[user for user in without_calls if user in users],
+        unknown_users=[user for user in without_calls if user not in users],
     )
 
 

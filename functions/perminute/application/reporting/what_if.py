@@ -16,6 +16,8 @@ from perminute.domain.reporting.periods import Period
 from perminute.domain.reporting.usage_sums import UsageFilter
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from perminute.application.reporting.reader import ReportReader
     from perminute.application.retry import Deadline
     from perminute.domain.advice.what_if import Change, WhatIf
@@ -26,9 +28,10 @@ MAX_CALLS = 50_000
 
 
 class AccountWhatIf(NamedTuple):
-    """The account, and what its calls would have cost."""
+    """The account, the users of whom anything is recorded, and what its calls would have cost."""
 
     account: Account
+    users: Collection[str]
     found: WhatIf
 
 
@@ -53,4 +56,4 @@ def read_what_if(
         for call_id, record in records.items()
     ]
     context = RatingContext.of(account, licensing, RateCard(()))
-    return AccountWhatIf(account, what_if(calls, month, context, change))
+    return AccountWhatIf(account, licensing.users, what_if(calls, month, context, change))

@@ -32,16 +32,19 @@ export function whatIf({ organization, month, signal, failed }) {
       el("button", { type: "submit" }, "Compute")), answer);
 }
 
-function said({ month, currency, calls, changedCalls, recorded, whatIf: other, difference, pool, byOrganizer, byCountry }) {
+function said({ month, currency, calls, changedCalls, recorded, whatIf: other, difference, pool, byOrganizer, byCountry, usersWithoutCalls, unknownUsers }) {
   const isLess = difference.startsWith("-"), size = difference.replace("-", "");
   const summary = difference === "0" ? `The calls of ${month} would cost the same, ${money(recorded.charge, currency)}.`
     : `The calls of ${month} would cost ${money(size, currency)} ${isLess ? "less" : "more"}: ${money(other.charge, currency)} instead of ${money(recorded.charge, currency)}.`;
   const changed = `${grouped(changedCalls)} of ${plural(calls, "call")} would differ; the pool would give ${grouped(pool.whatIf.used)} of ${grouped(pool.whatIf.minutes)} minutes instead of ${grouped(pool.recorded.used)} of ${grouped(pool.recorded.minutes)}.`;
   const lacking = other.notEntitled === recorded.notEntitled ? null
     : el("p", {}, `${plural(other.notEntitled, "call")} would not be entitled, instead of ${grouped(recorded.notEntitled)}.`);
+  const remarks = [["No call in this month, so their licenses change at most the pool", usersWithoutCalls],
+    ["Nothing is recorded of these users, check their ids", unknownUsers]]
+    .filter(([, users]) => users.length).map(([words, users]) => el("p", {}, `${words}: ${users.join(", ")}.`));
   const rows = (name, found) => table(`Difference by ${name}`, [[name[0].toUpperCase() + name.slice(1)], ["Calls", "number"], ["Recorded", "number"], ["What if", "number"], ["Difference", "number"]],
     found.filter((row) => row.difference !== "0").map((row) => [row.organizerId ?? row.country ?? "not known", grouped(row.calls), amount(row.recorded), amount(row.whatIf), amount(row.difference)]));
-  return [el("p", { class: "answer" }, summary), el("p", {}, changed), lacking,
+  return [el("p", { class: "answer" }, summary), el("p", {}, changed), lacking, ...remarks,
     ...difference === "0" && !byOrganizer.some((row) => row.difference !== "0") ? []
       : [el("div", { class: "pair" }, rows("organizer", byOrganizer), rows("country", byCountry))]].filter(Boolean);
 }
