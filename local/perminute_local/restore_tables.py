@@ -21,6 +21,8 @@ from perminute_local.wrong_call import WrongCall
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from mypy_boto3_dynamodb.client import DynamoDBClient
+
     from perminute.settings import TableNames
 
 SEGMENTS = 8
@@ -45,9 +47,8 @@ class TableDifference(NamedTuple):
 def run_restore(stack_name: str, restored: Mapping[str, str], *, write: bool, as_json: bool) -> int:
     """Count the items that differ from the restored tables, and write them back if `write`."""
     with calling_aws(f"the tables of {stack_name} cannot be restored"):
-        names = deployed_tables(stack_name)
-        _check(names, restored)
-        client = boto3.client("dynamodb")
+        names, client = deployed_tables(stack_name), boto3.client("dynamodb")
+        _check(client, names, restored)
         done = [
             _restore(client, kind, getattr(names, kind), copy, write=write)
             for kind, copy in restored.items()
@@ -66,11 +67,23 @@ def run_restore(stack_name: str, restored: Mapping[str, str], *, write: bool, as
     return 0
 
 
-def _check(names: TableNames, restored: Mapping[str, str]) -> None:
+def _check(client: DynamoDBClient, names: TableNames, restored: Mapping[str, str]) -> None:
+    # All of them, before any is restored.
     for kind, copy in restored.items():
+        option, table = f"--{kind}-copy", getattr(names, kind)
         if copy in names:
-            msg = f"--{kind}-copy: {copy} is a table of the stack itself"
+            msg = f"{option}: {copy} is a table of the stack itself"
             raise WrongCall(msg)
+        with calling_aws(f"{option}: {copy} cannot be read"):
+            copied = _keys(client, copy)
+        if copied != _keys(client, table):
+            msg = f"{option}: {copy} has other keys than {table}"
+            raise WrongCall(msg)
+
+
+def _keys(client: DynamoDBClient, table: str) -> list[str]:
+    key_schema = client.describe_table(TableName=table)["Table"]["KeySchema"]
+    return [key["AttributeName"] for key in key_schema]
 
 
 def _restore(
@@ -81,15 +94,7 @@ def _restore(
     *,
     write: bool,
 ) -> TableDifference:
-    key_schema = client.describe_table(TableName=table)["Table"]["KeySchema"]
-    copied = key_schema
-    if copy is not None:
-        copied = client.describe_table(TableName=copy)["Table"]["KeySchema"]
-    if copied != key_schema:
-        msg = f"--{kind}-copy: {copy} has other keys than {table}"
-        raise WrongCall(msg)
-    keys = [key["AttributeName"] for key in key_schema]
-    restorer = _Restorer(client, table, copy, keys, write=write)
+    restorer = _Restorer(client, table, copy, _keys(client, table), write=write)
     with ThreadPoolExecutor(SEGMENTS) as threads:
         # What is put first cannot be deleted after: it is in the copy.
         put = sum(threads.map(restorer.put_segment, range(SEGMENTS)))

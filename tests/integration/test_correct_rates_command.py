@@ -166,7 +166,7 @@ def test_an_organization_that_cannot_be_read_does_not_stop_the_others(
 @pytest.mark.parametrize(
     ("changed", "why"),
     [
-        (["--version", "rihgt"], "version rihgt of the rate card cannot be used: s3://"),
+        (["--version", "rihgt"], "--version: the rate card rihgt cannot be used: s3://"),
         (["--version", "rihgt"], "Publish the right card first: perminute rates publish FILE"),
         (["--to", "2026-11-01"], "--to must lie after --from: calls answered at --to are not"),
         (["--organization", "contsoo"], "contsoo has no account: check --organization"),

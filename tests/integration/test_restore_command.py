@@ -163,5 +163,6 @@ def test_a_copy_that_is_none_is_refused(system: System, capsys: pytest.CaptureFi
     assert f"--credit-copy: {own} is a table of the stack itself" in capsys.readouterr().err
     assert main([*COMMAND[:4], COPIES["events"], *COMMAND[5:]]) == 2
     assert "--credit-copy: copy-of-events has other keys than" in capsys.readouterr().err
-    assert main([*COMMAND[:4], "nowhere", *COMMAND[5:]]) == 2
-    assert "cannot be restored" in capsys.readouterr().err
+    # Also the last one is looked at before anything is written.
+    assert main([*COMMAND[:-1], "nowhere", "--yes"]) == 2
+    assert "--events-copy: nowhere cannot be read: " in capsys.readouterr().err

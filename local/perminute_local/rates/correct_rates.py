@@ -116,7 +116,7 @@ def _check_version(rate_cards: RateCards, version: str, stack_name: str) -> None
     except Unavailable as error:
         bucket = output(stack_name, "RateCardBucketName")
         msg = (
-            f"version {version} of the rate card cannot be used: {error}. Publish the right card "
+            f"--version: the rate card {version} cannot be used: {error}. Publish the right card "
             f"first: perminute rates publish FILE --bucket {bucket} --version VERSION"
         )
         raise WrongCall(msg) from error
