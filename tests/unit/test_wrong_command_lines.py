@@ -189,12 +189,20 @@ def test_a_wrong_command_line_gets_one_clear_message(
     check(line, message, capsys)
 
 
+def test_only_a_name_that_is_close_to_local_is_taken_for_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["doctor", "--stack", "perminute-dev"]) == 2
+    assert "Did you mean" not in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
         ("doctor --stack nobodys", "Stack with id nobodys does not exist (asked in eu-north-1): "),
         ("dlq list --stack nobodys", "does not exist (asked in eu-north-1): check --stack, and"),
         ("reconcile --stack nobodys", "does not exist (asked in eu-north-1): check --stack, and"),
+        ("doctor --stack lcoal", "AWS_REGION and AWS_PROFILE. Did you mean 'local'?"),
         ("doctor --stack others", "others is not a stack of perminute"),
         ("dlq list --stack others", "others is not a stack of perminute: it has no dead letters"),
         ("reconcile --stack others", "others is not a stack of perminute: it has no output"),
