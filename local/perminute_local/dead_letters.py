@@ -63,7 +63,7 @@ def run_redrive(stack_name: str, queue: str, message_ids: Sequence[str], *, as_j
 
 
 def run_discard(stack_name: str, queue: str, message_ids: Sequence[str], *, as_json: bool) -> int:
-    """Delete messages that have been dealt with."""
+    """Delete messages that have been dealt with: these, or all that wait by now."""
     with _calling_aws(stack_name):
         moved = _Stack(stack_name).take(queue, message_ids, lambda _: None)
     return _done(moved, message_ids, "discarded", as_json=as_json)

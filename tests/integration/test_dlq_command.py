@@ -143,6 +143,22 @@ def test_single_messages_are_sent_back_or_discarded_and_the_rest_stays(
     assert [one["eventId"] for one in listed(capsys)["CallsDeadLetters"]] == ["t-2"]
 
 
+def test_all_are_shown_and_discarded_only_with_yes(
+    moto_stack: Stack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(12):
+        given_up(moto_stack, f"t-{number}")
+    queue = [*OF_STACK, "--queue", "CallsDeadLetters", "--all"]
+    assert main(["dlq", "discard", *queue]) == 0
+    shown = capsys.readouterr()
+    assert shown.out.splitlines()[0] == "CallsDeadLetters: 12"
+    assert shown.err.startswith("nothing is deleted; the same command with --yes deletes")
+    assert len(listed(capsys)["CallsDeadLetters"]) == 12
+    assert main(["dlq", "discard", *queue, "--yes"]) == 0
+    assert capsys.readouterr().out == "12 discarded\n"
+    assert listed(capsys)["CallsDeadLetters"] == []
+
+
 def test_what_was_done_is_one_document_with_json(
     moto_stack: Stack, capsys: pytest.CaptureFixture[str]
 ) -> None:

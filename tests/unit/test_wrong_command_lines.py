@@ -57,7 +57,8 @@ WRONG = [
     ("doctor", "--stack is missing"),
     ("rates check", "FILE is missing"),
     ("rates convert prices.csv", "--from acs|acs-inbound|card|telnyx|twilio, --map"),
-    ("dlq discard --stack s --queue CallsDeadLetters", "--message is missing"),
+    ("dlq discard --stack s --queue CallsDeadLetters", "needs either --message ID for each"),
+    ("dlq discard --stack s --queue CallsDeadLetters --all --message m", "needs either --message"),
     ("graph users.json", "--organization is missing"),
     ("completion", "SHELL is missing: one of bash, zsh"),
     # Values that are wrong.

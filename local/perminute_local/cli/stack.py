@@ -129,24 +129,34 @@ def redrive(*, stack: str, queue: str, messages: tuple[str, ...], as_json: bool)
 
 @dlq.command(
     epilog=examples(
-        "perminute dlq discard --stack perminute-dev --queue CallsDeadLetters --message ID"
+        "perminute dlq discard --stack perminute-dev --queue CallsDeadLetters --message ID",
+        "perminute dlq discard --stack perminute-dev --queue CallsDeadLetters --all --yes",
     )
 )
 @stack_option
 @click.option("--queue", required=True, type=_ALL, metavar="NAME", help="such as CallsDeadLetters")
 @click.option(
-    "--message",
-    "messages",
-    multiple=True,
-    required=True,
-    metavar="ID",
-    help="this message; may be repeated",
+    "--message", "messages", multiple=True, metavar="ID", help="this message; may be repeated"
 )
+@click.option("--all", "every", is_flag=True, help="all messages that wait by then")
+@click.option("--yes", is_flag=True, help="delete all; without it they are only shown")
 @json_option
-def discard(*, stack: str, queue: str, messages: tuple[str, ...], as_json: bool) -> int:
+def discard(
+    *, stack: str, queue: str, messages: tuple[str, ...], every: bool, yes: bool, as_json: bool
+) -> int:
     """Delete messages that need no more processing."""
     from perminute_local.dead_letters import run_discard
 
+    if every is bool(messages):
+        msg = "needs either --message ID for each message to delete, or --all"
+        raise WrongCall(msg)
+    if every and not yes:
+        from perminute_local.dead_letters import run_list
+        from perminute_local.terminal import remark
+
+        run_list(stack, queue, as_json=as_json)
+        remark("nothing is deleted; the same command with --yes deletes all that wait by then")
+        return 0
     return run_discard(stack, queue, messages, as_json=as_json)
 
 
