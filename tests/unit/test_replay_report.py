@@ -25,14 +25,19 @@ LICENSED = NOBODY._replace(
 )
 
 
-def rows(*usages: Usage) -> list[list[str]]:
-    """The words of each row of the table."""
+def shown_of(*usages: Usage) -> tuple[str, str]:
+    """What is shown of calls, and of those that credit did not pay."""
     file = io.StringIO()
     account = Account(organization_id=ORGANIZATION)
     for part in report(Results([account], list(usages), [])):
         Console(file=file, width=200).print(part)
-    shown = file.getvalue()
-    _, _, table = shown.partition("calls that credit did not pay")
+    calls, _, unpaid = file.getvalue().partition("calls that credit did not pay")
+    return calls, unpaid
+
+
+def rows(*usages: Usage) -> list[list[str]]:
+    """The cells of each row of calls that credit did not pay."""
+    _, table = shown_of(*usages)
     lines = [line.strip() for line in table.splitlines() if ORGANIZATION not in line]
     return [re.split("  +", line) for line in lines]
 
@@ -46,3 +51,12 @@ def test_retail_costs_in_two_currencies_are_not_added_up() -> None:
     assert ["not entitled", "no license", "2", "0.300000", "USD"] in shown
     assert ["not entitled", "no license", "1", "0.160000", "EUR"] in shown
     assert ["unrated", "currency mismatch", "1", "-", "EUR"] in shown
+
+
+def test_billed_minutes_are_said_to_be_those_of_charged_calls() -> None:
+    usages = [rate_call(phone_call(), context).usage() for context in (NOBODY, LICENSED)]
+    calls, _ = shown_of(*usages)
+    cells = [re.split("  +", line.strip()) for line in calls.splitlines()]
+    minutes = str(usages[0].price.billed_seconds // 60)
+    assert ["call", "calls", "charged", "their billed minutes", "pool", "cost"] in cells
+    assert [row[:4] for row in cells if row[0] == "all"] == [["all", "2", "1", minutes]]

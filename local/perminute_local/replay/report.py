@@ -298,7 +298,7 @@ def _notifications(notifications: Sequence[Document]) -> Table:
 
 
 def _calls(calls: CallFigures) -> Table:
-    table = _table(None, "call", "calls", "charged", "billed minutes", "pool", "cost")
+    table = _table(None, "call", "calls", "charged", "their billed minutes", "pool", "cost")
     for leg_type, name in LEG_NAMES.items():
         if leg_type in calls.by_type:
             table.add_row(name, *calls.by_type[leg_type].cells())
