@@ -728,7 +728,7 @@ def test_the_tables_tell_balances_minutes_and_reasons(
         "northwind: minute pool of 2026-11: 120 of 120 minutes used",
         "The books agree.",
         "toll dial-in",
-        "notVolumeLicensing",
+        "not volume licensing",
         "remoteNumber: must be an E.164 number",
     ):
         assert words in shown
