@@ -130,7 +130,7 @@ def period(parameters: Row) -> str:
     if month := parameters.get("month"):
         return f"of {month}"
     since, until = parameters["from"], parameters["to"]
-    if not len(since) == len(until) == len("2026-11-01"):
+    if since >= until or not len(since) == len(until) == len("2026-11-01"):
         return f"from {since} until {until}"
     last = date.fromisoformat(until) - timedelta(days=1)
     return f"of {_days(date.fromisoformat(since), last)}"

@@ -163,15 +163,7 @@ class MonthOrPeriodQuery(Message, frozen=True, kw_only=True):
 
 
 def period_of(since: Moment, until: Moment) -> Period:
-    """Return a period. Raises `Refused` if it ends before it begins, or is too long.
-
-    Two equal times are an empty period, as programs have it that go on where they stopped. Two
-    equal dates are refused: who writes them means that day.
-    """
-    if since.text == until.text and _DATE.fullmatch(until.text):
-        next_day = until.at.date() + timedelta(days=1)
-        fault = f"is exclusive, and the same date as from; for that day, to is {next_day}"
-        raise refused("to", until.text, fault)
+    """Return a period. Raises `Refused` if it ends before it begins, or is too long."""
     if since.at > until.at:
         raise refused("from", since.text, f"lies after to, which is {quoted(until.text)}")
     if until.at - since.at > timedelta(days=MAX_DAYS):
