@@ -143,7 +143,8 @@ def _held(
 def _tell(users: Sequence[GraphUser], events: int, *, sent: bool) -> None:
     others = unknown_skus(users)
     done = "sent" if sent else "written"
-    ignored = f"; {len(others)} other products bring no license that we know of" if others else ""
+    products = counted(len(others), "other product brings", "other products bring")
+    ignored = f"; {products} no license that we know of" if others else ""
     remark(f"{counted(len(users), 'user')} compared, {counted(events, 'event')} {done}{ignored}")
     if others:
         remark(

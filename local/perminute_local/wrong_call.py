@@ -75,7 +75,8 @@ class FaultyLines(WrongFile):
 
     def __init__(self, faults: Sequence[LineFault], outcome: str, *, is_cut: bool = False) -> None:
         count = f"{len(faults)} or more" if is_cut else str(len(faults))
-        super().__init__(f"{outcome}: {count} of the lines are refused")
+        are = "is" if count == "1" else "are"
+        super().__init__(f"{outcome}: {count} of the lines {are} refused")
         self.faults = faults
 
 

@@ -224,6 +224,8 @@ def test_the_failure_of_one_organization_stops_no_other(stores: Stores, organiza
         ::-1
     ]
     assert str(failed.failure) == "throttled"
+    with pytest.raises(Unavailable, match="records of 1 organization were not compared: "):
+        compare_records.raise_failed([failed, done])
     assert (done.failure, done.notified) == (None, 1)
 
 

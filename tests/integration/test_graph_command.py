@@ -76,7 +76,7 @@ def test_without_a_stack_all_that_graph_says_is_news(
         ("User Changed", "adele", "2026-11-24T06:00:00Z"),
     ]
     assert shown.err == (
-        "2 users compared, 2 events written; 1 other products bring no license that we know of\n"
+        "2 users compared, 2 events written; 1 other product brings no license that we know of\n"
         "what a product brings is certain only with assignedPlans; ask Graph for "
         "/users?$select=id,assignedLicenses,assignedPlans,usageLocation\n"
     )

@@ -102,7 +102,7 @@ def test_sound_books_agree_in_whatever_order_they_are_read() -> None:
 def test_a_missing_entry_is_named_and_so_is_all_that_depends_on_it() -> None:
     standing, entries, costs = books()
     assert messages(found(standing, [*entries[:2], *entries[3:]], costs)) == [
-        ("1 of 1 entries are missing", (entry_id(3),)),
+        ("1 of 1 entries is missing", (entry_id(3),)),
         ("the entries charge 0, but the calls that name them cost 0.000002", (entry_id(3),)),
         ("the balance before is not the balance after the entry before", (entry_id(4),)),
         ("the balance is 0.000094, but the entries add up to 0.000096", ()),
@@ -119,7 +119,7 @@ def test_a_missing_entry_is_seen_where_nothing_has_moved() -> None:
     standing = AccountTotals(entries=3, balance_micros=0, debt_micros=0, lots={})
     assert found(standing, entries, ()) == ()
     assert messages(found(standing, [entries[0], entries[2]], ())) == [
-        ("1 of 1 entries are missing", (entry_id(2),)),
+        ("1 of 1 entries is missing", (entry_id(2),)),
         ("the balance before is not the balance after the entry before", (entry_id(3),)),
     ]
     assert messages(found(standing, [*entries, entries[1]], ())) == [

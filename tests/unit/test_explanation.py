@@ -110,6 +110,12 @@ def test_a_call_that_credit_pays_is_explained_from_its_licenses_to_the_lot() -> 
     ]
 
 
+def test_a_single_second_is_one() -> None:
+    call = phone_call(ended_at=ANSWERED + timedelta(seconds=1))
+    _, said = explained(call, context(PER_MINUTE))
+    assert said[-2].startswith("1 s is billed as 60 s, since a block that was begun counts whole.")
+
+
 def test_of_a_call_that_straddles_the_end_of_the_pool_the_rest_is_priced() -> None:
     explanation, said = explained(phone_call(), context(SUBSCRIBED), pool_minutes=4)
     assert explanation.derivation.steps == (PricedStep(240, 600, 15_000, 60),)

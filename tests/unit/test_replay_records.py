@@ -17,7 +17,7 @@ from perminute.api.webhooks.serving import MAX_BODY_BYTES
 from perminute.events.queued_calls import calls_ended_bodies
 from perminute.sources.chime import CHIME_VOICE_CONNECTOR
 from perminute.sources.convert import convert
-from perminute.sources.outcomes import Leg
+from perminute.sources.outcomes import Leg, Skip, SkipReason
 from perminute.sources.stated_call import InputFile, SourceOptions
 from perminute.sources.twilio import TWILIO_CALLBACK
 from perminute_local.cli import main
@@ -369,4 +369,7 @@ def test_skipped_records_are_counted_and_the_first_ones_told(tmp_path: Path) -> 
         f"{MAX_TOLD + 2} records were skipped, which are no calls: {MAX_TOLD + 1} notACallRecord, "
         "1 proxyCall"
     )
+    one = Skips()
+    one.add("records/chime-voice-connector/b", Skip(SkipReason.PROXY_CALL))
+    assert list(one.remarks()) == ["1 record was skipped, which is no call: 1 proxyCall"]
     assert list(Skips().remarks()) == []

@@ -86,6 +86,10 @@ def test_events_are_sent_ten_at_a_time_in_their_order(send: Any, bus: Bus) -> No
     assert sent(bus) == [one["detail"] for one in calls]
 
 
+def test_a_single_faulty_line_is_one(send: Any) -> None:
+    assert "nothing was sent: 1 of the lines is refused\n" in send(CALL, "{")[2]
+
+
 def test_more_events_than_are_in_memory_at_once_are_all_sent(
     send: Any, bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,6 +24,7 @@ from perminute.domain.comparison.record_comparison import (
 from perminute.domain.credit.transaction import EventIdentity, IdentityKind
 from perminute.domain.errors import Unavailable
 from perminute.domain.notifications.notifications import DifferingCalls, RecordsDiffer
+from perminute.domain.values.printable import counted
 from perminute.domain.values.times import end_of
 
 if TYPE_CHECKING:
@@ -215,7 +216,8 @@ def raise_failed(compared: Sequence[RecordsCompared]) -> None:
         if comparison.failure
     ]
     if failed:
-        msg = f"records of {len(failed)} organizations were not compared: {'; '.join(failed)}"
+        organizations = counted(len(failed), "organization")
+        msg = f"records of {organizations} were not compared: {'; '.join(failed)}"
         raise Unavailable(msg)
 
 

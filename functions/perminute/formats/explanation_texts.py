@@ -165,7 +165,8 @@ def _price(explanation: Explanation) -> Iterator[str]:
         # If the pool pays a part, the steps are those of the rest, which is stated with the pool.
         is_split = usage.outcome is Outcome.CHARGED and usage.pool_minutes
         steps = "" if is_split else _steps(explanation)
-        yield f"{connected} s are billed{rounded}. This {cost}{steps}."
+        are = "is" if connected == 1 else "are"
+        yield f"{connected} s {are} billed{rounded}. This {cost}{steps}."
         if price.is_prefix_uncertain:
             yield "The masked digits of the number may hide a longer prefix with another price."
 

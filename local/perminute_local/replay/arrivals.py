@@ -12,6 +12,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from perminute.api.webhooks.serving import MAX_BODY_BYTES
+from perminute.domain.values.printable import counted
 from perminute.sources.convert import convert
 from perminute.sources.freeswitch_json import FREESWITCH_JSON
 from perminute.sources.object_keys import write_key
@@ -95,7 +96,9 @@ class Skips:
         yield from self.told
         if self.counts:
             reasons = ", ".join(f"{count} {name}" for name, count in self.counts.most_common())
-            yield f"{self.counts.total()} records were skipped, which are no calls: {reasons}"
+            several = "records were skipped, which are no calls"
+            skipped = counted(self.counts.total(), "record was skipped, which is no call", several)
+            yield f"{skipped}: {reasons}"
 
 
 class Arrivals(NamedTuple):

@@ -217,7 +217,9 @@ def _range_differences(sums: RangeSums, numbers: range) -> Iterator[Found]:
     # The only entry of the range, or its first and its last one.
     named = [entry_id(number) for number in sorted({numbers[0], numbers[-1]})]
     if sums.entries < len(numbers):
-        yield f"{len(numbers) - sums.entries} of {len(numbers)} entries are missing", named
+        missing = len(numbers) - sums.entries
+        are = "is" if missing == 1 else "are"
+        yield f"{missing} of {len(numbers)} entries {are} missing", named
     elif sums.entries > len(numbers):
         yield f"there are {sums.entries} entries in the place of {len(numbers)}", named
     elif sums.chain:
