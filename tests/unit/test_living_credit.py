@@ -387,6 +387,37 @@ def test_it_is_named_even_if_calls_send_it_again_or_auto_recharge_is_off(
     assert Expiry(store)(night) == {ORGANIZATION: Expired(unanswered=REQUESTED)}
 
 
+@pytest.mark.parametrize("expiring", [False, True])
+@pytest.mark.parametrize("paid", [False, True])
+def test_a_late_outcome_does_not_send_again_the_request_that_it_answers(
+    paid: bool,  # noqa: FBT001 - or failed
+    expiring: bool,  # noqa: FBT001 - whether the balance falls just before
+) -> None:
+    store, at = recharging(), ANSWERED + timedelta(hours=30)
+    if expiring:
+        account = store.account(ORGANIZATION)
+        (left,) = account.lots
+        lots = (left._replace(expires_at=at - timedelta(hours=1)),)
+        store.accounts[ORGANIZATION] = account._replace(lots=lots)
+    outcome = (
+        purchase(recharge_id=REQUESTED, purchased_at=at)
+        if paid
+        else replace(failure(), issued_at=at)
+    )
+    (result,) = BookCredit(store, WITHOUT_WAITING)([outcome])
+    assert isinstance(result, Accepted)
+    attempts = [one.body for one in store.outbox if isinstance(one.body, RechargeRequested)]
+    following = [] if paid else [(recharge_id(ORGANIZATION, 2), 1)]
+    assert [(one.recharge_id, one.attempt) for one in attempts] == [(REQUESTED, 1), *following]
+
+
+def test_the_outcome_of_another_request_sends_an_unanswered_one_again() -> None:
+    store, at = recharging(), ANSWERED + timedelta(hours=30)
+    BookCredit(store, WITHOUT_WAITING)([replace(failure("another"), issued_at=at)])
+    attempts = [one.body for one in store.outbox if isinstance(one.body, RechargeRequested)]
+    assert [(one.recharge_id, one.attempt) for one in attempts] == [(REQUESTED, 1), (REQUESTED, 2)]
+
+
 # Reconciliation
 
 

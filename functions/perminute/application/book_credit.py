@@ -71,6 +71,15 @@ class CreditEvent:
     event_id: str = field(default="", compare=False)
 
     @property
+    def answered(self) -> str | None:
+        """The recharge of which it is the outcome."""
+        match self.change:
+            case Purchase(recharge_id=answered) | FailedRecharge(recharge_id=answered):
+                return answered
+            case _:
+                return None
+
+    @property
     def names(self) -> dict[str, str]:
         """The ids by which it is found in the log."""
         return names_in_log(self.event_id, self.processed_event)
@@ -108,6 +117,7 @@ class BookCredit:
                     deadline,
                     at=event.issued_at,
                     heard_at=event.heard_at,
+                    answered=event.answered,
                 )
         except AlreadyExists as error:
             return _against(event, error.processed_events)

@@ -170,7 +170,7 @@ class Account(NamedTuple):
     def due_at(self) -> datetime | None:
         """When time alone next changes something; None if it never does."""
         # The daily run charges what bridges reported, so it must find the account until then.
-        instants = (self.lots_due_at, *self._due_by_now, self.reserved.charge_due_at)
+        instants = (self.lots_due_at, *self._due_by_now(), self.reserved.charge_due_at)
         return min((instant for instant in instants if instant is not None), default=None)
 
     @property
@@ -190,17 +190,23 @@ class Account(NamedTuple):
         # From then on each day: a forecast changes as time passes.
         return None if self.forecast.since is None else end_of(self.forecast.since)
 
-    def is_due(self, at: datetime, heard_at: datetime | None = None) -> bool:
-        """Whether something must be booked before anything else that happens at `at`."""
+    def is_due(
+        self, at: datetime, heard_at: datetime | None = None, *, answered: str | None = None
+    ) -> bool:
+        """Whether something must be booked before anything else that happens at `at`.
+
+        A recharge that is `answered` by what happens is not requested again before.
+        """
         lots_at, now = self.lots_due_at, self.now(at, heard_at)
         return (lots_at is not None and lots_at <= at) or any(
-            instant is not None and instant <= now for instant in self._due_by_now
+            instant is not None and instant <= now for instant in self._due_by_now(answered)
         )
 
-    @property
-    def _due_by_now(self) -> tuple[datetime | None, datetime | None]:
+    def _due_by_now(self, answered: str | None = None) -> tuple[datetime | None, datetime | None]:
         # These are due by the present time, not by the time of the event that is booked.
-        return self.recharge_due_at, self.provisional.due_at if self.provisional else None
+        is_answered = answered is not None and self.recharge.waits_for(answered)
+        recharge_at = None if is_answered else self.recharge_due_at
+        return recharge_at, self.provisional.due_at if self.provisional else None
 
     def now(self, at: datetime, heard_at: datetime | None = None) -> datetime:
         """Return the present for what follows from an event: when it was received, if known.

@@ -207,14 +207,15 @@ def due_changes(
     *,
     heard_at: datetime | None = None,
     further: Sequence[Lot] | None = None,
+    answered: str | None = None,
 ) -> Transaction:
     """Warn of lots, expire them, and request a recharge that has become possible.
 
     Repeat it until the account is no longer due, since one transaction has `MAX_STEPS` at most.
-    Pass the `further` lots if they are due.
+    Pass the `further` lots if they are due, and the recharge that is `answered` next.
     """
     again_at = account.recharge_due_at
-    builder = TransactionBuilder(account, at, heard_at, further=further)
+    builder = TransactionBuilder(account, at, heard_at, further=further, answered=answered)
     due = [lot for lot in builder.lots.known if lot.due_at <= at]
     for lot in sorted(due, key=lambda lot: lot.expires_at)[:MAX_STEPS]:
         if lot.expires_at <= at:
