@@ -24,6 +24,7 @@ from perminute.domain.credit.booking import (
     Adjustment,
     Purchase,
     adjust,
+    changes_settings,
     charge_back,
     configure,
     fail_recharge,
@@ -70,14 +71,15 @@ class CreditEvent:
     producer: Producer | None = None  # known of all events that came over a bus
     event_id: str = field(default="", compare=False)
 
-    @property
-    def answered(self) -> str | None:
-        """The recharge of which it is the outcome."""
+    def decides_recharge(self, account: Account) -> bool:
+        """Whether it answers the open request, or changes by which settings one is made."""
         match self.change:
-            case Purchase(recharge_id=answered) | FailedRecharge(recharge_id=answered):
-                return answered
+            case Purchase(recharge_id=str(answered)) | FailedRecharge(recharge_id=answered):
+                return account.recharge.waits_for(answered)
+            case CreditSettings() as settings:
+                return changes_settings(account, settings)
             case _:
-                return None
+                return False
 
     @property
     def names(self) -> dict[str, str]:
@@ -117,7 +119,7 @@ class BookCredit:
                     deadline,
                     at=event.issued_at,
                     heard_at=event.heard_at,
-                    answered=event.answered,
+                    decides_recharge=event.decides_recharge,
                 )
         except AlreadyExists as error:
             return _against(event, error.processed_events)
