@@ -301,6 +301,13 @@ def with_a_new_recharge_id_after_a_day() -> Iterator[None]:
 
 
 @contextmanager
+def sending_recharges_again_by_their_outcomes() -> Iterator[None]:
+    """Credit is made current by each event alike, also by the outcome of what is then due."""
+    with patch.object(book_credit.CreditEvent, "decides_recharge", lambda *_: False):
+        yield
+
+
+@contextmanager
 def without_a_limit_of_recharges_a_day() -> Iterator[None]:
     """Each recharge that leaves the balance below the trigger is followed by the next one."""
     with patch.object(recharge, "MAX_REQUESTS_A_DAY", 10**6):
@@ -900,6 +907,7 @@ BUGS: dict[Callable[[], AbstractContextManager[None]], set[str]] = {
     never_charging_reports: {"a call without an end costs what its bridge reported"},
     charging_reports_and_ends: {BOOKS},
     with_a_new_recharge_id_after_a_day: {"one recharge id for one crossing"},
+    sending_recharges_again_by_their_outcomes: {"no recharge is sent again by its own outcome"},
     without_a_limit_of_recharges_a_day: {"at most ten recharges are requested a day"},
     telling_what_may_change: {"nobody is notified of a balance that may change"},
     minutes_used_before_drawn_again: {POOLS},

@@ -155,6 +155,8 @@ class _Attempt(NamedTuple):
     amount_micros: int
     at: datetime
     month: str
+    cause: str | None
+    """The event that was processed when it was decided."""
 
 
 @dataclass
@@ -191,13 +193,14 @@ class Recharges:
                     yield from _true(f"{who} was notified of {document}")
                 if has_failed and after.as_of is not None:
                     self.of_month[who, f"{after.as_of:%Y-%m}"] += parse_micros(document["amount"])
-                self._close(who, recharge_id)
+                yield from _not_by_its_outcome(who, self._close(who, recharge_id), document)
             case "RechargeFailed":
                 recharge_id = document["rechargeId"]
                 if (recharge_id in self.requested) == bool(document.get("neverRequested")):
                     yield from _true(f"{who} was notified of {document}")
                 self.failed.add(recharge_id)
                 attempt = self._close(who, recharge_id)
+                yield from _not_by_its_outcome(who, attempt, document)
                 if attempt is not None:
                     self.of_month[who, attempt.month] -= attempt.amount_micros
             case _:
@@ -206,7 +209,14 @@ class Recharges:
     def _request(self, account: Account, document: Mapping[str, Any]) -> Iterator[Broken]:
         who, at = account.organization_id, parse_instant(document["at"])
         amount_micros, month = parse_micros(document["amount"]), f"{at:%Y-%m}"
-        attempt = _Attempt(document["rechargeId"], document["attempt"], amount_micros, at, month)
+        attempt = _Attempt(
+            document["rechargeId"],
+            document["attempt"],
+            amount_micros,
+            at,
+            month,
+            document.get("correlationId"),
+        )
         last = self.open.get(who)
         if last is not None and last.recharge_id == attempt.recharge_id:
             attempt = attempt._replace(month=last.month)
@@ -232,7 +242,7 @@ def _one_id(
 ) -> Iterator[str]:
     """One recharge id for one crossing."""
     if last is not None and last.recharge_id == attempt.recharge_id:
-        due = last._replace(number=last.number + 1, at=attempt.at)
+        due = last._replace(number=last.number + 1, at=attempt.at, cause=attempt.cause)
         if attempt != due or attempt.at - last.at < _DAY:
             yield f"{who} was asked for {attempt} after {last}"
         return
@@ -240,6 +250,15 @@ def _one_id(
         yield f"{who} was asked for {attempt}, and {last} is open"
     if attempt.recharge_id in recharges.requested or attempt.number != 1:
         yield f"{who} was asked for {attempt}, which is not open"
+
+
+@invariant
+def _not_by_its_outcome(
+    who: str, attempt: _Attempt | None, outcome: Mapping[str, Any]
+) -> Iterator[str]:
+    """No recharge is sent again by its own outcome."""
+    if attempt and attempt.number > 1 and attempt.cause == outcome.get("correlationId"):
+        yield f"{who} was asked for {attempt} by {outcome}"
 
 
 @invariant
