@@ -411,27 +411,6 @@ def test_a_late_outcome_does_not_send_again_the_request_that_it_answers(
     assert [(one.recharge_id, one.attempt) for one in attempts] == [(REQUESTED, 1), *following]
 
 
-def test_who_switches_auto_recharge_off_a_day_later_does_not_send_the_request_again() -> None:
-    store, at = recharging(), ANSWERED + timedelta(hours=30)
-    known = store.account(ORGANIZATION).settings
-    assert known is not None
-    for hours, auto in ((0, None), (1, known.auto_recharge)):
-        issued_at = at + timedelta(hours=hours)
-        settings = known._replace(
-            configured_at=issued_at, event_id=f"e-{hours}", auto_recharge=auto
-        )
-        event = CreditEvent(
-            organization_id=ORGANIZATION,
-            change=settings,
-            processed_event=processed_event(f"e-{hours}"),
-            issued_at=issued_at,
-        )
-        (result,) = BookCredit(store, WITHOUT_WAITING)([event])
-        assert isinstance(result, Accepted)
-        attempts = [one.body for one in store.outbox if isinstance(one.body, RechargeRequested)]
-        assert [one.attempt for one in attempts] == ([1] if auto is None else [1, 2])
-
-
 def test_the_outcome_of_another_request_sends_an_unanswered_one_again() -> None:
     store, at = recharging(), ANSWERED + timedelta(hours=30)
     BookCredit(store, WITHOUT_WAITING)([replace(failure("another"), issued_at=at)])

@@ -24,7 +24,6 @@ from perminute.domain.credit.booking import (
     Adjustment,
     Purchase,
     adjust,
-    changes_settings,
     charge_back,
     configure,
     fail_recharge,
@@ -71,15 +70,14 @@ class CreditEvent:
     producer: Producer | None = None  # known of all events that came over a bus
     event_id: str = field(default="", compare=False)
 
-    def decides_recharge(self, account: Account) -> bool:
-        """Whether it answers the open request, or changes by which settings one is made."""
+    @property
+    def answered(self) -> str | None:
+        """The recharge of which it is the outcome."""
         match self.change:
-            case Purchase(recharge_id=str(answered)) | FailedRecharge(recharge_id=answered):
-                return account.recharge.waits_for(answered)
-            case CreditSettings() as settings:
-                return changes_settings(account, settings)
+            case Purchase(recharge_id=answered) | FailedRecharge(recharge_id=answered):
+                return answered
             case _:
-                return False
+                return None
 
     @property
     def names(self) -> dict[str, str]:
@@ -119,7 +117,7 @@ class BookCredit:
                     deadline,
                     at=event.issued_at,
                     heard_at=event.heard_at,
-                    decides_recharge=event.decides_recharge,
+                    answered=event.answered,
                 )
         except AlreadyExists as error:
             return _against(event, error.processed_events)

@@ -32,7 +32,7 @@ def transact(  # noqa: PLR0913 - the parts of a change
     at: datetime | Callable[[Account], datetime],
     heard_at: datetime | None = None,
     known: Account | None = None,
-    decides_recharge: Callable[[Account], bool] | None = None,
+    answered: str | None = None,
 ) -> Decided:
     """Commit the transaction that `decide` returns for the account, and return it.
 
@@ -41,7 +41,7 @@ def transact(  # noqa: PLR0913 - the parts of a change
     `decide` is called with the account as it is after everything that was due by `at`. If others
     change the account meanwhile, or anything else that the commit checks, it is called again: it
     must itself read all that it depends on. The instant `at` may depend on the account. `heard_at`
-    is when the event was received. If it `decides_recharge`, what is due before requests none. The
+    is when the event was received, and `answered` the recharge of which it is the outcome. The
     first attempt uses the account `known`, if there is one, instead of reading it.
 
     Raises `Contended` if others changed the account during every attempt, `AlreadyExists` if the
@@ -52,8 +52,7 @@ def transact(  # noqa: PLR0913 - the parts of a change
     def attempt() -> Decided:
         account = next(accounts, None) or store.account(organization_id)
         until = at(account) if callable(at) else at
-        may_recharge = decides_recharge is None or not decides_recharge(account)
-        account = apply_due_changes(store, account, until, heard_at, may_recharge=may_recharge)
+        account = apply_due_changes(store, account, until, heard_at, answered)
         transaction = decide_with_enough_lots(store, account, decide)
         if transaction is not None:
             commit(store, transaction)
@@ -75,16 +74,15 @@ def apply_due_changes(
     account: Account,
     at: datetime,
     heard_at: datetime | None = None,
-    *,
-    may_recharge: bool = True,
+    answered: str | None = None,
 ) -> Account:
     """Commit what is due by `at`, and return the account after it (docs/domain.md §5.5)."""
     # As time passes, lots expire, warnings fall due and a recharge becomes possible. Raises
     # `Contended`.
-    while account.is_due(at, heard_at, may_recharge=may_recharge):
+    while account.is_due(at, heard_at, answered=answered):
         further = further_lots(store, account) if account.further_due_by(at) else None
         transaction = due_changes(
-            account, at, heard_at=heard_at, further=further, may_recharge=may_recharge
+            account, at, heard_at=heard_at, further=further, answered=answered
         )
         if transaction.after is account:
             msg = f"the account of {account.organization_id} is due, but nothing falls due by {at}"

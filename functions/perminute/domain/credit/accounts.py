@@ -191,21 +191,21 @@ class Account(NamedTuple):
         return None if self.forecast.since is None else end_of(self.forecast.since)
 
     def is_due(
-        self, at: datetime, heard_at: datetime | None = None, *, may_recharge: bool = True
+        self, at: datetime, heard_at: datetime | None = None, *, answered: str | None = None
     ) -> bool:
         """Whether something must be booked before anything else that happens at `at`.
 
-        Without `may_recharge` what happens itself decides whether a recharge is requested.
+        A recharge that is `answered` by what happens is not requested again before.
         """
         lots_at, now = self.lots_due_at, self.now(at, heard_at)
         return (lots_at is not None and lots_at <= at) or any(
-            instant is not None and instant <= now
-            for instant in self._due_by_now(may_recharge=may_recharge)
+            instant is not None and instant <= now for instant in self._due_by_now(answered)
         )
 
-    def _due_by_now(self, *, may_recharge: bool = True) -> tuple[datetime | None, datetime | None]:
+    def _due_by_now(self, answered: str | None = None) -> tuple[datetime | None, datetime | None]:
         # These are due by the present time, not by the time of the event that is booked.
-        recharge_at = self.recharge_due_at if may_recharge else None
+        is_answered = answered is not None and self.recharge.waits_for(answered)
+        recharge_at = None if is_answered else self.recharge_due_at
         return recharge_at, self.provisional.due_at if self.provisional else None
 
     def now(self, at: datetime, heard_at: datetime | None = None) -> datetime:

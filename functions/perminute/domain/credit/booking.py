@@ -150,11 +150,12 @@ def configure(
     builder = TransactionBuilder(account, at, heard_at)
     builder.set_up(settings.currency, _set_up_at(settings, at))
     known = account.settings
-    if known is None or known.order <= settings.order or settings.is_earlier_copy_of(known):
-        builder.set(settings=settings)
+    is_latest = known is None or known.order <= settings.order
     # Otherwise a program that saves the same settings every hour would reset the limits of
     # recharging every hour.
-    differ = changes_settings(account, settings)
+    differ = is_latest and not settings.is_same_as(known)
+    if is_latest or settings.is_earlier_copy_of(known):
+        builder.set(settings=settings)
     if differ:
         builder.set(recharge=account.recharge.reconfigured())
         had_limit = known is not None and known.prefix_hourly_spend_limit_micros is not None
@@ -163,12 +164,6 @@ def configure(
             number = account.corrections + 1
             builder.set(corrections=number, prefixes_from=number)
     return builder.build(may_ask=differ)
-
-
-def changes_settings(account: Account, settings: CreditSettings) -> bool:
-    """Whether settings are the latest, and others than those in force."""
-    known = account.settings
-    return (known is None or known.order <= settings.order) and not settings.is_same_as(known)
 
 
 def _set_up_at(settings: CreditSettings, at: datetime) -> datetime:
@@ -212,16 +207,15 @@ def due_changes(
     *,
     heard_at: datetime | None = None,
     further: Sequence[Lot] | None = None,
-    may_recharge: bool = True,
+    answered: str | None = None,
 ) -> Transaction:
     """Warn of lots, expire them, and request a recharge that has become possible.
 
     Repeat it until the account is no longer due, since one transaction has `MAX_STEPS` at most.
-    Pass the `further` lots if they are due. Without `may_recharge` no recharge is requested: what
-    is booked next decides that.
+    Pass the `further` lots if they are due, and the recharge that is `answered` next.
     """
     again_at = account.recharge_due_at
-    builder = TransactionBuilder(account, at, heard_at, further=further, may_recharge=may_recharge)
+    builder = TransactionBuilder(account, at, heard_at, further=further, answered=answered)
     due = [lot for lot in builder.lots.known if lot.due_at <= at]
     for lot in sorted(due, key=lambda lot: lot.expires_at)[:MAX_STEPS]:
         if lot.expires_at <= at:

@@ -56,12 +56,12 @@ class TransactionBuilder:
         further: Sequence[Lot] | None = None,
         expired: Sequence[Lot] = (),
         most_expired: int = MAX_EXPIRED_LOTS,
-        may_recharge: bool = True,
+        answered: str | None = None,
     ) -> None:
         """Begin with what was read; `heard_at` is when the event was received, if it is known.
 
         `further` are the further lots, if they were read. Of the `expired` lots, at most
-        `most_expired` pay late calls. Without `may_recharge` no recharge is requested.
+        `most_expired` pay late calls. The outcome of the recharge `answered` is booked next.
         """
         self._before = account
         self.account = account  # without the changes of `lots`, which `build` takes over
@@ -69,7 +69,7 @@ class TransactionBuilder:
         self.lots = LotChanges(*known, read=further, expired=expired, most_expired=most_expired)
         self.at = at
         self.now = account.now(at, heard_at)
-        self._may_recharge = may_recharge
+        self._answered = answered
         self._touched = False
         self._entries: list[LedgerEntry] = []
         self._notifications: list[Notification] = []
@@ -343,7 +343,7 @@ class TransactionBuilder:
         return tuple(passed)
 
     def _recharge(self, *, may_ask: bool) -> None:
-        if not self._may_recharge:
+        if self._answered is not None and self.account.recharge.waits_for(self._answered):
             return
         state, step = self.account.recharge.next_step(
             self.account.auto_recharge,
