@@ -193,8 +193,11 @@ def test_a_wrong_command_line_gets_one_clear_message(
 def test_only_a_name_that_is_close_to_local_is_taken_for_it(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert main(["doctor", "--stack", "perminute-dev"]) == 2
-    assert "Did you mean" not in capsys.readouterr().err
+    with environment(**IN_A_REGION), mock_aws():
+        assert main(["doctor", "--stack", "perminute-dev"]) == 2
+    shown = capsys.readouterr().err
+    assert "perminute-dev does not exist" in shown
+    assert "Did you mean" not in shown
 
 
 @pytest.mark.parametrize(
