@@ -440,6 +440,8 @@ def test_a_threshold_is_told_again_only_after_the_balance_was_back_above_it() ->
 
 # Auto-recharge
 
+FIRST, SECOND = recharge_id("contoso", 1), recharge_id("contoso", 2)
+
 
 def test_who_is_told_of_a_low_balance_is_told_that_a_recharge_is_requested() -> None:
     auto = recharging(50, 30)._replace(low_balance_thresholds_micros=(50, 30))
@@ -452,9 +454,6 @@ def test_who_is_told_of_a_low_balance_is_told_that_a_recharge_is_requested() -> 
     off = configure(paid.after, settings(1, low_balance_thresholds_micros=(30,))).after
     third = charge(off, [rating("c", 30)], at=ANSWERED)
     assert news(third) == [low._replace(threshold_micros=30, balance_micros=25, recharge_id=None)]
-
-
-FIRST, SECOND = recharge_id("contoso", 1), recharge_id("contoso", 2)
 
 
 def requested(
