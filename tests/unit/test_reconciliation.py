@@ -63,7 +63,7 @@ def account(**changed: object) -> Callable[[Statement], Statement]:
         (
             without(1),
             [
-                ("1 of 3 entries of the ledger are missing", (SECOND,)),
+                ("1 of 3 entries of the ledger is missing", (SECOND,)),
                 (
                     "the balance after the entry is -0.000001, but the one before and its amount "
                     "make 0.000003",

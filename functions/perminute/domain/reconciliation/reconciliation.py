@@ -95,7 +95,8 @@ def _entry_numbers(statement: Statement) -> Iterator[Found]:
     expected = {entry_id(number) for number in range(1, statement.account.entries + 1)}
     found = {entry.entry_id for entry in statement.entries}
     if missing := sorted(expected - found):
-        yield f"{len(missing)} of {len(expected)} entries of the ledger are missing", missing
+        are = "is" if len(missing) == 1 else "are"
+        yield f"{len(missing)} of {len(expected)} entries of the ledger {are} missing", missing
     if surplus := sorted(found - expected):
         yield f"the ledger has {len(surplus)} entries that the account never counted", surplus
 
