@@ -70,6 +70,15 @@ def test_each_call_is_still_notified_of_once(digests: Digests) -> None:
     assert broken(digests, digest_of("b", "c")) == [once]
 
 
+def test_a_call_that_is_decided_again_under_the_pseudonym_is_notified_of_again(
+    digests: Digests,
+) -> None:
+    again = notified("a", organizerId=PSEUDONYM) | {"id": "a again"}
+    digests.decide({**again, "countedOn": str(DAY)})
+    assert broken(digests, again, is_first=True) == []
+    assert broken(digests, digest_of("a", "b")) == ["each call is notified of once"]
+
+
 def test_nobody_else_has_their_calls(digests: Digests) -> None:
     found = broken(digests, digest_of("b", "c", organizer_id="erased-000000000000"))
     assert found == ["one call of a day is the first", *["each call is notified of once"] * 2]

@@ -159,7 +159,13 @@ def _once(
     """Each call is notified of once."""
     groups, count = digests.alike(group), document.get("calls", 1)
     decided = set(chain.from_iterable(digests.decided[one] for one in groups))
-    notified = [call_id for one in groups for call_id in digests.notified[one]]
+    # What is decided under a pseudonym may have been notified of under the name: nobody knows then.
+    notified = {
+        call_id
+        for one in groups
+        for call_id in digests.notified[one]
+        if one == group or call_id not in digests.decided[group]
+    }
     if len(call_ids) != count or (is_first and count > 1):
         yield f"of {count} calls of {group} {call_ids} are named"
     for number, call_id in enumerate(call_ids):
