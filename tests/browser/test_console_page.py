@@ -524,7 +524,7 @@ def test_what_if_shows_what_would_differ(open_page: Open) -> None:
     section.get_by_label("Licenses of users").fill("subscription:adele , none:grady")
     section.get_by_role("button", name="Compute").click()
     expect(section).to_contain_text("would cost 1.50\u00a0USD less: 4.50\u00a0USD instead of 6.00")
-    expect(section).to_contain_text("No call in this month")
+    expect(section).to_contain_text("No call that counts in this month")
     expect(section).not_to_contain_text("Nothing is recorded")
     assert queries == ["month=2026-11&pool=90&licenses=subscription%3Aadele%2Cnone%3Agrady"]
     cells = section.locator("tbody").first.locator("td").all_text_contents()

@@ -291,7 +291,7 @@ class TestCommand:
         file.write_text("user,license\njoni,none\nmistyped,subscription\n")
         assert main([*self.WORDS, "--licenses", str(file)]) == 0
         assert capsys.readouterr().out.splitlines()[-3:-1] == [
-            "No call in this month, so their licenses change at most the pool: joni.",
+            "No call that counts in this month, so their licenses change at most the pool: joni.",
             "Nothing is recorded of these users, check their ids: mistyped.",
         ]
 

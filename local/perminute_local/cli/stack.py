@@ -138,7 +138,7 @@ def redrive(*, stack: str, queue: str, messages: tuple[str, ...], as_json: bool)
 @click.option(
     "--message", "messages", multiple=True, metavar="ID", help="this message; may be repeated"
 )
-@click.option("--all", "every", is_flag=True, help="all messages that wait by then")
+@click.option("--all", "every", is_flag=True, help="all messages that wait when it runs")
 @click.option("--yes", is_flag=True, help="delete all; without it they are only shown")
 @json_option
 def discard(

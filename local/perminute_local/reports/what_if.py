@@ -63,7 +63,10 @@ def _lines(answer: Answer) -> Iterator[str]:
         if recorded[name] or otherwise[name]:
             yield f"Calls {words}, which are not charged: {recorded[name]}, then {otherwise[name]}."
     for name, words in (
-        ("usersWithoutCalls", "No call in this month, so their licenses change at most the pool"),
+        (
+            "usersWithoutCalls",
+            "No call that counts in this month, so their licenses change at most the pool",
+        ),
         ("unknownUsers", "Nothing is recorded of these users, check their ids"),
     ):
         if users := answer[name]:

@@ -39,7 +39,7 @@ function said({ month, currency, calls, changedCalls, recorded, whatIf: other, d
   const changed = `${grouped(changedCalls)} of ${plural(calls, "call")} would differ; the pool would give ${grouped(pool.whatIf.used)} of ${grouped(pool.whatIf.minutes)} minutes instead of ${grouped(pool.recorded.used)} of ${grouped(pool.recorded.minutes)}.`;
   const lacking = other.notEntitled === recorded.notEntitled ? null
     : el("p", {}, `${plural(other.notEntitled, "call")} would not be entitled, instead of ${grouped(recorded.notEntitled)}.`);
-  const remarks = [["No call in this month, so their licenses change at most the pool", usersWithoutCalls],
+  const remarks = [["No call that counts in this month, so their licenses change at most the pool", usersWithoutCalls],
     ["Nothing is recorded of these users, check their ids", unknownUsers]]
     .filter(([, users]) => users.length).map(([words, users]) => el("p", {}, `${words}: ${users.join(", ")}.`));
   const rows = (name, found) => table(`Difference by ${name}`, [[name[0].toUpperCase() + name.slice(1)], ["Calls", "number"], ["Recorded", "number"], ["What if", "number"], ["Difference", "number"]],
