@@ -303,7 +303,7 @@ def with_a_new_recharge_id_after_a_day() -> Iterator[None]:
 @contextmanager
 def sending_recharges_again_by_their_outcomes() -> Iterator[None]:
     """Credit is made current by each event alike, also by the outcome of what is then due."""
-    with patch.object(book_credit.CreditEvent, "decides_recharge", lambda *_: False):
+    with patch.object(book_credit.CreditEvent, "answered", None):
         yield
 
 

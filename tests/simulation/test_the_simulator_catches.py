@@ -92,7 +92,7 @@ BUGS_OVER_MOTO = [
     ),
     (
         without_version,
-        18,
+        23,
         {
             *(BOOKS, RESERVED, COVERED),
             CAUTIOUS,  # the settings that were written over may have been the cautious ones
