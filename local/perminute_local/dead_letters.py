@@ -54,7 +54,7 @@ def run_list(stack_name: str, queue: str | None, *, as_json: bool) -> int:
 
 
 def run_redrive(stack_name: str, queue: str, message_ids: Sequence[str], *, as_json: bool) -> int:
-    """Send messages back to the queue that they came from: these, or all that wait by now."""
+    """Send messages back to the queue that they came from: these, or all that wait."""
     with _calling_aws(stack_name):
         stack = _Stack(stack_name)
         source = stack.source_of(queue)
@@ -63,7 +63,7 @@ def run_redrive(stack_name: str, queue: str, message_ids: Sequence[str], *, as_j
 
 
 def run_discard(stack_name: str, queue: str, message_ids: Sequence[str], *, as_json: bool) -> int:
-    """Delete messages that have been dealt with: these, or all that wait by now."""
+    """Delete messages that have been dealt with: these, or all that wait."""
     with _calling_aws(stack_name):
         moved = _Stack(stack_name).take(queue, message_ids, lambda _: None)
     return _done(moved, message_ids, "discarded", as_json=as_json)

@@ -51,7 +51,7 @@ _BY_CODE = {
     "NoSuchBucket": "check --bucket: it is the output RateCardBucketName of the stack",
     "PermanentRedirect": f"the bucket is in another region: {_REGION}",
 }
-_NO_STACK = "check --stack, and AWS_REGION and AWS_PROFILE"
+_NO_STACK = "check --stack (`local` is that of this machine), and AWS_REGION and AWS_PROFILE"
 
 
 @contextmanager

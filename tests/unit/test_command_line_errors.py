@@ -106,7 +106,7 @@ def refused(code: str, operation: str, message: str = "words of AWS") -> ClientE
         (refused("AccessDenied", "DescribeStacks"), "these credentials may not do that: ask"),
         (
             refused("ValidationError", "DescribeStacks", "Stack with id x does not exist"),
-            "Stack with id x does not exist (asked in eu-north-1): check --stack, and AWS_REGION",
+            "Stack with id x does not exist (asked in eu-north-1): check --stack (`local` is",
         ),
         (refused("NoSuchBucket", "PutObject"), "(asked in eu-north-1): check --bucket"),
     ],

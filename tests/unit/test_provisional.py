@@ -352,7 +352,7 @@ def test_what_fell_after_credit_came_in_meanwhile_is_told_once_settled(credit: C
     assert balance_micros == 4_100_000
     crossed = LowBalance(threshold_micros=5 * MICROS, balance_micros=balance_micros, currency="USD")
     request = asked(balance_micros)
-    # Who is notified of the fall is told that credit is already requested.
+    # The notification of the low balance says that a recharge is requested.
     assert world.notified() == [crossed._replace(recharge_id=request.recharge_id), request]
 
 

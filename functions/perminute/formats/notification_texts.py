@@ -107,9 +107,11 @@ def _variant(body: NotificationBody, at: datetime) -> tuple[object, dict[str, ob
             return body.reason, {}
         case kinds.SpendLimitReached():
             return body.limit, {"in_progress": counted(body.calls or 0, "call")}
-        case kinds.LowBalance() | kinds.BalanceExhausted():
-            is_low = isinstance(body, kinds.LowBalance) and body.balance_micros > 0
-            return "credit is left" if is_low else None, {"requested": _requested(body.recharge_id)}
+        case kinds.LowBalance():
+            what = "credit is left" if body.balance_micros > 0 else None
+            return what, {"requested": _requested(body.recharge_id)}
+        case kinds.BalanceExhausted():
+            return None, {"requested": _requested(body.recharge_id)}
         case kinds.MinutePoolThreshold():
             left = body.minutes - body.used
             # Rounded down: 100% only if no minutes are left.

@@ -46,7 +46,8 @@ _SPACE_IN_DAMAGED_LIST = re.compile(r"[ \t\r\n,\]}]*")
 # Of each error `json` counts the lines before it: of many in a large file, most of an hour.
 _MAX_TEXT_BEFORE = 64 * 1024
 _UNCLOSED = re.compile(r"[^\]}]*")
-_PASSED_AT_ONCE, _MAX_LEVELS, _LOOKED_AT = 500, 1_000, 16_000
+_MAX_LEVELS = 1_000  # `json` reads fewer: each is a call, and Python has this limit of calls
+_PASSED_AT_ONCE, _LOOKED_AT = 500, 16_000  # characters
 
 
 class _Document(NamedTuple):

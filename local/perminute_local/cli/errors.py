@@ -9,14 +9,7 @@ import click
 
 from perminute.domain.errors import FaultyRateCard, PerminuteError
 from perminute_local.terminal import remark, write_json
-from perminute_local.wrong_call import (
-    AwsFailed,
-    FaultyCard,
-    FaultyFolder,
-    FaultyLines,
-    FaultyTable,
-    WrongCall,
-)
+from perminute_local.wrong_call import FaultyCard, FaultyFolder, FaultyLines, FaultyTable, WrongCall
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,8 +20,6 @@ def report(error: Exception, *, as_json: bool) -> None:
     if isinstance(error, FaultyRateCard):
         error = FaultyCard("the file", error.faults)
     kind, message = _described(error)
-    if kind == AwsFailed.kind:
-        message = ". ".join([message, *getattr(error, "__notes__", ())])
     remark(f"perminute: {message}")
     faults = list(_faults(error))
     for line, _ in faults:

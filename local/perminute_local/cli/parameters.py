@@ -7,7 +7,6 @@ exit code. Its docstring is its help, and the first sentence its line in the lis
 from __future__ import annotations
 
 import re
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -23,7 +22,7 @@ from perminute_local.user_input import StandardInput, date_or_instant, did_you_m
 from perminute_local.wrong_call import WrongCall
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from click.shell_completion import CompletionItem
 
@@ -56,28 +55,13 @@ class StackName(Parsed[str]):
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the name. Commands about `local` reach AWS on this machine until they end."""
         name = super().convert(value, param, ctx)
-        if ctx is None or ctx.resilient_parsing:
-            return name
-        if name != LOCAL:
-            ctx.find_root().with_resource(_suggesting_local(name))
-            return name
-        from perminute_local.embedded_aws import environment
-        from perminute_local.local_stack.place import only_local, place_of_user, running
+        if name == LOCAL and ctx is not None and not ctx.resilient_parsing:
+            from perminute_local.embedded_aws import environment
+            from perminute_local.local_stack.place import only_local, place_of_user, running
 
-        variables = only_local(running(place_of_user()).endpoint)
-        ctx.find_root().with_resource(environment(**variables))
+            variables = only_local(running(place_of_user()).endpoint)
+            ctx.find_root().with_resource(environment(**variables))
         return name
-
-
-@contextmanager
-def _suggesting_local(name: str) -> Iterator[None]:
-    # Only an error shows that it was mistyped: a stack in AWS may have a name that is close.
-    try:
-        yield
-    except Exception as error:
-        if suggestion := did_you_mean(name, [LOCAL]).strip():
-            error.add_note(suggestion)
-        raise
 
 
 class Choice(click.Choice[str]):

@@ -155,7 +155,7 @@ def discard(
         from perminute_local.terminal import remark
 
         run_list(stack, queue, as_json=as_json)
-        remark("nothing is deleted; the same command with --yes deletes all that wait by then")
+        remark("nothing is deleted; the same command with --yes deletes all that wait then")
         return 0
     return run_discard(stack, queue, messages, as_json=as_json)
 

@@ -150,8 +150,8 @@ class WriteRecorder:
     """When the end of a call must have arrived for its organization to stay above zero."""
     fully_reported: set[CallKey] = field(default_factory=set)
     """Calls whose end may arrive as late as it likes, unless credit has expired since."""
-    charged_by_reports: set[CallKey] = field(default_factory=set)
-    """Calls of which no end has arrived yet."""
+    by_reports: dict[CallKey, bool] = field(default_factory=dict)
+    """Whether a call is charged by what its bridge reported, since no end has arrived yet."""
     reports: defaultdict[CallKey, Reports] = field(default_factory=lambda: defaultdict(Reports))
     versions: list[str] = field(default_factory=list)
     """Of rate cards that were put in force."""
@@ -203,8 +203,10 @@ class WriteRecorder:
         self.broken += writes.by_our_clock(self, write)
         if any(entry.type is EntryType.EXPIRY for entry in write.entries):
             self.expired_at[who] = self.clock()
-        if any(self._comes_too_late(usage, write) for usage in self._ends_in(write)):
+        ends = [usage for usage in write.usages if self._is_end(usage, write)]
+        if any(self._comes_too_late(usage, write) for usage in ends):
             self.excused.add(who)
+        self.by_reports |= {(who, one.call.call_id): one.reported_by_bridge for one in write.usages}
         self.broken += writes.priced_by_its_card(self, write)
         before = self._account(who)
         after = write.account or before
@@ -254,21 +256,11 @@ class WriteRecorder:
             if call_id in ended_ids:
                 self.of_new_calls.add(document["id"])
 
-    def _ends_in(self, write: CreditWrite) -> list[Usage]:
-        """Return the calls that are charged, or whose end corrects what their bridge reported."""
-        new = {usage.call.call_id for usage in write.new_usages}
-        ended: list[Usage] = []
-        for usage in write.usages:
-            key = usage.call.organization_id, usage.call.call_id
-            if usage.call.call_id in new or (
-                key in self.charged_by_reports and not usage.reported_by_bridge
-            ):
-                ended.append(usage)
-            if usage.reported_by_bridge:
-                self.charged_by_reports.add(key)
-            else:
-                self.charged_by_reports.discard(key)
-        return ended
+    def _is_end(self, usage: Usage, write: CreditWrite) -> bool:
+        """Return whether a call is charged, or its end corrects what its bridge reported."""
+        key = usage.call.organization_id, usage.call.call_id
+        corrects = self.by_reports.get(key, False) and not usage.reported_by_bridge
+        return corrects or any(usage.call.call_id == new.call.call_id for new in write.new_usages)
 
     def _comes_too_late(self, usage: Usage, write: CreditWrite) -> bool:
         """Return whether a call is charged when what it may cost need not be there any more."""

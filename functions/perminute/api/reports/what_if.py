@@ -156,7 +156,7 @@ class WhatIfDocument(ReportDocument, frozen=True, kw_only=True):
     by_organizer: list[WhatIfRowDocument]
     by_country: list[WhatIfRowDocument]
     users_without_calls: Annotated[
-        list[str], about("Known users of `licenses` who organized no call of the month.")
+        list[str], about("Known users of `licenses` of whom no call of the month counts.")
     ]
     unknown_users: Annotated[
         list[str], about("Users of `licenses` of whom nothing is recorded: check their ids.")

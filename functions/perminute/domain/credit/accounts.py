@@ -204,8 +204,7 @@ class Account(NamedTuple):
 
     def _due_by_now(self, answered: str | None = None) -> tuple[datetime | None, datetime | None]:
         # These are due by the present time, not by the time of the event that is booked.
-        is_answered = answered is not None and self.recharge.waits_for(answered)
-        recharge_at = None if is_answered else self.recharge_due_at
+        recharge_at = None if self.recharge.waits_for(answered) else self.recharge_due_at
         return recharge_at, self.provisional.due_at if self.provisional else None
 
     def now(self, at: datetime, heard_at: datetime | None = None) -> datetime:

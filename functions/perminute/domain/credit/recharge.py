@@ -128,7 +128,7 @@ class RechargeState(NamedTuple):
 
     def succeeded(self, recharge_id: str | None) -> RechargeState:
         """Return the state after a purchase, which switches auto-recharge on again."""
-        is_paid = recharge_id is not None and self.waits_for(recharge_id)
+        is_paid = self.waits_for(recharge_id)
         return self._replace(open=None if is_paid else self.open, failures=0)
 
     def paid_after_failure(self, amount_micros: int, now: datetime) -> RechargeState:
@@ -149,8 +149,8 @@ class RechargeState(NamedTuple):
         """Return the state under changed settings; an open request stays open."""
         return self._replace(failures=0, stopped_by=None, day_requests=0)
 
-    def waits_for(self, recharge_id: str) -> bool:
-        """Whether this request is the open one."""
+    def waits_for(self, recharge_id: str | None) -> bool:
+        """Whether this request is the open one; without an id it is none."""
         return self.open is not None and self.open.recharge_id == recharge_id
 
     def _send_again(

@@ -343,7 +343,7 @@ class TransactionBuilder:
         return tuple(passed)
 
     def _recharge(self, *, may_ask: bool) -> None:
-        if self._answered is not None and self.account.recharge.waits_for(self._answered):
+        if self.account.recharge.waits_for(self._answered):
             return
         state, step = self.account.recharge.next_step(
             self.account.auto_recharge,

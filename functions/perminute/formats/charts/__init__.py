@@ -1,9 +1,9 @@
 """Charts as specifications of Vega-Lite, which the console draws in the browser and PDFs contain.
 
 A specification names its data, `days`, and has no colors of text or ground: whoever draws it adds
-both (https://vega.github.io/vega-lite/docs/data.html). The colors of its marks are to be seen on
-light and dark grounds, and to be told apart by people who see few colors: they are three of Okabe
-and Ito's (https://jfly.uni-koeln.de/color/).
+both (https://vega.github.io/vega-lite/docs/data.html). Its marks have three of Okabe and Ito's
+colors (https://jfly.uni-koeln.de/color/), which stand out on light and dark backgrounds, also for
+people who are color-blind.
 """
 
 from __future__ import annotations
